@@ -1,0 +1,65 @@
+"""Everything seqreg raises on purpose.
+
+One line of each error names what was wrong, where, and what to do next. `exit_code` is what the
+command line returns: 2 for wrong usage or bad input, 1 for a failure while running.
+"""
+
+from pathlib import Path
+
+
+class SeqregError(Exception):
+    """Base of all errors a user can act on."""
+
+    exit_code = 1
+
+
+class InputError(SeqregError):
+    """Bad data: names file, record (number and id), the value received and the remedy, as far as known."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        record: int | None = None,
+        record_id: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.record = record  # counted from 1
+        self.record_id = record_id
+        self.remedy = remedy
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        place = [self.file] if self.file else []
+        if self.record is not None:
+            place.append(f"record {self.record}" + (f" ({self.record_id})" if self.record_id else ""))
+        elif self.record_id:
+            place.append(f"record {self.record_id}")
+        where = ", ".join(place)
+        text = f"{where}: {self.problem}" if where else self.problem
+        return f"{text.rstrip('.')}. {self.remedy}" if self.remedy else text
+
+
+class UsageError(SeqregError):
+    """Options or parameters that do not make sense: unknown names, values out of range, folders in the way."""
+
+    exit_code = 2
+
+
+class ModelError(SeqregError):
+    """A folder or file that is not a seqreg model, or a damaged one."""
+
+    exit_code = 2
+
+
+class UnknownLayerError(SeqregError):
+    """A bound was asked for a network with a layer whose rule is not known: a partial product is no bound."""
+
+
+class DivergedError(SeqregError):
+    """Training produced a value that is not finite."""

@@ -1,0 +1,95 @@
+"""Results as frozen records, and files that are written whole or not at all.
+
+A record is a frozen dataclass. `to_plain` turns it into what JSON can hold: arrays become lists, enums and paths
+text, and a number that is not finite becomes null, because JSON has no NaN.
+"""
+
+import csv
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from seqreg.errors import UsageError
+
+
+def to_plain(value: Any) -> Any:
+    """The value in JSON's own types."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: to_plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return to_plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return to_plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; on success flush it to disk and rename it into place, on error remove it."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle_number, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}. Choose another place with --output") from None
+    try:
+        with os.fdopen(handle_number, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Save a record as JSON, atomically."""
+    with atomic_write(path) as handle:
+        handle.write(dump_json(value) + "\n")
+
+
+def dump_json(value: Any) -> str:
+    """A record as indented JSON text without NaN."""
+    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds."""
+    with open(path, encoding="utf-8") as handle:
+        return json.load(handle)
+
+
+def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Save a table with a header line, tab-separated, atomically."""
+    with atomic_write(path) as handle:
+        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def read_tsv(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a tab-separated table with a header line."""
+    with open(path, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
