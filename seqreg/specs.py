@@ -6,6 +6,7 @@ the text form, the listing on the command line and scikit-learn's `get_params` /
 """
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
 from types import NoneType, UnionType
@@ -68,7 +69,7 @@ def _out_of_range(value: Any, limits: Mapping[str, Any]) -> str | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     low, above, high, below = (limits.get(key) for key in ("low", "above", "high", "below"))
-    if value != value:
+    if math.isnan(value):
         return "a number"
     if low is not None and value < low:
         return f"at least {low:g}"
