@@ -47,7 +47,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}. Choose another place with --output") from None
     try:
-        with os.fdopen(handle_number, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as handle:
+        encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+        with os.fdopen(handle_number, mode, encoding=encoding, newline=newline) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

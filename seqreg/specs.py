@@ -25,7 +25,7 @@ def hyper(
     below: float | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with its meaning and allowed range: low <= value, above < value, value <= high, value < below."""
+    """A dataclass field with its meaning and allowed range: low <= value <= high, above < value < below."""
     limits = {"low": low, "above": above, "high": high, "below": below, "choices": choices}
     return field(default=default, metadata={"meaning": meaning, **limits})
 
@@ -48,7 +48,7 @@ class Spec:
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}  # pyright: ignore[reportArgumentType]
 
     def set_params(self, **params: Any) -> Self:
-        """Change hyperparameters in place, checked as at construction (scikit-learn's protocol; do not use elsewhere)."""
+        """Change hyperparameters in place, checked as at construction (only for scikit-learn's protocol)."""
         known = self.get_params()
         for name in params:
             if name not in known:
@@ -117,7 +117,7 @@ def parse(kind: str, family: Mapping[str, type[Spec]], text: str) -> Spec:
 
 
 def resolve(kind: str, family: Mapping[str, type[Spec]], value: str | Spec | Callable[..., Any]) -> Any:
-    """What a Python caller may pass for a member of a family: its text form, the object itself, or any callable like it."""
+    """The member of a family that a Python caller names by its text form, or passes itself, or any callable like it."""
     return parse(kind, family, value) if isinstance(value, str) else value
 
 

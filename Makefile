@@ -1,0 +1,49 @@
+# Needs Python 3.11 or newer and nothing else. Another interpreter: make PYTHON=python3.12 demo
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per test worker: two workers fill two cores, and small matrices gain nothing from more threads.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-all check format bench clean
+
+## Train on primate splice junctions, and write a report (its path is the last line)
+demo: .venv/installed
+	$(BIN)/seqreg train splice -o runs/demo --overwrite --seed 0
+	@echo runs/demo/report.html
+
+## Every check and test
+test: check
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov
+
+## Also the long ones, and those that start a cluster of their own
+test-all: check
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov -m ""
+
+check: .venv/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+## Put the code in its house style
+format: .venv/installed-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## Measure every claim again
+bench: .venv/installed-test
+	set -e; for script in benchmarks/*.py; do $(ONE_THREAD) $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf .venv build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "seqreg needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@

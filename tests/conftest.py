@@ -1,0 +1,90 @@
+"""What all tests share: small data with a motif in it, and a world that is the same before every test."""
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.sequences import SequenceSet
+
+# Runs repeat exactly, on any machine: no clock (deadline), no fresh examples, no memory of earlier failures.
+settings.register_profile("seqreg", deadline=None, derandomize=True, database=None)
+settings.load_profile("seqreg")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors on few cores: more threads only get into each other's way."""
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests start
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Seeds drawn from the test's own name, so that neither order nor worker matters."""
+    seed = int.from_bytes(hashlib.sha256(request.node.nodeid.encode()).digest()[:4], "little")
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # code under test may not use it; libraries do
+    torch.manual_seed(seed)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of the test's own."""
+    return np.random.default_rng(0)
+
+
+def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, longest: int = 34) -> SequenceSet:
+    """n random sequences of unequal lengths; every second one carries the motif somewhere and is of class `with`."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(shortest, longest + 1, size=n)
+    y = np.arange(n) % 2
+    sequences = [rng.integers(alphabet.size, size=length).astype(np.uint8) for length in lengths]
+    for codes, label in zip(sequences, y, strict=True):
+        if label:
+            start = rng.integers(len(codes) - len(motif) + 1)
+            codes[start : start + len(motif)] = alphabet.encode(motif)
+    return SequenceSet(
+        alphabet=alphabet,
+        names=[f"s{i}" for i in range(n)],
+        codes=np.concatenate(sequences),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        classes=("absent", "with"),
+        y=y.astype(np.int64),
+        positive="with",
+        source="planted",
+    )
+
+
+@pytest.fixture
+def dna() -> SequenceSet:
+    """60 DNA sequences of 21 to 34 nucleotides, half of them with TGACGTCA."""
+    return planted(DNA, "TGACGTCA")
+
+
+@pytest.fixture
+def protein() -> SequenceSet:
+    """60 proteins of 21 to 34 residues, half of them with WKHFCC."""
+    return planted(PROTEIN, "WKHFCC")
+
+
+@pytest.fixture
+def plant() -> Callable[..., SequenceSet]:
+    """The maker of planted data, for tests that need another alphabet, motif or size."""
+    return planted
