@@ -5,7 +5,7 @@ BIN := .venv/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check format bench clean
+.PHONY: demo test test-all check format bench docs clean
 
 ## Train on primate splice junctions, and write a report (its path is the last line)
 demo: .venv/installed
@@ -16,8 +16,8 @@ demo: .venv/installed
 test: check
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov
 
-## Also the long ones, and those that start a cluster of their own
-test-all: check
+## Also the documentation, the long tests, and those that start a cluster of their own
+test-all: check docs
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov -m ""
 
 check: .venv/installed-test
@@ -35,8 +35,12 @@ format: .venv/installed-test
 bench: .venv/installed-test
 	set -e; for script in benchmarks/*.py; do $(ONE_THREAD) $(BIN)/python "$$script"; done
 
+## The documentation as a folder of pages: open site/index.html
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf .venv build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv site build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "seqreg needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12")'
@@ -46,4 +50,8 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	@touch $@

@@ -1,16 +1,27 @@
 """The laws of the house that neither ruff nor import-linter can see."""
 
+import ast
 import re
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 import seqreg
 
 HOUSE = Path(seqreg.__file__).parent
+GROUNDS = HOUSE.parent
 FILES = sorted(HOUSE.rglob("*.py"))
 
 # Files longer than this want to become two rooms; LONG names the exceptions and why each is one.
 LIMIT = 400
 LONG: dict[str, str] = {}
+
+HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "pandas", "h5py"}
+FAMILIES = {"PENALTIES", "CONSTRAINTS", "ATTACKS", "MODELS", "ENCODINGS", "AUGMENTATIONS"}
 
 
 def name(path: Path) -> str:
@@ -27,6 +38,54 @@ def test_files_are_short_enough_to_read() -> None:
 
 
 def test_nothing_is_pickled() -> None:
-    # ruff sees imports of pickle; these are the doors through which libraries pickle.
-    pickling = re.compile(r"\btorch\.(load|save)\(|\bjoblib\.(load|dump)\(|allow_pickle=True")
+    pickling = re.compile(
+        r"^\s*(import|from) (pickle|cloudpickle|dill|shelve)\b"
+        r"|\btorch\.(load|save)\(|\bjoblib\.(load|dump)\(|allow_pickle=True",
+        re.MULTILINE,
+    )
     assert [name(path) for path in FILES if pickling.search(path.read_text(encoding="utf-8"))] == []
+
+
+def exact_pins() -> dict[str, str]:
+    lines = (GROUNDS / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_every_dependency_has_one_exact_version() -> None:
+    project = tomllib.loads((GROUNDS / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked_for = project["dependencies"] + [
+        line for extra in project["optional-dependencies"].values() for line in extra
+    ]
+    assert {re.split(r"[\[<>=]", line)[0] for line in asked_for} <= exact_pins().keys()
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {seqreg.__version__}\n" in (GROUNDS / "CITATION.cff").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", ["seqreg", "seqreg.cli"])
+def test_starting_up_loads_nothing_heavy(module: str) -> None:
+    if find_spec(module) is None:
+        pytest.skip("not built yet")
+    listing = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listing], cwd=GROUNDS, capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def family_names() -> list[str]:
+    """The names in the literal dictionaries at the foot of the rooms: PENALTIES, MODELS, ..."""
+    texts = [path.read_text(encoding="utf-8") for path in HOUSE.glob("*/__init__.py")]
+    assignments = [
+        node for text in texts for node in ast.parse(text).body if isinstance(node, ast.Assign | ast.AnnAssign)
+    ]
+    return [
+        ast.literal_eval(key)
+        for node in assignments
+        if isinstance(node.value, ast.Dict) and any(family in ast.unparse(node).split("=")[0] for family in FAMILIES)
+        for key in node.value.keys
+        if key is not None
+    ]
+
+
+def test_names_on_the_command_line_are_kebab_case() -> None:
+    assert [member for member in family_names() if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", member)] == []
