@@ -1,0 +1,51 @@
+"""The networks people choose by name, as specs that build modules."""
+
+from dataclasses import dataclass
+
+import torch
+
+from seqreg.alphabet import Alphabet
+from seqreg.errors import UsageError
+from seqreg.networks.convnet import ConvNet
+from seqreg.networks.encodings import OneHot
+from seqreg.specs import Spec, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNN(Spec):
+    """Convolution layers, one pooling over windows, a linear or one-hidden-layer head."""
+
+    filters: int = hyper(64, "filters per convolution layer", low=1)
+    width: int = hyper(10, "letters per filter", low=1)
+    depth: int = hyper(1, "convolution layers", low=1)
+    activation: str = hyper("relu", "nonlinearity", choices=("relu", "smoothed-relu", "identity"))
+    pooling: str = hyper("max", "over windows; position keeps where a motif lies", choices=("max", "mean", "position"))
+    hidden: int = hyper(0, "units of a hidden layer in the head, 0 for a linear head", low=0)
+    dropout: float = hyper(0.0, "share of pooled features dropped in training", low=0, below=1)
+
+    def build(
+        self,
+        alphabet: Alphabet,
+        *,
+        outputs: int,
+        length: int,
+        encoding: Spec | None = None,
+        reverse_complement: bool = False,
+    ) -> ConvNet:
+        """An untrained network; `length` is the longest training sequence, `encoding` a member of ENCODINGS."""
+        if reverse_complement and alphabet.complement is None:
+            raise UsageError(f"--reverse-complement needs dna or rna; these sequences are {alphabet.name}")
+        matrix = (encoding or OneHot()).matrix(alphabet)  # pyright: ignore[reportAttributeAccessIssue]
+        return ConvNet(
+            alphabet,
+            torch.as_tensor(matrix),
+            channels=[self.filters] * self.depth,
+            widths=[self.width] * self.depth,
+            outputs=outputs,
+            length=length,
+            activation=self.activation,
+            pooling=self.pooling,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            reverse_complement=reverse_complement,
+        )

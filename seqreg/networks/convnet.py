@@ -1,0 +1,235 @@
+"""The 1-D CNN: encoding, valid convolutions, one pooling, a head; padding never changes a score.
+
+A sequence of l letters has T = max(l, R) - R + 1 windows, R being the receptive field of the stacked valid
+convolutions; a shorter sequence is scored as one padded window. Pooling looks at these T windows and no others.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqreg.alphabet import Alphabet
+from seqreg.networks.lookup import first_argmax, letter_conv, lookup_scores, symbol_table, window_dot, window_rows
+
+_SQRT_2PI = math.sqrt(2 * math.pi)
+
+
+def smoothed_relu(u: Tensor, smoothing: float = 1.0) -> Tensor:
+    """`u Phi(u / s) + s phi(u / s)`: ReLU averaged over Gaussian noise of standard deviation s; slope within (0, 1)."""
+    scaled = u / smoothing
+    return u * torch.special.ndtr(scaled) + (smoothing / _SQRT_2PI) * torch.exp(-scaled * scaled / 2)
+
+
+# All are monotone with slopes in [0, 1]: certificates and the maximum-first order of pooling rely on it.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "smoothed-relu": smoothed_relu,
+    "identity": lambda u: u,
+}
+
+
+class ConvNet(nn.Module):
+    """Logits (N, K) from ids (N, L) uint8, or from one-hot x (N, A, L) with the sequences' `lengths` (N,).
+
+    encoding: (A, D) fixed letter vectors, folded into the first kernel. channels and widths: one per convolution.
+    pooling: "max" or "mean" over windows, or "position", which keeps one feature per filter and window
+    (`length` letters at most; later ones carry no weight). hidden: width of a ReLU layer before the output, 0 for none.
+    reverse_complement: score both strands with the same weights and combine the pooled features, by maximum below
+    max pooling and by mean otherwise.
+    """
+
+    mixtures: Tensor
+    encoding: Tensor
+    complement: Tensor
+
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        encoding: Tensor,
+        *,
+        channels: list[int],
+        widths: list[int],
+        outputs: int,
+        length: int,
+        activation: str = "relu",
+        pooling: str = "max",
+        hidden: int = 0,
+        dropout: float = 0.0,
+        reverse_complement: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alphabet = alphabet
+        self.activation_name, self.pooling, self.reverse_complement = activation, pooling, reverse_complement
+        self.activation = ACTIVATIONS[activation]
+        self.receptive_field = sum(width - 1 for width in widths) + 1
+        self.windows = max(length, self.receptive_field) - self.receptive_field + 1
+        self.register_buffer(
+            "mixtures", torch.as_tensor(alphabet.mixtures.copy(), dtype=torch.float32), persistent=False
+        )
+        self.register_buffer("encoding", torch.as_tensor(encoding, dtype=torch.float32), persistent=False)
+        inputs = [encoding.shape[1], *channels]
+        self.convs = nn.ModuleList(
+            nn.Conv1d(inputs[layer], inputs[layer + 1], width) for layer, width in enumerate(widths)
+        )
+        features = channels[-1] * (self.windows if pooling == "position" else 1)
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(features, hidden) if hidden else None
+        self.output = nn.Linear(hidden or features, outputs)
+        if reverse_complement:
+            if alphabet.complement is None:
+                raise ValueError(f"{alphabet.name} has no reverse complement")
+            complement = torch.as_tensor(alphabet.complement.copy(), dtype=torch.int64)
+            self.register_buffer("complement", complement, persistent=False)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (N, K); ids (N, L) uint8 padded with the alphabet's padding code, or one-hot x (N, A, L)."""
+        if x.dim() == 2:
+            return self.classify(self._letter_features(self.pad_ids(x)))
+        return self.classify(self._dense_features(self.pad_one_hot(x), self._full_unless_known(x, lengths)))
+
+    def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
+        return self.classify(self._letter_features(self.pad_ids(ids), self.pad_one_hot(x)))
+
+    # ---- pieces, public for penalties, attacks and certificates
+
+    def one_hot(self, ids: Tensor) -> Tensor:
+        """x (N, A, L): each symbol as its mixture of letters, padding as zero."""
+        return F.embedding(ids.int(), self.mixtures).transpose(1, 2)
+
+    def lengths(self, ids: Tensor) -> Tensor:
+        """(N,) letters before the padding."""
+        return (ids != self.alphabet.pad).sum(1)
+
+    def window_counts(self, lengths: Tensor) -> Tensor:
+        """(N,) number of windows T of sequences of these lengths."""
+        return lengths.clamp(min=self.receptive_field) - self.receptive_field + 1
+
+    def first_kernel(self) -> Tensor:
+        """(C, A, W) first convolution with the encoding folded in: what acts on one-hot letters."""
+        weight: Tensor = self.convs[0].weight  # pyright: ignore[reportAssignmentType]
+        return torch.einsum("cdj,ad->caj", weight, self.encoding)
+
+    def pad_ids(self, ids: Tensor) -> Tensor:
+        """ids padded to one window at least."""
+        return F.pad(ids, (0, max(0, self.receptive_field - ids.shape[1])), value=self.alphabet.pad)
+
+    def pad_one_hot(self, x: Tensor) -> Tensor:
+        """x padded with zeros to one window at least."""
+        short = self.receptive_field - x.shape[2]
+        return F.pad(x, (0, short)) if short > 0 else x
+
+    def reverse_complement_ids(self, ids: Tensor) -> Tensor:
+        """ids of the opposite strand, left-aligned like the input."""
+        return self.complement[ids.long().gather(1, self._mirror(self.lengths(ids), ids.shape[1]))].to(ids.dtype)
+
+    def reverse_complement_one_hot(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x of the opposite strand, left-aligned like the input."""
+        mirror = self._mirror(lengths, x.shape[2])[:, None].expand(-1, x.shape[1], -1)
+        return x[:, self.complement[: x.shape[1]]].gather(2, mirror)
+
+    def pool(self, h: Tensor, counts: Tensor | None) -> Tensor:
+        """Features (N, C) or (N, C * T) from activations h (N, C, T) over the first `counts` (N,) windows (None: all)."""
+        inside = None if counts is None else torch.arange(h.shape[2], device=h.device) < counts[:, None, None]
+        if self.pooling == "max":
+            return (h if inside is None else h.masked_fill(~inside, -math.inf)).amax(2)
+        if inside is not None:
+            h = h * inside
+        if self.pooling == "mean":
+            return h.sum(2) / h.shape[2] if counts is None else h.sum(2) / counts[:, None]
+        return F.pad(h, (0, self.windows - h.shape[2])).flatten(
+            1
+        )  # a negative pad cuts what lies beyond the trained length
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (N, K) from pooled features."""
+        features = self.dropout(features)
+        if self.hidden is not None:
+            features = F.relu(self.hidden(features))
+        return self.output(features)
+
+    # ---- the two ways through the convolutions
+
+    def _letter_features(self, ids: Tensor, x: Tensor | None = None) -> Tensor:
+        """Pooled features from letters by look-ups; x, where given, is their one-hot and receives gradients."""
+        n = len(ids)
+        if self.reverse_complement:
+            opposite = self.reverse_complement_ids(ids)
+            x = None if x is None else torch.cat([x, self.reverse_complement_one_hot(x, self.lengths(ids))])
+            ids = torch.cat([ids, opposite])
+        x = self.one_hot(ids) if x is None else x
+        counts = self._counts_unless_full(ids)
+        kernel, bias = self.first_kernel(), self.convs[0].bias
+        assert isinstance(bias, Tensor)
+        if len(self.convs) == 1 and self.pooling == "max":
+            with torch.no_grad():
+                rows = window_rows(ids, kernel.shape[2], len(self.mixtures))
+                scores = lookup_scores(symbol_table(kernel, self.mixtures), rows)
+                if counts is not None:
+                    outside = torch.arange(scores.shape[1], device=ids.device) >= counts[:, None]
+                    scores.masked_fill_(outside[:, :, None], -math.inf)
+                starts = first_argmax(scores)
+            features = self.activation(window_dot(x, kernel, starts, ids, self.mixtures) + bias)
+        else:
+            h = self.activation(letter_conv(x, kernel, self.mixtures, ids) + bias[:, None])
+            features = self.pool(self._deeper(h), counts)
+        return self._join_strands(features, n)
+
+    def _dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Pooled features from any x (N, A, L)."""
+        n = len(x)
+        if self.reverse_complement:
+            known = torch.full((n,), x.shape[2], device=x.device) if lengths is None else lengths
+            x = torch.cat([x, self.reverse_complement_one_hot(x, known)])
+            lengths = None if lengths is None else torch.cat([lengths, lengths])
+        counts = None if lengths is None else self.window_counts(lengths)
+        kernel, bias = self.first_kernel(), self.convs[0].bias
+        assert isinstance(bias, Tensor)
+        if len(self.convs) == 1 and self.pooling == "max":
+            with torch.no_grad():
+                scores = F.conv1d(x, kernel)
+                if counts is not None:
+                    outside = torch.arange(scores.shape[2], device=x.device) >= counts[:, None]
+                    scores.masked_fill_(outside[:, None], -math.inf)
+                starts = first_argmax(scores.transpose(1, 2))
+            features = self.activation(window_dot(x, kernel, starts) + bias)
+        else:
+            features = self.pool(self._deeper(self.activation(F.conv1d(x, kernel, bias))), counts)
+        return self._join_strands(features, n)
+
+    def _deeper(self, h: Tensor) -> Tensor:
+        for conv in list(self.convs)[1:]:
+            h = self.activation(conv(h))
+        return h
+
+    def _join_strands(self, features: Tensor, n: int) -> Tensor:
+        if not self.reverse_complement:
+            return features
+        forward, backward = features[:n], features[n:]
+        return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
+
+    def _counts_unless_full(self, ids: Tensor) -> Tensor | None:
+        """Window counts, or None where a look at the CPU shows that no sequence is padded (a GPU is never asked)."""
+        if ids.device.type == "cpu" and not bool((ids[:, -1] == self.alphabet.pad).any()):
+            return None
+        return self.window_counts(self.lengths(ids))
+
+    def _full_unless_known(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+        if (
+            lengths is not None
+            and lengths.device.type == "cpu"
+            and bool((lengths >= max(x.shape[2], self.receptive_field)).all())
+        ):
+            return None
+        if lengths is None and x.shape[2] < self.receptive_field:
+            return torch.full((len(x),), x.shape[2], device=x.device)
+        return lengths
+
+    @staticmethod
+    def _mirror(lengths: Tensor, width: int) -> Tensor:
+        """(N, L) position that lands at each position when the first `lengths` letters are reversed."""
+        positions = torch.arange(width, device=lengths.device)
+        return torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)

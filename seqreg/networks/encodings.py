@@ -1,0 +1,67 @@
+"""Fixed encodings: linear maps from letters to vectors, folded into the first convolution.
+
+A network sees one-hot letters x (N, A, L) and an encoding E (A, D) by way of the kernel
+`sum_d W[c, d, j] E[a, d]` (C, A, W), so every derivative, perturbation and bound is with respect to one-hot x.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.alphabet import Alphabet
+from seqreg.errors import UsageError
+from seqreg.specs import Spec
+
+# BLOSUM62 in half bits (Henikoff and Henikoff, PNAS 1992), rows and columns in the order of alphabet.PROTEIN.letters.
+BLOSUM62 = np.array(
+    [
+        [4, 0, -2, -1, -2, 0, -2, -1, -1, -1, -1, -2, -1, -1, -1, 1, 0, 0, -3, -2],
+        [0, 9, -3, -4, -2, -3, -3, -1, -3, -1, -1, -3, -3, -3, -3, -1, -1, -1, -2, -2],
+        [-2, -3, 6, 2, -3, -1, -1, -3, -1, -4, -3, 1, -1, 0, -2, 0, -1, -3, -4, -3],
+        [-1, -4, 2, 5, -3, -2, 0, -3, 1, -3, -2, 0, -1, 2, 0, 0, -1, -2, -3, -2],
+        [-2, -2, -3, -3, 6, -3, -1, 0, -3, 0, 0, -3, -4, -3, -3, -2, -2, -1, 1, 3],
+        [0, -3, -1, -2, -3, 6, -2, -4, -2, -4, -3, 0, -2, -2, -2, 0, -2, -3, -2, -3],
+        [-2, -3, -1, 0, -1, -2, 8, -3, -1, -3, -2, 1, -2, 0, 0, -1, -2, -3, -2, 2],
+        [-1, -1, -3, -3, 0, -4, -3, 4, -3, 2, 1, -3, -3, -3, -3, -2, -1, 3, -3, -1],
+        [-1, -3, -1, 1, -3, -2, -1, -3, 5, -2, -1, 0, -1, 1, 2, 0, -1, -2, -3, -2],
+        [-1, -1, -4, -3, 0, -4, -3, 2, -2, 4, 2, -3, -3, -2, -2, -2, -1, 1, -2, -1],
+        [-1, -1, -3, -2, 0, -3, -2, 1, -1, 2, 5, -2, -2, 0, -1, -1, -1, 1, -1, -1],
+        [-2, -3, 1, 0, -3, 0, 1, -3, 0, -3, -2, 6, -2, 0, 0, 1, 0, -3, -4, -2],
+        [-1, -3, -1, -1, -4, -2, -2, -3, -1, -3, -2, -2, 7, -1, -2, -1, -1, -2, -4, -3],
+        [-1, -3, 0, 2, -3, -2, 0, -3, 1, -2, 0, 0, -1, 5, 1, 0, -1, -2, -2, -1],
+        [-1, -3, -2, 0, -3, -2, 0, -3, 2, -2, -1, 0, -2, 1, 5, -1, -1, -3, -3, -2],
+        [1, -1, 0, 0, -2, 0, -1, -2, 0, -2, -1, 1, -1, 0, -1, 4, 1, -2, -3, -2],
+        [0, -1, -1, -1, -2, -2, -2, -1, -1, -1, -1, 0, -1, -1, -1, 1, 5, 0, -2, -2],
+        [0, -1, -3, -2, -1, -3, -3, 3, -2, 1, 1, -3, -2, -2, -3, -2, 0, 4, -3, -1],
+        [-3, -2, -4, -3, 1, -2, -2, -3, -3, -2, -1, -4, -4, -2, -3, -3, -2, -3, 11, 2],
+        [-2, -2, -3, -2, 3, -3, 2, -1, -2, -1, -1, -2, -3, -1, -2, -2, -2, -1, 2, 7],
+    ],
+    dtype=np.float64,
+)
+BLOSUM62.flags.writeable = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneHot(Spec):
+    """One coordinate per letter: every substitution moves the input equally far."""
+
+    def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
+        """(A, A) identity."""
+        return np.eye(alphabet.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blosum62(Spec):
+    """Square root of the BLOSUM62 similarity: exchangeable amino acids lie close together (protein only)."""
+
+    def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
+        """(20, 20) symmetric square root of BLOSUM62 without its negative eigenvalues, scaled to rows of mean square norm 1."""
+        if alphabet.name != "protein":
+            raise UsageError(f"encoding blosum62 is for protein sequences; these are {alphabet.name}. Use one-hot")
+        values, vectors = np.linalg.eigh(BLOSUM62)
+        root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+        return root / np.sqrt(np.mean(np.sum(root**2, axis=1)))
+
+
+ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}

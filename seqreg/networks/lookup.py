@@ -1,0 +1,197 @@
+"""The one-hot fast path: convolutions of letters as table look-ups, and windows picked by a maximum.
+
+Exact, not an approximation. A kernel W (C, A, W) applied to symbol codes is a sum of table rows,
+`z[n, t, c] = sum_j table[j, ids[n, t + j], c]`, and below a global maximum only one window per sequence and
+filter carries gradient. The three functions `window_dot`, `window_place` and `window_outer` are the partial
+derivatives of the one trilinear form
+
+    F(x, W, g) = sum_{n, c, a, j} g[n, c] x[n, a, t[n, c] + j] W[c, a, j]
+
+so each one's backward pass consists of the other two, and derivatives of every order exist.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def symbol_table(kernel: Tensor, mixtures: Tensor) -> Tensor:
+    """(W, V, C) contribution of each symbol at each tap, from a kernel (C, A, W) and symbol mixtures (V, A)."""
+    return torch.einsum("caj,va->jvc", kernel, mixtures)
+
+
+def window_rows(ids: Tensor, width: int, symbols: int) -> Tensor:
+    """(N, T, W) rows of the flattened table (W * V, C) that each window of ids (N, L) adds up."""
+    offsets = torch.arange(width, device=ids.device, dtype=torch.int32) * symbols
+    return ids.int().unfold(1, width, 1) + offsets
+
+
+def lookup_scores(table: Tensor, rows: Tensor) -> Tensor:
+    """Scores z (N, T, C) of every window, without gradient: `sum_j table[j, ids[t + j]]`."""
+    width, symbols, channels = table.shape
+    n, windows, _ = rows.shape
+    flat = F.embedding_bag(rows.reshape(-1, width), table.detach().reshape(width * symbols, channels), mode="sum")
+    return flat.view(n, windows, channels)
+
+
+def first_argmax(scores: Tensor, block: int = 16) -> Tensor:
+    """(N, C) int64 first window at which scores (N, T, C) are largest.
+
+    Block maxima first, then a search inside the winning block: PyTorch's own argmax over a middle axis is not
+    vectorised on CPUs and takes several times as long as computing the scores.
+    """
+    windows = scores.shape[1]
+    whole = windows // block * block
+    if windows < 2 * block:
+        return _first_equal(scores).clamp_(max=windows - 1)
+    maxima = scores[:, :whole].unflatten(1, (-1, block)).amax(2)
+    if whole < windows:
+        maxima = torch.cat([maxima, scores[:, whole:].amax(1, keepdim=True)], 1)
+    begin = _first_equal(maxima) * block
+    inside = (begin[:, None] + torch.arange(block, device=scores.device)[:, None]).clamp_(max=windows - 1)
+    return (begin + _first_equal(scores.gather(1, inside))).clamp_(max=windows - 1)
+
+
+def _first_equal(scores: Tensor) -> Tensor:
+    """Index (N, C) of the first maximum along axis 1, or the axis's length where it is NaN."""
+    count = scores.shape[1]
+    at = torch.arange(count, device=scores.device, dtype=torch.int32)[:, None]
+    absent = torch.full((), count, device=scores.device, dtype=torch.int32)
+    return torch.where(scores == scores.amax(1, keepdim=True), at, absent).amin(1).long()
+
+
+class _LetterConv(torch.autograd.Function):
+    """Convolution (N, C, T) of x (N, A, L) = one-hot of ids; only its value comes from the table."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Tensor:
+        ctx.save_for_backward(x, kernel)
+        table = symbol_table(kernel, mixtures)
+        return lookup_scores(table, window_rows(ids, kernel.shape[2], len(mixtures))).transpose(1, 2).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, kernel = ctx.saved_tensors
+        grad_x = F.conv_transpose1d(grad, kernel) if ctx.needs_input_grad[0] else None
+        grad_kernel = None
+        if ctx.needs_input_grad[1]:
+            grad_kernel = F.conv1d(x.transpose(0, 1), grad.transpose(0, 1)).transpose(0, 1)
+        return grad_x, grad_kernel, None, None
+
+
+def letter_conv(x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Tensor:
+    """Convolution (N, C, T) of x (N, A, L) with a kernel (C, A, W), where x is known to be the one-hot of ids (N, L)."""
+    return _LetterConv.apply(x, kernel, mixtures, ids)  # pyright: ignore[reportReturnType]
+
+
+def window_dot(
+    x: Tensor, kernel: Tensor, starts: Tensor, ids: Tensor | None = None, mixtures: Tensor | None = None
+) -> Tensor:
+    """Scores (N, C) of one window per sequence and filter, `sum_{a, j} x[n, a, starts[n, c] + j] W[c, a, j]`.
+
+    x (N, A, L), kernel (C, A, W), starts (N, C) int64. With ids (N, L), whose one-hot by mixtures (V, A) x is known
+    to be, the value and the kernel's gradient come from look-ups; gradients with respect to x exist all the same.
+    """
+    return _WindowDot.apply(x, kernel, starts, ids, mixtures)  # pyright: ignore[reportReturnType]
+
+
+def window_place(g: Tensor, kernel: Tensor, starts: Tensor, length: int) -> Tensor:
+    """Input gradient (N, A, L): every filter W_c, times g[n, c], added at its window `starts[n, c]`."""
+    return _WindowPlace.apply(g, kernel, starts, length)  # pyright: ignore[reportReturnType]
+
+
+def window_outer(
+    g: Tensor, x: Tensor, starts: Tensor, width: int, ids: Tensor | None = None, mixtures: Tensor | None = None
+) -> Tensor:
+    """Kernel gradient (C, A, W): the chosen windows of x, times g[n, c], added up over sequences."""
+    return _WindowOuter.apply(g, x, starts, width, ids, mixtures)  # pyright: ignore[reportReturnType]
+
+
+def _positions(starts: Tensor, width: int) -> Tensor:
+    """(N, C, W) positions of the letters in each chosen window."""
+    return starts.unsqueeze(-1) + torch.arange(width, device=starts.device)
+
+
+def _patches(x: Tensor, starts: Tensor, width: int) -> Tensor:
+    """(C, N, W * A) chosen windows of x (N, A, L), filters first: the order in which batched products need no copy."""
+    n, letters, length = x.shape
+    first = starts.t() + torch.arange(n, device=x.device) * length
+    rows = first.unsqueeze(-1) + torch.arange(width, device=x.device)
+    picked = x.transpose(1, 2).reshape(n * length, letters).index_select(0, rows.reshape(-1))
+    return picked.view(*first.shape, width * letters)
+
+
+def _letters(ids: Tensor, starts: Tensor, width: int) -> Tensor:
+    """(N, C, W) symbol codes in each chosen window."""
+    at = _positions(starts, width)
+    return ids.long().gather(1, at.flatten(1)).view(at.shape)
+
+
+class _WindowDot(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, kernel: Tensor, starts: Tensor, ids: Tensor | None, mixtures: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(x, kernel, starts, ids, mixtures)
+        channels, _, width = kernel.shape
+        if ids is None or mixtures is None:
+            columns = kernel.transpose(1, 2).reshape(channels, -1, 1)
+            return torch.bmm(_patches(x, starts, width), columns).squeeze(-1).t()
+        table = symbol_table(kernel, mixtures).permute(2, 0, 1).reshape(-1)  # C * W * V
+        symbols = len(mixtures)
+        tap = torch.arange(channels * width, device=ids.device).view(channels, width) * symbols
+        return table.take(_letters(ids, starts, width) + tap).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, kernel, starts, ids, mixtures = ctx.saved_tensors
+        grad_x = window_place(grad, kernel, starts, x.shape[2]) if ctx.needs_input_grad[0] else None
+        grad_kernel = window_outer(grad, x, starts, kernel.shape[2], ids, mixtures) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_kernel, None, None, None
+
+
+class _WindowPlace(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, kernel: Tensor, starts: Tensor, length: int) -> Tensor:
+        ctx.save_for_backward(g, kernel, starts)
+        n = len(g)
+        _, letters, width = kernel.shape
+        values = g[:, :, None, None] * kernel.transpose(1, 2)  # N, C, W, A
+        rows = _positions(starts, width) + (torch.arange(n, device=g.device) * length)[:, None, None]
+        placed = torch.zeros(n * length, letters, dtype=values.dtype, device=values.device)
+        placed.index_add_(0, rows.reshape(-1), values.reshape(-1, letters))
+        return placed.view(n, length, letters).transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        g, kernel, starts = ctx.saved_tensors
+        grad_g = window_dot(grad, kernel, starts) if ctx.needs_input_grad[0] else None
+        grad_kernel = window_outer(g, grad, starts, kernel.shape[2]) if ctx.needs_input_grad[1] else None
+        return grad_g, grad_kernel, None, None
+
+
+class _WindowOuter(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, g: Tensor, x: Tensor, starts: Tensor, width: int, ids: Tensor | None, mixtures: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(g, x, starts)
+        ctx.width, ctx.ids, ctx.mixtures = width, ids, mixtures
+        if ids is None or mixtures is None:
+            summed = torch.bmm(g.t().unsqueeze(1), _patches(x, starts, width))
+            return summed.view(g.shape[1], width, x.shape[1]).transpose(1, 2)
+        channels, symbols = g.shape[1], len(mixtures)
+        tap = torch.arange(channels * width, device=ids.device).view(channels, width) * symbols
+        counts = torch.zeros(channels * width * symbols, dtype=g.dtype, device=g.device)
+        rows = _letters(ids, starts, width) + tap
+        counts.index_add_(0, rows.reshape(-1), g.unsqueeze(-1).expand(-1, -1, width).reshape(-1))
+        return torch.einsum("cjv,va->caj", counts.view(channels, width, symbols), mixtures)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        g, x, starts = ctx.saved_tensors
+        grad_g = window_dot(x, grad, starts, ctx.ids, ctx.mixtures) if ctx.needs_input_grad[0] else None
+        grad_x = window_place(g, grad, starts, x.shape[2]) if ctx.needs_input_grad[1] else None
+        return grad_g, grad_x, None, None, None, None
