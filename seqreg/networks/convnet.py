@@ -132,7 +132,7 @@ class ConvNet(nn.Module):
         return x[:, self.complement[: x.shape[1]]].gather(2, mirror)
 
     def pool(self, h: Tensor, counts: Tensor | None) -> Tensor:
-        """Features (N, C) or (N, C * T) from activations h (N, C, T) over the first `counts` (N,) windows (None: all)."""
+        """Features (N, C) or (N, C * T) from activations h (N, C, T) of the first `counts` (N,) windows, or all."""
         inside = None if counts is None else torch.arange(h.shape[2], device=h.device) < counts[:, None, None]
         if self.pooling == "max":
             return (h if inside is None else h.masked_fill(~inside, -math.inf)).amax(2)

@@ -56,7 +56,7 @@ class Blosum62(Spec):
     """Square root of the BLOSUM62 similarity: exchangeable amino acids lie close together (protein only)."""
 
     def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
-        """(20, 20) symmetric square root of BLOSUM62 without its negative eigenvalues, scaled to rows of mean square norm 1."""
+        """(20, 20) symmetric root of BLOSUM62 without its negative eigenvalues; rows have mean square norm 1."""
         if alphabet.name != "protein":
             raise UsageError(f"encoding blosum62 is for protein sequences; these are {alphabet.name}. Use one-hot")
         values, vectors = np.linalg.eigh(BLOSUM62)

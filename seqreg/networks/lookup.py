@@ -82,8 +82,8 @@ class _LetterConv(torch.autograd.Function):
 
 
 def letter_conv(x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Tensor:
-    """Convolution (N, C, T) of x (N, A, L) with a kernel (C, A, W), where x is known to be the one-hot of ids (N, L)."""
-    return _LetterConv.apply(x, kernel, mixtures, ids)  # pyright: ignore[reportReturnType]
+    """Convolution (N, C, T) of x (N, A, L) with a kernel (C, A, W), x being the one-hot of ids (N, L)."""
+    return _LetterConv.apply(x, kernel, mixtures, ids)
 
 
 def window_dot(
@@ -94,19 +94,19 @@ def window_dot(
     x (N, A, L), kernel (C, A, W), starts (N, C) int64. With ids (N, L), whose one-hot by mixtures (V, A) x is known
     to be, the value and the kernel's gradient come from look-ups; gradients with respect to x exist all the same.
     """
-    return _WindowDot.apply(x, kernel, starts, ids, mixtures)  # pyright: ignore[reportReturnType]
+    return _WindowDot.apply(x, kernel, starts, ids, mixtures)
 
 
 def window_place(g: Tensor, kernel: Tensor, starts: Tensor, length: int) -> Tensor:
     """Input gradient (N, A, L): every filter W_c, times g[n, c], added at its window `starts[n, c]`."""
-    return _WindowPlace.apply(g, kernel, starts, length)  # pyright: ignore[reportReturnType]
+    return _WindowPlace.apply(g, kernel, starts, length)
 
 
 def window_outer(
     g: Tensor, x: Tensor, starts: Tensor, width: int, ids: Tensor | None = None, mixtures: Tensor | None = None
 ) -> Tensor:
     """Kernel gradient (C, A, W): the chosen windows of x, times g[n, c], added up over sequences."""
-    return _WindowOuter.apply(g, x, starts, width, ids, mixtures)  # pyright: ignore[reportReturnType]
+    return _WindowOuter.apply(g, x, starts, width, ids, mixtures)
 
 
 def _positions(starts: Tensor, width: int) -> Tensor:
