@@ -1,0 +1,83 @@
+"""The listings: every name people can write after --penalty, --model and so on, with its fields."""
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from seqreg.cli.app import command
+from seqreg.cli.terminal import Terminal
+from seqreg.specs import Spec, field_table, unknown_name
+
+PANEL = "Names to choose from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Where the members of a family are kept, and how one of them is called."""
+
+    kind: str
+    module: str
+    table: str
+    about: str
+    example: str
+
+    def members(self) -> dict[str, type[Spec]]:
+        """Name -> class; imports the family's room."""
+        return getattr(importlib.import_module(self.module), self.table)
+
+
+FAMILIES = {
+    "models": Family(
+        kind="model",
+        module="seqreg.networks",
+        table="MODELS",
+        about="Networks for --model.",
+        example="seqreg train splice -o runs/deep --model cnn:depth=2,filters=128",
+    ),
+    "encodings": Family(
+        kind="encoding",
+        module="seqreg.networks",
+        table="ENCODINGS",
+        about="How letters become vectors, for --encoding.",
+        example="seqreg train amp -o runs/amp --encoding blosum62",
+    ),
+}
+
+Name = Annotated[str | None, typer.Argument(help="Only this one.", show_default=False)]
+
+
+def _add(plural: str, family: Family) -> None:
+    def listing(terminal: Terminal, name: Name = None) -> None:
+        _list(terminal, family, name)
+
+    listing.__doc__ = f"{family.about} Every name with its fields, types, defaults and meaning."
+    command(panel=PANEL, example=family.example, name=plural)(listing)
+
+
+def _list(terminal: Terminal, family: Family, name: str | None) -> None:
+    members = family.members()
+    if name is not None and name not in members:
+        raise unknown_name(family.kind, name, members)
+    chosen = members if name is None else {name: members[name]}
+    if terminal.as_json:
+        terminal.json(
+            {key: {"meaning": meaning(cls), "fields": field_table(cls)} for key, cls in chosen.items()},
+        )
+        return
+    rows: list[tuple[str, ...]] = []
+    for key, cls in chosen.items():
+        rows.append((key, "", "", "", meaning(cls)))
+        rows.extend((key, row["field"], row["type"], row["default"], row["meaning"]) for row in field_table(cls))
+    terminal.table(("name", "field", "type", "default", "meaning"), rows)
+
+
+def meaning(cls: type[Spec]) -> str:
+    """The first paragraph of the class's docstring, on one line."""
+    return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+
+
+for _plural, _family in FAMILIES.items():
+    _add(_plural, _family)

@@ -1,0 +1,151 @@
+"""The command line: every command on tiny data, how errors end, and what goes to which stream."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import seqreg
+from seqreg.cli import app
+from seqreg.cli.families import FAMILIES
+
+GROUNDS = Path(seqreg.__file__).parent.parent
+
+
+class Result:
+    """What a command line gave: exit code, standard output, standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def run(*words: str | Path) -> Result:
+        with pytest.raises(SystemExit) as end:
+            app([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Result(end.value.code if isinstance(end.value.code, int) else 0, captured.out, captured.err)
+
+    return run
+
+
+def started(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a program of its own."""
+    command = [sys.executable, "-m", "seqreg", *words]
+    return subprocess.run(command, cwd=GROUNDS, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models", "--help"]])
+def test_help_does_without_torch(words: list[str]) -> None:
+    code = f"import sys; from seqreg.cli import app\ntry: app({words!r})\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=GROUNDS, capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+    assert not {"torch", "numpy", "scipy", "sklearn"} & set(done.stderr.split())
+
+
+def test_without_a_command_the_help_is_shown(call: Callable[..., Result]) -> None:
+    assert call().out == call("--help").out
+    assert call("--version").out == f"seqreg {seqreg.__version__}\n"
+
+
+@pytest.mark.parametrize("plural", FAMILIES)
+def test_listings_name_every_member_and_field(plural: str, call: Callable[..., Result]) -> None:
+    members = FAMILIES[plural].members()
+    listed = json.loads(call(plural, "--json").out)
+    assert list(listed) == list(members)
+    for name, cls in members.items():
+        assert {row["field"] for row in listed[name]["fields"]} == set(cls().get_params())
+        assert listed[name]["meaning"]
+    lines = [line.split("\t") for line in call(plural).out.splitlines()]
+    assert {len(line) for line in lines} == {5}
+    assert {line[0] for line in lines[1:]} == set(members)
+    first = next(iter(members))
+    assert list(json.loads(call(plural, first, "--json").out)) == [first]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["modells"], "No such command 'modells'. Did you mean 'models'?"),
+        (["models", "--jsn"], "No such option: --jsn (Possible options: --json)"),
+        (["models", "cn"], "Unknown model 'cn'. Did you mean 'cnn'? Choose from: cnn"),
+        (["models", "--config", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(words: list[str], message: str, call: Callable[..., Result]) -> None:
+    result = call(*words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {message}")
+    assert result.err.count("\n") == 1
+
+
+def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Callable[..., Result]) -> None:
+    config = tmp_path / "models.toml"
+    config.write_text('json = true\nname = "cnn"\n')
+    assert list(json.loads(call("models", "--config", config).out)) == ["cnn"]
+    assert "Unknown model 'other'" in call("models", "other", "--config", config).err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jsn = true", "Unknown key 'jsn'. Did you mean 'json'?"),
+        ('name = ["cnn", "cnn"]', "name takes one value; got ['cnn', 'cnn']"),
+        ("json = ", "not a TOML file"),
+    ],
+)
+def test_a_wrong_config_file_is_refused(text: str, message: str, tmp_path: Path, call: Callable[..., Result]) -> None:
+    config = tmp_path / "models.toml"
+    config.write_text(text)
+    result = call("models", "--config", config)
+    assert result.code == 2
+    assert result.err.startswith(f"Error: {config}: {message}")
+
+
+def test_a_traceback_only_with_debug(call: Callable[..., Result]) -> None:
+    assert "Traceback" not in call("models", "cn").err
+    assert "Traceback" in call("models", "cn", "--debug").err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (MemoryError(), 1, "out of memory"),
+        (OSError(28, "No space left on device", "x"), 1, "x: No space left on device"),
+        (ZeroDivisionError("a\nb"), 1, "ZeroDivisionError: a b. Run again with --debug"),
+    ],
+)
+def test_failures_have_exit_codes(
+    error: BaseException, code: int, message: str, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("seqreg.cli.families.importlib.import_module", fail)
+    result = call("models")
+    assert result.code == code
+    assert result.err.startswith(f"Error: {message}")
+    assert result.err.count("\n") == 1
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "seqreg", "models"]
+    done = subprocess.run(command, cwd=GROUNDS, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {**os.environ, "_SEQREG_COMPLETE": "complete_bash", "COMP_WORDS": "seqreg mod", "COMP_CWORD": "1"}
+    assert started(env=environment).stdout.split() == ["models"]
