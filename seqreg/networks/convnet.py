@@ -144,6 +144,19 @@ class ConvNet(nn.Module):
             1
         )  # a negative pad cuts what lies beyond the trained length
 
+    def deeper(self, h: Tensor) -> Tensor:
+        """Activations (N, C, T) of the last convolution from those of the first."""
+        for conv in list(self.convs)[1:]:
+            h = self.activation(conv(h))
+        return h
+
+    def join_strands(self, features: Tensor, n: int) -> Tensor:
+        """Features of n sequences from those of both strands (2 n, ...); unchanged where only one strand is scored."""
+        if not self.reverse_complement:
+            return features
+        forward, backward = features[:n], features[n:]
+        return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
+
     def classify(self, features: Tensor) -> Tensor:
         """Logits (N, K) from pooled features."""
         features = self.dropout(features)
@@ -175,8 +188,8 @@ class ConvNet(nn.Module):
             features = self.activation(window_dot(x, kernel, starts, ids, self.mixtures) + bias)
         else:
             h = self.activation(letter_conv(x, kernel, self.mixtures, ids) + bias[:, None])
-            features = self.pool(self._deeper(h), counts)
-        return self._join_strands(features, n)
+            features = self.pool(self.deeper(h), counts)
+        return self.join_strands(features, n)
 
     def _dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Pooled features from any x (N, A, L)."""
@@ -197,19 +210,8 @@ class ConvNet(nn.Module):
                 starts = first_argmax(scores.transpose(1, 2))
             features = self.activation(window_dot(x, kernel, starts) + bias)
         else:
-            features = self.pool(self._deeper(self.activation(F.conv1d(x, kernel, bias))), counts)
-        return self._join_strands(features, n)
-
-    def _deeper(self, h: Tensor) -> Tensor:
-        for conv in list(self.convs)[1:]:
-            h = self.activation(conv(h))
-        return h
-
-    def _join_strands(self, features: Tensor, n: int) -> Tensor:
-        if not self.reverse_complement:
-            return features
-        forward, backward = features[:n], features[n:]
-        return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
+            features = self.pool(self.deeper(self.activation(F.conv1d(x, kernel, bias))), counts)
+        return self.join_strands(features, n)
 
     def _counts_unless_full(self, ids: Tensor) -> Tensor | None:
         """Window counts, or None where a look at the CPU shows that no sequence is padded (a GPU is never asked)."""

@@ -1,0 +1,179 @@
+"""What the filters of the first convolution look for, as counted motifs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqreg.networks import ConvNet
+from seqreg.networks.lookup import first_argmax, letter_conv, window_outer
+from seqreg.sequences import SequenceSet
+
+SITE_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterMotif:
+    """One filter of the first convolution and the windows that excite it.
+
+    A sequence is a *site* of the filter if its best window, on either strand where both are scored, exceeds half of
+    the filter's largest activation (the rule of DeepBind and Basset, with one window per sequence).
+
+    filter: index of the filter. letters: the A letters, columns of counts.
+    counts: (W, A) letters of the sites' windows; a mixture counts in parts, padding not at all. sites: their number.
+    start: quartiles (25, 50, 75 %) of the position, counted from 1, at which the sites' windows begin.
+    fires: class -> share in [0, 1] of its sequences that are sites.
+    effect: class -> mean contribution of the filter to that class's logit over its sites, in logits. Behind one
+    convolution and a linear head this is head weight times pooled activation; elsewhere gradient times activation.
+    A binary task has one logit, so its two effects are of opposite sign.
+    importance: standard deviation of the contribution over sequences, root mean square over logits: how much the
+    filter moves predictions. One that adds the same to every sequence has none.
+    """
+
+    filter: int
+    letters: str
+    counts: NDArray[np.float64]
+    sites: int
+    start: tuple[float, float, float]
+    fires: dict[str, float]
+    effect: dict[str, float]
+    importance: float
+
+
+class _Look(NamedTuple):
+    """What one pass over n sequences shows of C filters."""
+
+    activation: Tensor  # (n, C) at the best window
+    start: Tensor  # (n, C) where that begins, on its own strand
+    reverse: Tensor  # (n, C) whether it is on the opposite strand
+    contribution: Tensor  # (n, K, C) to the logits
+
+
+def filter_motifs(
+    model: ConvNet, sequences: SequenceSet, *, top: int = 20, sample: int = 2000, batch: int = 64
+) -> list[FilterMotif]:
+    """The `top` most important filters that have a site, most important first.
+
+    sequences: with labels, best those the model was trained on. sample: at most so many of them, evenly spaced, are
+    looked at, `batch` at a time.
+    """
+    assert sequences.y is not None
+    assert len(sequences) > 0
+    if len(sequences) > sample:
+        sequences = sequences.subset(np.linspace(0, len(sequences) - 1, sample).astype(np.int64))
+    with _evaluating(model):
+        looks = [_look(model, ids) for ids in _batches(model, sequences, batch)]
+    seen = _Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
+    largest = seen.activation.amax(0)
+    site = (seen.activation > SITE_THRESHOLD * largest) & (largest > 0)  # N, C
+    importance = seen.contribution.std(0, correction=0).square().mean(0).sqrt()  # C
+    chosen = [c for c in importance.argsort(descending=True, stable=True).tolist() if site[:, c].any()][:top]
+
+    counts = _count_letters(model, sequences, seen, site, batch)
+    first = _first_letter(sequences, seen, counts.shape[1])
+    members = _members(sequences)
+    motifs: list[FilterMotif] = []
+    for c in chosen:
+        is_site = site[:, c].cpu().numpy()
+        effect = seen.contribution[site[:, c], :, c].mean(0).tolist()
+        if len(effect) == 1 and len(sequences.classes) == 2:
+            effect = [-effect[0], effect[0]]
+        low, middle, high = np.quantile(first[is_site, c], [0.25, 0.5, 0.75]).tolist()
+        motifs.append(
+            FilterMotif(
+                filter=c,
+                letters=model.alphabet.letters,
+                counts=counts[c],
+                sites=int(is_site.sum()),
+                start=(low, middle, high),
+                fires={name: float(is_site[rows].mean()) for name, rows in members.items() if rows.any()},
+                effect=dict(zip(sequences.classes, effect, strict=True)),
+                importance=float(importance[c]),
+            )
+        )
+    return motifs
+
+
+def _look(model: ConvNet, ids: Tensor) -> _Look:
+    """Best windows of the first convolution, and gradient x activation of its output, for ids (n, L)."""
+    n, conv = len(ids), model.convs[0]
+    kernel, bias = model.first_kernel().detach(), conv.bias
+    assert isinstance(bias, Tensor)
+    ids = _both_strands(model, ids)
+    h = model.activation(letter_conv(model.one_hot(ids), kernel, model.mixtures, ids) + bias[:, None]).detach()
+    lengths = model.lengths(ids)
+    outside = torch.arange(h.shape[2], device=h.device) > (lengths - kernel.shape[2]).clamp(min=0)[:, None, None]
+    scores = h.masked_fill(outside.view(len(h), 1, -1), -torch.inf).transpose(1, 2)
+    start = first_argmax(scores)  # 2n or n, C
+    best = scores.gather(1, start[:, None])[:, 0]
+    reverse = torch.zeros_like(best[:n], dtype=torch.bool)
+    if model.reverse_complement:
+        reverse = best[n:] > best[:n]
+        start, best = torch.where(reverse, start[n:], start[:n]), torch.maximum(best[:n], best[n:])
+
+    h.requires_grad_()
+    logits = model.classify(model.join_strands(model.pool(model.deeper(h), model.window_counts(lengths)), n))
+    moved = [
+        (torch.autograd.grad(logits[:, k].sum(), h, retain_graph=True)[0] * h.detach()).sum(2)
+        for k in range(logits.shape[1])
+    ]
+    contribution = torch.stack(moved, 1)  # 2n or n, K, C
+    return _Look(best, start, reverse, contribution.unflatten(0, (-1, n)).sum(0))
+
+
+def _count_letters(
+    model: ConvNet, sequences: SequenceSet, seen: _Look, site: Tensor, batch: int
+) -> NDArray[np.float64]:
+    """(C, W, A) letters in the windows of the sites."""
+    width = model.first_kernel().shape[2]
+    total, done = 0.0, 0
+    for ids in _batches(model, sequences, batch):
+        rows = slice(done, done := done + len(ids))
+        site_here, reverse = site[rows], seen.reverse[rows]
+        chosen = torch.cat([site_here & ~reverse, site_here & reverse]) if model.reverse_complement else site_here
+        strands = _both_strands(model, ids)
+        start = seen.start[rows].repeat(len(strands) // len(ids), 1)
+        x = model.one_hot(strands)
+        total = total + window_outer(chosen.to(x.dtype), x, start, width, strands, model.mixtures).double()
+    assert isinstance(total, Tensor)
+    return total.transpose(1, 2).cpu().numpy()
+
+
+def _first_letter(sequences: SequenceSet, seen: _Look, width: int) -> NDArray[np.int64]:
+    """(N, C) position of the window's first letter as the sequence is written, counted from 1."""
+    start, reverse = seen.start.cpu().numpy(), seen.reverse.cpu().numpy()
+    return np.where(reverse, np.maximum(sequences.lengths[:, None] - width - start, 0), start) + 1
+
+
+def _members(sequences: SequenceSet) -> dict[str, NDArray[np.bool_]]:
+    """class -> (N,) whether a sequence carries it."""
+    y = np.asarray(sequences.y)
+    carried = y.astype(bool) if y.ndim == 2 else y[:, None] == np.arange(len(sequences.classes))
+    return dict(zip(sequences.classes, carried.T, strict=True))
+
+
+def _both_strands(model: ConvNet, ids: Tensor) -> Tensor:
+    return torch.cat([ids, model.reverse_complement_ids(ids)]) if model.reverse_complement else ids
+
+
+def _batches(model: ConvNet, sequences: SequenceSet, batch: int) -> Iterator[Tensor]:
+    """ids (n, L) on the model's device, at least one window long."""
+    for begin in range(0, len(sequences), batch):
+        index = np.arange(begin, min(begin + batch, len(sequences)))
+        yield model.pad_ids(torch.from_numpy(sequences.padded(index)).to(model.mixtures.device))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off, and as it was afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
