@@ -1,7 +1,8 @@
 """Results as frozen records, and files that are written whole or not at all.
 
 A record is a frozen dataclass. `to_plain` turns it into what JSON can hold: arrays become lists, enums and paths
-text, and a number that is not finite becomes null, because JSON has no NaN.
+text, and a number that is not finite becomes null, because JSON has no NaN. A record whose file has another shape than
+its fields has a method `to_plain` of its own.
 """
 
 import csv
@@ -23,6 +24,9 @@ from seqreg.errors import UsageError
 def to_plain(value: Any) -> Any:
     """The value in JSON's own types."""
     if is_dataclass(value) and not isinstance(value, type):
+        own_form = getattr(value, "to_plain", None)
+        if own_form is not None:
+            return own_form()
         return {entry.name: to_plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}

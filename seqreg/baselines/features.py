@@ -1,0 +1,120 @@
+"""Sequences as rows of numbers for linear models: k-mer spectra and position-wise one-hot.
+
+One contract: a feature map is a frozen `Spec` with `columns(alphabet) -> int` and `matrix(sequences) -> (N, D)` sparse
+rows, which depend on nothing but the sequence itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from seqreg.alphabet import Alphabet
+from seqreg.errors import InputError, UsageError
+from seqreg.sequences import SequenceSet
+from seqreg.specs import Spec, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class KmerFeatures(Spec):
+    """Counts of all k-mers of `shortest` to `longest` letters, each row scaled to length 1.
+
+    A k-mer with an ambiguous letter in it is skipped. With `both_strands` a k-mer and its reverse complement are one
+    feature, so that a sequence and its reverse complement have the same row. `scaling` "counts" takes counts as they
+    are, "root" their square roots (Hellinger), in which a repeated k-mer weighs less; then the k-mers of each length
+    are scaled to Euclidean length 1 by themselves and the whole row by 1 / sqrt(number of lengths).
+    A sequence without any k-mer is a row of zeros.
+    """
+
+    longest: int = hyper(3, "letters in the longest k-mers", low=1, high=12)
+    shortest: int = hyper(1, "letters in the shortest k-mers", low=1, high=12)
+    both_strands: bool = hyper(False, "count a k-mer and its reverse complement as one")
+    scaling: str = hyper("counts", "what is scaled to length 1", choices=("counts", "root"))
+
+    def columns(self, alphabet: Alphabet) -> int:
+        """D, the sum of A^k over the lengths k."""
+        return sum(alphabet.size**k for k in self._lengths)
+
+    def matrix(self, sequences: SequenceSet) -> csr_array:
+        """(N, D) float64."""
+        return joined([scaled(count_kmers(sequences, k, self.both_strands), self.scaling) for k in self._lengths])
+
+    @property
+    def _lengths(self) -> range:
+        return range(self.shortest, self.longest + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneHotFeatures(Spec):
+    """The letter at each position: column p A + a is the share of letter a at position p; for one length only."""
+
+    length: int = hyper(60, "letters per sequence", low=1)
+
+    def columns(self, alphabet: Alphabet) -> int:
+        """D = L A."""
+        return self.length * alphabet.size
+
+    def matrix(self, sequences: SequenceSet) -> csr_array:
+        """(N, D) float64. Raises InputError for a sequence of another length."""
+        other = np.flatnonzero(sequences.lengths != self.length)
+        if len(other):
+            first = int(other[0])
+            raise InputError(
+                f"a one-hot baseline takes sequences of {self.length} letters; got {sequences.lengths[first]}",
+                file=sequences.source or None,
+                record=first + 1,
+                record_id=sequences.names[first],
+                remedy="Use a k-mer baseline for sequences of different lengths",
+            )
+        return csr_array(sequences.alphabet.mixtures[sequences.padded()].reshape(len(sequences), -1))
+
+
+def count_kmers(sequences: SequenceSet, k: int, both_strands: bool = False) -> csr_array:
+    """(N, A^k) how often each k-mer occurs; the k-mer a_1 .. a_k is column sum_i a_i A^(k-i).
+
+    k-mers with an ambiguous letter are skipped. With `both_strands` each occurrence counts for the lesser of the
+    column of the k-mer and that of its reverse complement. Raises UsageError where the alphabet has no complement.
+    """
+    a = sequences.alphabet.size
+    codes = sequences.codes
+    windows = max(len(codes) - k + 1, 0)
+    column = np.zeros(windows, dtype=np.int64)
+    plain = np.ones(windows, dtype=bool)
+    for i in range(k):
+        letter = codes[i : i + windows]
+        column = column * a + letter
+        plain &= letter < a
+    row = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    kept = plain & (row[:windows] == row[len(codes) - windows :])
+    row, column = row[:windows][kept], column[kept]
+    if both_strands:
+        column = np.minimum(column, reverse_complement_of(sequences.alphabet, k)[column])
+    counts = csr_array((np.ones(len(row)), (row, column)), shape=(len(sequences), a**k))
+    counts.sum_duplicates()
+    return counts
+
+
+def reverse_complement_of(alphabet: Alphabet, k: int) -> NDArray[np.int64]:
+    """(A^k,) the column of the reverse complement of each k-mer. Raises UsageError for an alphabet without one."""
+    if alphabet.complement is None:
+        raise UsageError(f"{alphabet.name} has no complementary strand; use both_strands=false")
+    complement = alphabet.complement[: alphabet.size].astype(np.int64)
+    table = np.zeros(1, dtype=np.int64)
+    for j in range(k):
+        # The letter put last becomes, complemented, the first: the highest digit of the reverse complement.
+        table = (table[:, None] + complement * alphabet.size**j).ravel()
+    return table
+
+
+def scaled(counts: csr_array, scaling: str) -> csr_array:
+    """Rows of Euclidean length 1 (or 0) from counts or their square roots."""
+    values = np.sqrt(counts.data) if scaling == "root" else counts.data
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    norm = np.sqrt(np.bincount(row, weights=values**2, minlength=counts.shape[0]))
+    return csr_array((values / norm[row], counts.indices, counts.indptr), shape=counts.shape)
+
+
+def joined(blocks: list[csr_array]) -> csr_array:
+    """The blocks side by side, divided by the square root of their number, so that row length stays 1."""
+    return csr_array(hstack(blocks, format="csr") / np.sqrt(len(blocks)))

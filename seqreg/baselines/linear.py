@@ -1,0 +1,89 @@
+"""Linear classifiers on sparse rows: fitting, and scores to probabilities.
+
+A linear classifier is `coef` (J, D) and `intercept` (J,): J = 1 score for a binary task, for the second class; one
+score per class or label otherwise. Its `link` turns scores into probabilities.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import expit, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64] | NDArray[np.uint8]
+Fit = Callable[[csr_array, Labels, float, Array | None, int], tuple[Array, Array]]
+
+# Platt's sigmoid of cross-validated scores may have a slope below zero when the scores carry nothing; reading the
+# classifier the wrong way round would be no better, so the slope stays above zero and the probabilities near the shares.
+_LEAST_SLOPE = 1e-3
+
+
+def fit_logistic(rows: csr_array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+    """Minimum of |coef|^2 / 2 + c * sum_i weight_i * -log p(y_i): logistic, softmax for several classes."""
+    return _fit(lambda: LogisticRegression(C=c, max_iter=5000, random_state=seed), rows, y, weight)
+
+
+def fit_svm(rows: csr_array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+    """Minimum of |coef|^2 / 2 + c * sum_i weight_i * max(0, 1 - margin_i)^2, each class against the rest."""
+    return _fit(lambda: LinearSVC(C=c, max_iter=5000, random_state=seed), rows, y, weight)
+
+
+def _fit(
+    classifier: Callable[[], LogisticRegression | LinearSVC], rows: csr_array, y: Labels, weight: Array | None
+) -> tuple[Array, Array]:
+    if y.ndim == 2:
+        parts = [
+            _fit(classifier, rows, label, weight)
+            if label.any() and not label.all()
+            else (np.zeros((1, rows.shape[1])), log_odds(label, weight))
+            for label in y.T
+        ]
+        return np.concatenate([coef for coef, _ in parts]), np.concatenate([intercept for _, intercept in parts])
+    model = classifier()
+    with warnings.catch_warnings():
+        # A fit cut short is still a linear classifier, and cross-validation judges it as what it is.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, y, sample_weight=weight)
+    return np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
+
+
+def log_odds(truth: Labels, weight: Array | None = None) -> Array:
+    """(1,) log odds of a share, with half a sequence added on either side."""
+    weight = np.ones(len(truth)) if weight is None else weight
+    return np.array([np.log((weight[truth == 1].sum() + 0.5) / (weight[truth == 0].sum() + 0.5))])
+
+
+def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and offset of p = 1 / (1 + exp(-(slope * score + offset))), fitted to scores of sequences held out.
+
+    Targets are kept off 0 and 1 as in Platt (1999): (n_pos + 1) / (n_pos + 2) and 1 / (n_neg + 2).
+    """
+    n_positive = truth.sum()
+    target = np.where(truth, (n_positive + 1) / (n_positive + 2), 1 / (len(truth) - n_positive + 2))
+    spread = scores.std() or 1.0
+    model = LogisticRegression(C=1e6, max_iter=5000)
+    model.fit(
+        np.concatenate([scores, scores])[:, None] / spread,
+        np.repeat([1, 0], len(scores)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    slope = max(float(model.coef_[0, 0]), _LEAST_SLOPE) / spread
+    return slope, float(model.intercept_[0])
+
+
+def probabilities(scores: Array, link: str) -> Array:
+    """(N, K) from scores (N, J): "sigmoid" of one score or of each label, "softmax", or "normalised" sigmoids."""
+    if link == "softmax":
+        return softmax(scores, axis=1)
+    p = expit(scores)
+    if link == "normalised":
+        # A row of scores so low that every sigmoid is 0 is split evenly rather than divided by 0.
+        p = np.maximum(p, np.finfo(np.float64).tiny)
+        return p / p.sum(axis=1, keepdims=True)
+    return p
