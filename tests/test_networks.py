@@ -1,15 +1,18 @@
 """Networks: padding never matters, and the look-up path gives the dense path's numbers to every order needed."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
-from seqreg.errors import UsageError
+from seqreg.errors import ModelError, UsageError
 from seqreg.networks import BLOSUM62, CNN, Blosum62, ConvNet, as_onehot
 from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
+from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
+from seqreg.sequences import SequenceSet
 
 LENGTHS = torch.tensor([23, 2, 5, 10, 11, 12, 13, 3, 1])
 CASES = [
@@ -126,3 +129,40 @@ def test_names_that_cannot_work_together_are_refused() -> None:
         CNN().build(PROTEIN, outputs=1, length=9, reverse_complement=True)
     with pytest.raises(UsageError, match="blosum62 is for protein"):
         CNN().build(DNA, outputs=1, length=9, encoding=Blosum62())
+
+
+def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
+    architecture = Architecture(
+        model="cnn:filters=5,width=3",
+        encoding="blosum62",
+        alphabet="protein",
+        classes=("no", "yes"),
+        positive="yes",
+        multi_label=False,
+        length=20,
+        shortest=1,
+        reverse_complement=False,
+    )
+    network = TrainedNetwork(architecture=architecture, module=architecture.build())
+    ids = random_ids(PROTEIN)
+    data = SequenceSet(
+        alphabet=PROTEIN,
+        names=[str(i) for i in range(len(LENGTHS))],
+        codes=ids[ids != PROTEIN.pad].numpy(),
+        offsets=np.concatenate([[0], np.cumsum(LENGTHS.numpy())]),
+    )
+    network.save(tmp_path)
+    again = load_trained(tmp_path)
+    np.testing.assert_array_equal(network.logits(data), again.logits(data))
+    np.testing.assert_allclose(again.logits(data, batch_size=2), network.module(ids).detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(again.probabilities(data).sum(1), 1)
+
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[:-9])
+    with pytest.raises(ModelError, match="damaged"):
+        load_trained(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": 1}')
+    with pytest.raises(ModelError, match="not a model description"):
+        load_trained(tmp_path)
+    with pytest.raises(ModelError, match=r"no model\.json"):
+        load_trained(tmp_path / "elsewhere")

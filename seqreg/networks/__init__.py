@@ -7,7 +7,7 @@ gives a `torch.nn.Module`; the module maps ids (N, L) uint8, or one-hot x (N, A,
 
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
-from seqreg.networks.encodings import BLOSUM62, ENCODINGS, Blosum62, OneHot
+from seqreg.networks.encodings import BLOSUM62, Blosum62, OneHot
 from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
 from seqreg.specs import Spec
@@ -28,3 +28,4 @@ __all__ = [
 ]
 
 MODELS: dict[str, type[Spec]] = {"cnn": CNN}
+ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}

@@ -62,6 +62,3 @@ class Blosum62(Spec):
         values, vectors = np.linalg.eigh(BLOSUM62)
         root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
         return root / np.sqrt(np.mean(np.sum(root**2, axis=1)))
-
-
-ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}

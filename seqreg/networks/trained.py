@@ -1,0 +1,149 @@
+"""A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from seqreg.alphabet import ALPHABETS, Alphabet
+from seqreg.errors import ModelError
+from seqreg.networks import ENCODINGS, MODELS
+from seqreg.records import atomic_write, read_json, write_json
+from seqreg.sequences import SequenceSet
+from seqreg.specs import parse
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What model.json says: everything about a network but its weights.
+
+    model, encoding: spec texts. alphabet: its name. classes: sorted names. positive: the positive class of a binary
+    task. multi_label: several labels at once. length, shortest: longest and shortest training sequence.
+    temperature: logits are divided by it before they become probabilities.
+    """
+
+    model: str
+    encoding: str
+    alphabet: str
+    classes: tuple[str, ...]
+    positive: str | None
+    multi_label: bool
+    length: int
+    shortest: int
+    reverse_complement: bool
+    temperature: float = 1.0
+    format: int = FORMAT
+
+    @property
+    def outputs(self) -> int:
+        """K: one logit, for the second class, in a binary task; one per class or label otherwise."""
+        return 1 if len(self.classes) == 2 and not self.multi_label else len(self.classes)
+
+    def build(self) -> nn.Module:
+        """The untrained network, its weights drawn from PyTorch's global generator."""
+        return parse("model", MODELS, self.model).build(  # pyright: ignore[reportAttributeAccessIssue]
+            ALPHABETS[self.alphabet],
+            outputs=self.outputs,
+            length=self.length,
+            encoding=parse("encoding", ENCODINGS, self.encoding),
+            reverse_complement=self.reverse_complement,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedNetwork:
+    """A network and its architecture; scores sets of sequences, saves itself and is loaded by `load_trained`."""
+
+    architecture: Architecture
+    module: nn.Module
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The alphabet it was trained on."""
+        return ALPHABETS[self.architecture.alphabet]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, sorted."""
+        return self.architecture.classes
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of a binary task."""
+        return self.architecture.positive
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sequence may carry several labels."""
+        return self.architecture.multi_label
+
+    def logits(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
+        """Logits (N, K) in evaluation mode, sequences of like length together so that little padding is computed."""
+        device = next(self.module.parameters()).device
+        result = np.empty((len(data), self.architecture.outputs), dtype=np.float32)
+        order = np.argsort(data.lengths, kind="stable")
+        training = self.module.training
+        self.module.eval()
+        try:
+            with torch.inference_mode():
+                for start in range(0, len(order), batch_size):
+                    index = order[start : start + batch_size]
+                    result[index] = self.module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
+        finally:
+            self.module.train(training)
+        return result
+
+    def probabilities(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float64]:
+        """Probabilities (N, number of classes) in the order of `classes`; rows sum to 1 unless labels are several."""
+        return probabilities(self.logits(data, batch_size), self.architecture)
+
+    def save(self, folder: Path) -> None:
+        """Write model.json and, last, model.safetensors."""
+        write_json(folder / "model.json", asdict(self.architecture))
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        with atomic_write(folder / "model.safetensors", "wb") as handle:
+            handle.write(save(weights))
+
+
+def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
+    """Probabilities (N, number of classes) from logits (N, K)."""
+    scaled = np.asarray(logits, dtype=np.float64) / architecture.temperature
+    if architecture.multi_label:
+        return 1 / (1 + np.exp(-scaled))
+    if architecture.outputs == 1:
+        scaled = np.concatenate([np.zeros_like(scaled), scaled], axis=1)
+    shifted = np.exp(scaled - scaled.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)
+
+
+def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
+    """The network saved in a run folder; raises ModelError for anything that is not one, or is damaged."""
+    description, weights = folder / "model.json", folder / "model.safetensors"
+    for path in (description, weights):
+        if not path.is_file():
+            raise ModelError(f"{folder} is not a seqreg model: it has no {path.name}. Give the folder `train` wrote")
+    try:
+        content = read_json(description)
+        if content.get("format") != FORMAT:
+            raise ModelError(f"{description} has format {content.get('format')!r}; this seqreg reads {FORMAT}")
+        architecture = Architecture(**{**content, "classes": tuple(content["classes"])})
+        module = architecture.build()
+        module.load_state_dict(load_file(weights))
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{description} is not a model description of seqreg ({error}). Train the model again"
+        ) from None
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{weights} is damaged or belongs to another model ({reason}). Train the model again"
+        ) from None
+    return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
