@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from seqreg.mutagenesis.edits import SUBSTITUTION, Edit
 from seqreg.networks import ConvNet
-from seqreg.networks.lookup import lookup_scores, symbol_table, window_rows
+from seqreg.networks.lookup import symbol_table
+from seqreg.networks.windows import first_scores, last_scores
 
 
 def first_head_layer(model: ConvNet) -> nn.Linear:
@@ -45,7 +46,7 @@ class Strand:
         self.counts = model.window_counts(lengths + edit.grow)
         reach = model.receptive_field - 1
         self.framed = F.pad(self.ids, (reach, reach + 1), value=model.alphabet.pad)
-        first = self._first_layer(self.ids)
+        first = first_scores(model, self.ids, self.table)
         windows = torch.arange(first.shape[1] - (model.receptive_field - len(self.table)), device=ids.device)
         outside = (windows >= model.window_counts(lengths)[:, None])[:, :, None]
         self.prune = len(model.convs) == 1 and model.pooling == "max" and edit is SUBSTITUTION
@@ -74,22 +75,9 @@ class Strand:
 
     # ---- activations
 
-    def _first_layer(self, ids: Tensor) -> Tensor:
-        """(N, T, C) first convolution of ids with its bias."""
-        width, symbols, _ = self.table.shape
-        return lookup_scores(self.table, window_rows(ids, width, symbols)) + self.model.convs[0].bias  # pyright: ignore[reportOperatorIssue]
-
     def _activate(self, first: Tensor) -> Tensor:
         """(N, T, C) activations of the last convolution from the first one's outputs."""
-        h = self.model.activation(first)
-        for conv in list(self.model.convs)[1:]:
-            weight: Tensor = conv.weight  # pyright: ignore[reportAssignmentType]
-            if h.dtype == torch.float32:
-                z = F.conv1d(h.transpose(1, 2), weight).transpose(1, 2)
-            else:  # PyTorch's own convolution of doubles is several times slower on CPUs than a product of matrices
-                z = h.unfold(1, weight.shape[2], 1).flatten(2) @ weight.flatten(1).t()
-            h = self.model.activation(z + conv.bias)  # pyright: ignore[reportOperatorIssue]
-        return h
+        return self.model.activation(last_scores(self.model, first))
 
     def _covering(self, row: Tensor, place: Tensor) -> Tensor:
         """(M, B, R, C) activations of the windows that cover the edit; a deletion has R - 1 and B = 1."""
@@ -102,7 +90,7 @@ class Strand:
         segments = torch.cat([before, *middle, after], 1)
         if segments.shape[1] <= reach:  # a filter of one letter sees nothing of a deletion
             return self.table.new_zeros(len(row), 1, 0, self.table.shape[2])
-        first = self._first_layer(segments)  # M, S, C
+        first = first_scores(self.model, segments, self.table)  # M, S, C
         if not self.edit.letters:
             return self._activate(first)[:, None]
         width, letters = len(self.table), self.model.alphabet.size

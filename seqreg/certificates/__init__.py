@@ -1,0 +1,27 @@
+"""Certificates: what is proved for a network, for every input of a set and not only for those that were tried.
+
+One contract: a certificate is a function of a model (and, where the statement is about them, of sequences). It returns
+bounds in float64 that no attack can exceed, speaks of the model in evaluation mode whatever mode it is in, changes
+nothing in it, measures distances between one-hot inputs x (N, A, L), and raises UnknownLayerError rather than leave a
+layer out. Estimates have no place here.
+"""
+
+from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
+from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums
+from seqreg.certificates.margins import margin_directions, margins, predicted
+from seqreg.certificates.radius import TOLERANCE, HammingCertificate, hamming_certificate
+
+__all__ = [
+    "TOLERANCE",
+    "CertifiedBatch",
+    "HammingCertificate",
+    "certified_batch",
+    "hamming_certificate",
+    "hamming_lipschitz",
+    "in_double",
+    "influences",
+    "largest_sums",
+    "margin_directions",
+    "margins",
+    "predicted",
+]

@@ -1,0 +1,69 @@
+"""Margins: what must stay positive for a prediction to stand, as directions in the space of logits."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqreg.networks import ConvNet
+
+
+def margin_directions(y: Tensor, outputs: int) -> Tensor:
+    """u (N, P, K) float64 such that sequence n is predicted as y says if and only if `u[n, p] . logits > 0` for all p.
+
+    y (N,) of 0 and 1 with K = outputs = 1: the signed logit, P = 1. y (N,) class indices: f_y - f_j for the P = K - 1
+    other classes j. y (N, K) of 0 and 1 (multi-label): every signed logit, P = K. A tie counts as not predicted.
+    """
+    if y.dim() == 2:
+        return torch.diag_embed(2.0 * y.double() - 1)
+    if outputs == 1:
+        return (2.0 * y.double() - 1)[:, None, None]
+    others = torch.arange(outputs - 1, device=y.device)
+    others = others + (others >= y[:, None])
+    unit = torch.eye(outputs, dtype=torch.float64, device=y.device)
+    return unit[y.long()][:, None] - unit[others]
+
+
+def margins(logits: Tensor, y: Tensor) -> Tensor:
+    """(N, ...) smallest margin of logits (N, ..., K): positive where the prediction is y, for any batch of variants."""
+    directions = margin_directions(y, logits.shape[-1]).to(logits.dtype)
+    return torch.einsum("n...k,npk->n...p", logits, directions).amin(-1)
+
+
+def predicted(logits: Tensor, multi_label: bool = False) -> Tensor:
+    """y that the logits (N, K) speak for: (N,) int64, or (N, K) for a multi-label task."""
+    if multi_label:
+        return (logits > 0).long()
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+
+
+def head_sensitivity(model: ConvNet, directions: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """alpha, beta (..., F) >= 0: how much the margins `u . f` (..., K) can fall when pooled features fall or rise.
+
+    If every feature phi falls by at most `drop` and rises by at most `up`, then the margin falls by at most
+    `alpha . drop + beta . up`. Linear head w: alpha = w+, beta = w-. A hidden layer U with ReLU, which is monotone and
+    1-Lipschitz, passes on `U+ drop + U- up` as drop and `U+ up + U- drop` as rise of its units:
+    `alpha = w+ U+ + w- U-`, `beta = w+ U- + w- U+`. A unit that is off, `active` (..., H) False, cannot fall.
+    """
+    w = directions @ model.output.weight
+    fall, rise = F.relu(w), F.relu(-w)
+    if model.hidden is None:
+        return fall, rise
+    if active is not None:
+        fall = fall * active
+    plus, minus = F.relu(model.hidden.weight), F.relu(-model.hidden.weight)
+    return fall @ plus + rise @ minus, fall @ minus + rise @ plus
+
+
+def head_interval(model: ConvNet, low: Tensor, high: Tensor, directions: Tensor) -> Tensor:
+    """(..., P) lower bounds of the margins u (..., P, K) over all pooled features between low and high (..., F)."""
+
+    def through(layer: nn.Linear, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        centre, radius = F.linear((low + high) / 2, layer.weight, layer.bias), (high - low) / 2 @ layer.weight.abs().t()
+        return centre - radius, centre + radius
+
+    if model.hidden is not None:
+        low, high = through(model.hidden, low, high)
+        low, high = F.relu(low), F.relu(high)
+    w = directions @ model.output.weight
+    bottom = (F.relu(w) @ low[..., None] - F.relu(-w) @ high[..., None]).squeeze(-1)
+    return bottom + directions @ model.output.bias

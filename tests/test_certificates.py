@@ -1,0 +1,186 @@
+"""Certificates: never above the truth, which exhaustive enumeration of all substitutions tells on small networks."""
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.certificates import (
+    CertifiedBatch,
+    certified_batch,
+    hamming_certificate,
+    hamming_lipschitz,
+    in_double,
+    influences,
+    largest_sums,
+    margin_directions,
+    margins,
+    predicted,
+)
+from seqreg.certificates.context import influences_here
+from seqreg.certificates.intervals import interval_bound
+from seqreg.certificates.tail import single_and_tail_bound, worst_singles
+from seqreg.mutagenesis import substitution_scores
+from seqreg.networks import CNN, Blosum62, ConvNet
+
+SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random network, a few sequences of unequal lengths for it, and what may be substituted."""
+
+    net: ConvNet
+    ids: Tensor
+    y: Tensor
+    allowed: Tensor | None
+    most: int
+
+
+def random_case(seed: int) -> Case:
+    g = torch.Generator().manual_seed(seed)
+
+    def pick(*choices):
+        return choices[int(torch.randint(len(choices), (1,), generator=g))]
+
+    alphabet: Alphabet = pick(DNA, DNA, PROTEIN)
+    outputs = pick(1, 2, 3, 4)
+    depth = pick(1, 1, 2, 3)
+    spec = CNN(
+        filters=pick(2, 5),
+        width=pick(1, 2, 3) if depth > 1 else pick(1, 2, 3, 5),
+        depth=depth,
+        pooling=pick("max", "mean", "position"),
+        hidden=pick(0, 0, 4),
+        activation=pick("relu", "relu", "smoothed-relu", "identity"),
+    )
+    longest = pick(5, 8, 12) if alphabet is DNA else pick(3, 5)
+    most = 3 if longest <= 8 and alphabet is DNA else 2
+    net = spec.build(
+        alphabet,
+        outputs=outputs,
+        length=longest - pick(0, 1),
+        encoding=pick(None, Blosum62()) if alphabet is PROTEIN else None,
+        reverse_complement=alphabet is DNA and pick(False, True),
+    )
+    net = net.double().eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64) * pick(0.2, 0.6, 1.0))
+    n = 4
+    lengths = torch.randint(1, longest + 1, (n,), generator=g)
+    lengths[0] = longest
+    symbols = pick(alphabet.size, alphabet.size, alphabet.pad)
+    ids = torch.randint(0, symbols, (n, longest), generator=g, dtype=torch.uint8)
+    ids[torch.arange(longest) >= lengths[:, None]] = alphabet.pad
+    allowed = None
+    if pick(False, True):
+        allowed = torch.rand(n, longest, alphabet.size, generator=g) < pick(0.3, 0.8)
+        allowed[:, pick(0, 1)] = False
+    labels = torch.randint(0, 2, (n, outputs), generator=g) if outputs > 1 and pick(False, True) else None
+    y = predicted(net(ids)).clone() if labels is None else labels  # mostly right, so that radii are of interest
+    if labels is None and pick(False, True):
+        y[-1] = (y[-1] + 1) % max(outputs, 2)
+    return Case(net, ids, y, allowed, most)
+
+
+def mutants(case: Case, row: int, m: int) -> Tensor:
+    """All sequences with exactly m allowed substitutions in sequence `row`."""
+    ids, letters = case.ids[row], case.net.alphabet.size
+    options = [
+        [a for a in range(letters) if a != code and (case.allowed is None or case.allowed[row, i, a])]
+        for i, code in enumerate(ids.tolist())
+        if code != case.net.alphabet.pad
+    ]
+    found = []
+    for places in itertools.combinations(range(len(options)), m):
+        for chosen in itertools.product(*(options[i] for i in places)):
+            mutant = ids.tolist()
+            for i, letter in zip(places, chosen, strict=True):
+                mutant[i] = letter
+            found.append(mutant)
+    return torch.tensor(found, dtype=torch.uint8).view(-1, len(ids))
+
+
+def worst_margins(case: Case) -> Tensor:
+    """(M + 1, N, P) smallest margins over at most 0 .. M substitutions, by running the network on every one."""
+    directions = margin_directions(case.y, case.net.output.out_features)
+    worst = torch.full((case.most + 1, *directions.shape[:2]), torch.inf, dtype=torch.float64)
+    for m, row in itertools.product(range(case.most + 1), range(len(case.ids))):
+        variants = mutants(case, row, m)
+        if len(variants):
+            worst[m, row] = (case.net(variants) @ directions[row].t()).amin(0).detach()
+    return worst.cummin(0).values
+
+
+def check(case: Case) -> Tensor:
+    """Every bound and the certificate against the truth; returns proved minus true radius, (N,)."""
+    truth = worst_margins(case)
+    batch = certified_batch(in_double(case.net), case.ids, case.y, case.allowed)
+    torch.testing.assert_close(batch.margins, truth[0], atol=SLACK, rtol=0)
+    scores = substitution_scores(case.net, case.ids)
+    anywhere, singles = influences(batch), worst_singles(batch, scores)
+    torch.testing.assert_close(single_and_tail_bound(batch, singles, anywhere, 1), truth[1], atol=SLACK, rtol=0)
+    for m in range(1, case.most + 1):
+        bounds = {
+            "influences": batch.margins - largest_sums(anywhere, m),
+            "influences here": batch.margins - largest_sums(influences_here(batch, m), m),
+            "intervals": interval_bound(batch, m),
+            "tail": single_and_tail_bound(batch, singles, anywhere, m),
+            "constant": batch.margins - m * constant(case, batch),
+        }
+        for name, bound in bounds.items():
+            excess = float((bound - truth[m]).max())
+            assert excess <= SLACK, f"{name} proves {excess} too much for m = {m}"
+    true_radius = (truth.amin(2) > 0).long().cumprod(0).sum(0) - 1
+    for given in (None, scores):
+        proved = hamming_certificate(
+            case.net, case.ids, case.y, most=case.most, allowed=case.allowed, singles=given, batch_size=3
+        )
+        assert (proved.radius <= true_radius).all()
+    return proved.radius - true_radius
+
+
+def constant(case: Case, batch: CertifiedBatch) -> Tensor:
+    """(N, P) Hamming-Lipschitz constants of the margins, for the windows of the shortest sequence."""
+    flat = batch.directions.flatten(0, 1)
+    return hamming_lipschitz(batch.model, flat, int(batch.counts.min())).view(batch.margins.shape)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_bound_is_above_the_truth(seed: int) -> None:
+    check(random_case(seed))
+
+
+@pytest.mark.slow
+def test_no_bound_is_above_the_truth_in_thousands_of_networks() -> None:
+    gaps = torch.cat([check(random_case(seed)) for seed in range(1000, 4000)])
+    assert (gaps == 0).double().mean() > 0.5  # and the bounds say something
+
+
+def test_a_margin_is_positive_exactly_where_the_prediction_is_right() -> None:
+    for outputs, y in ((1, torch.tensor([0, 1, 1, 0])), (3, torch.tensor([2, 0, 1, 1]))):
+        logits = torch.randn(4, outputs, dtype=torch.float64)
+        assert torch.equal(margins(logits, y) > 0, predicted(logits) == y)
+    logits, labels = torch.randn(4, 3, dtype=torch.float64), torch.randint(0, 2, (4, 3))
+    assert torch.equal(margins(logits, labels) > 0, (predicted(logits, multi_label=True) == labels).all(1))
+    variants = torch.randn(4, 5, 6, 3)
+    assert torch.equal(margins(variants, labels)[:, 2, 4], margins(variants[:, 2, 4], labels))
+
+
+def test_the_constant_is_attained_where_nothing_is_lost() -> None:
+    """One linear filter under mean pooling: the best substitution in the interior costs exactly D."""
+    net = CNN(filters=1, width=3, pooling="mean", activation="identity").build(DNA, outputs=1, length=9).double()
+    ids = torch.randint(0, 4, (1, 9), dtype=torch.uint8)
+    ids[0, 2:6] = torch.arange(4)
+    change = (substitution_scores(net, ids) - net(ids)[:, None, None]).abs()
+    torch.testing.assert_close(change[:, 2:6].max(), hamming_lipschitz(net)[0].detach(), atol=1e-12, rtol=0)
+
+
+def test_the_constant_has_a_gradient() -> None:
+    net = CNN(filters=3, width=2, depth=2, hidden=2).build(DNA, outputs=3, length=9).double()
+    hamming_lipschitz(net).mean().backward()
+    assert all(parameter.grad is not None for name, parameter in net.named_parameters() if name.endswith("weight"))
