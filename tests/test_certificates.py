@@ -172,8 +172,8 @@ def test_a_margin_is_positive_exactly_where_the_prediction_is_right() -> None:
 
 
 def test_the_constant_is_attained_where_nothing_is_lost() -> None:
-    """One linear filter under mean pooling: the best substitution in the interior costs exactly D."""
-    net = CNN(filters=1, width=3, pooling="mean", activation="identity").build(DNA, outputs=1, length=9).double()
+    """One linear filter of one letter under mean pooling: the worst substitution costs exactly D."""
+    net = CNN(filters=1, width=1, pooling="mean", activation="identity").build(DNA, outputs=1, length=9).double()
     ids = torch.randint(0, 4, (1, 9), dtype=torch.uint8)
     ids[0, 2:6] = torch.arange(4)
     change = (substitution_scores(net, ids) - net(ids)[:, None, None]).abs()
