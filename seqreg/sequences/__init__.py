@@ -3,6 +3,59 @@
 One contract: every reader returns a `SequenceSet`, or raises an `InputError` that names file and record.
 """
 
+from seqreg.sequences.background import klet_shuffle, matched_background, shuffled_background
+from seqreg.sequences.datasets import (
+    DataSet,
+    DataSetCheck,
+    find_data_set,
+    list_data_sets,
+    table_of,
+    tasks_of,
+)
+from seqreg.sequences.duplicates import first_equal
+from seqreg.sequences.fasta import write_fasta, write_lines
+from seqreg.sequences.homology import homology_groups, largest_similarity
+from seqreg.sequences.input_spec import InputSpec
+from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, with_classes
+from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset
+from seqreg.sequences.store import read_store, write_store
+from seqreg.sequences.stream import SequenceStream, stream_batches
 
-__all__ = ["SequenceSet"]
+__all__ = [
+    "DataSet",
+    "DataSetCheck",
+    "InputSpec",
+    "SequenceSet",
+    "SequenceStream",
+    "Split",
+    "carried_classes",
+    "check_data_set",
+    "check_filter_width",
+    "choose_positive",
+    "class_weights",
+    "find_data_set",
+    "first_equal",
+    "folds",
+    "holdout",
+    "homology_groups",
+    "klet_shuffle",
+    "largest_similarity",
+    "list_data_sets",
+    "matched_background",
+    "part_sizes",
+    "read_input",
+    "read_split",
+    "read_store",
+    "read_strings",
+    "shuffled_background",
+    "stream_batches",
+    "table_of",
+    "tasks_of",
+    "train_subset",
+    "with_classes",
+    "write_fasta",
+    "write_lines",
+    "write_store",
+]

@@ -1,5 +1,6 @@
 """Many sequences in little memory: concatenated uint8 symbol codes with offsets, never float one-hot."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +21,6 @@ class SequenceSet:
     ones for a multi-label task; None without labels. positive: the positive class as the data set names it.
     split: (N,) of "train", "valid", "test" or "". group: (N,) names of groups that must stay on one side.
     weight: (N,) float64 sample weights. warnings: counted remarks of the reader. source: where it came from.
-    sha256: checksum of ids, codes and labels, the same whatever form the input had.
     """
 
     alphabet: Alphabet
@@ -35,7 +35,6 @@ class SequenceSet:
     weight: NDArray[np.float64] | None = None
     warnings: tuple[str, ...] = ()
     source: str = ""
-    sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -45,10 +44,30 @@ class SequenceSet:
         """(N,) letters per sequence."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Checksum of what is learned from, the same whatever form the input had; ids do not count."""
+        digest = hashlib.sha256(f"{self.alphabet.name}\n{len(self)}\n{chr(9).join(self.classes)}\n".encode())
+        digest.update(np.ascontiguousarray(self.offsets, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(self.codes).data)
+        for value, kind in ((self.y, "<i8"), (self.weight, "<f8")):
+            digest.update(b"\n" if value is None else np.ascontiguousarray(value, dtype=kind).data)
+        for texts in (self.split, self.group):
+            digest.update(b"\n" if texts is None else "\n".join(texts).encode())
+        return digest.hexdigest()
+
     @property
     def multi_label(self) -> bool:
         """Whether a sequence may carry several labels at once."""
         return self.y is not None and self.y.ndim == 2
+
+    def label(self, index: int) -> str:
+        """The label of sequence `index` as input writes it: several joined by `;`, empty where none is known."""
+        if self.y is None:
+            return ""
+        if not self.multi_label:
+            return self.classes[int(self.y[index])]
+        return ";".join(name for name, carried in zip(self.classes, self.y[index], strict=True) if carried) or ";"
 
     def sequence(self, index: int) -> str:
         """Sequence `index` as text."""

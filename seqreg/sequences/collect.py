@@ -1,0 +1,224 @@
+"""Raw records into a `SequenceSet`: letters checked and turned into codes in place, one byte a letter."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.alphabet import DNA, INVALID, PROTEIN, RNA, Alphabet
+from seqreg.errors import InputError
+from seqreg.sequences.raw import RawRecord, split_of, weight_of
+from seqreg.sequences.sequence_set import SequenceSet
+
+GAPS = "-.*"
+_BLOCK = 1 << 22  # letters handled at once
+_BATCH = 1 << 16  # ids looked up at once
+_READ_AS = {"U": "letters U (selenocysteine) read as C", "O": "letters O (pyrrolysine) read as K"}
+
+
+class SeenIds:
+    """The ids met so far, in eight bytes each: sorted runs of 64-bit hashes, merged as they grow to equal size.
+
+    Two different ids are taken for equal with a probability below n^2 / 2^65, one in a million for six million ids.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.int64]] = []
+
+    def first_repeated(self, names: Sequence[str]) -> int | None:
+        """Take in more ids; the position of the first that was there before, if any."""
+        hashes = np.fromiter(map(hash, names), np.int64, len(names))
+        order = np.argsort(hashes, kind="stable")
+        ordered = hashes[order]
+        repeated = np.zeros(len(names), dtype=bool)
+        repeated[order[1:]] = ordered[1:] == ordered[:-1]
+        for run in self._runs:
+            nearest = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+            repeated |= run[nearest] == hashes
+        while self._runs and len(self._runs[-1]) <= len(ordered):
+            ordered = np.sort(np.concatenate([self._runs.pop(), ordered]), kind="stable")
+        if len(ordered):
+            self._runs.append(ordered)
+        return int(repeated.argmax()) if repeated.any() else None
+
+    @property
+    def any(self) -> bool:
+        """Whether there was an id at all."""
+        return bool(self._runs)
+
+
+class Collector:
+    """Takes raw records one by one; `finish` gives the checked set."""
+
+    def __init__(self, seen: SeenIds | None = None) -> None:
+        self._seen = seen or SeenIds()
+        self._checked = 0  # ids already looked up
+        self._letters = bytearray()
+        self._lengths = array("q")
+        self._names: list[str] = []
+        self._kept: dict[str, str] = {}  # equal labels and groups are kept once
+        self._weights = array("d")
+        self._weighted = False
+        self._places: list[tuple[int, str, int]] = []  # position, file and record number where a file begins
+        self._file: str | None = None
+        self.labels: list[str] = []
+        self.splits: list[str] = []
+        self.groups: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def letters(self) -> int:
+        """Letters taken in so far."""
+        return len(self._letters)
+
+    def add(self, record: RawRecord) -> None:
+        """Take in one record."""
+        if record.file != self._file:
+            self._file = record.file
+            self._places.append((len(self._names), record.file, record.number))
+        raw = record.sequence.encode()
+        self._letters += raw
+        self._lengths.append(len(raw))
+        self._names.append(record.name)
+        self.labels.append(self._kept.setdefault(record.label, record.label))
+        self.splits.append(split_of(record) if record.split else "")
+        self.groups.append(self._kept.setdefault(record.group, record.group))
+        self._weights.append(weight_of(record))
+        self._weighted |= bool(record.weight)
+        if len(self._names) - self._checked >= _BATCH:
+            self._check_ids()
+
+    def error(self, position: int, problem: str, remedy: str | None = None) -> InputError:
+        """An error at the record taken in as number `position`, counted from 0."""
+        start, file, number = next(place for place in reversed(self._places) if place[0] <= position)
+        return InputError(
+            problem, file=file, record=number + position - start, record_id=self._names[position], remedy=remedy
+        )
+
+    def finish(self, alphabet: Alphabet | None, gaps: str, remarks: Counter[str]) -> SequenceSet:
+        """The set, without classes yet; the alphabet is inferred if None is given. `remarks` counts special letters.
+
+        Raises InputError at the first duplicate id, empty sequence or letter outside the alphabet.
+        """
+        self._check_ids()
+        raw = np.frombuffer(self._letters, dtype=np.uint8)
+        lengths = np.array(self._lengths, dtype=np.int64)
+        if not lengths.all():
+            raise self.error(int((lengths == 0).argmax()), "the sequence is empty", "Remove the record.")
+        counts = _byte_counts(raw)
+        given = alphabet is not None
+        if alphabet is None:
+            alphabet = infer_alphabet(counts)
+        gap = np.zeros(256, dtype=bool)
+        gap[[ord(letter) for letter in GAPS]] = True
+        bad = (alphabet.code_of_byte == INVALID) & (counts > 0)
+        if (bad & ~gap if gaps == "drop" else bad).any():
+            raise self._letter_error(raw, lengths, bad & ~gap if gaps == "drop" else bad, alphabet, given)
+        if (bad & gap).any():
+            raw, lengths = _without(raw, lengths, gap)
+            remarks["gap or stop letters dropped"] += int(counts[gap].sum())
+            if not lengths.all():
+                raise self.error(int((lengths == 0).argmax()), "the sequence is empty without its gaps")
+        for start in range(0, len(raw), _BLOCK):
+            raw[start : start + _BLOCK] = alphabet.code_of_byte[raw[start : start + _BLOCK]]
+        if alphabet is PROTEIN:
+            for letter, meaning in _READ_AS.items():
+                remarks[meaning] += int(counts[ord(letter)] + counts[ord(letter.lower())])
+        return SequenceSet(
+            alphabet=alphabet,
+            names=self._names,
+            codes=raw,
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            split=np.array(self.splits) if any(self.splits) else None,
+            group=np.array(self.groups) if any(self.groups) else None,
+            weight=np.array(self._weights, dtype=np.float64) if self._weighted else None,
+        )
+
+    def _check_ids(self) -> None:
+        repeated = self._seen.first_repeated(self._names[self._checked :])
+        if repeated is not None:
+            position = self._checked + repeated
+            name = self._names[position]
+            first = self._names.index(name)
+            place = (
+                f"; the first is {self.error(first, '').file}, record {self._number(first)}" if first < position else ""
+            )
+            raise self.error(position, f"duplicate id {name!r}{place}", "Give every sequence an id of its own.")
+        self._checked = len(self._names)
+
+    def _number(self, position: int) -> int | None:
+        return self.error(position, "").record
+
+    def _letter_error(
+        self,
+        raw: NDArray[np.uint8],
+        lengths: NDArray[np.int64],
+        bad: NDArray[np.bool_],
+        alphabet: Alphabet,
+        given: bool,
+    ) -> InputError:
+        blocks = range(0, len(raw), _BLOCK)
+        hits = (start + np.flatnonzero(bad[raw[start : start + _BLOCK]]) for start in blocks)
+        place = next(int(found[0]) for found in hits if len(found))
+        ends = np.cumsum(lengths)
+        position = int(np.searchsorted(ends, place, side="right"))
+        start = int(ends[position] - lengths[position])
+        prefix = raw[start:place].tobytes().decode()
+        letter = raw[place : place + 4].tobytes().decode("utf-8", "ignore")[0]
+        where = f"at position {len(prefix) + 1}"
+        if letter in GAPS:
+            remedy = "Remove such letters, or leave them out with --gaps drop."
+            return self.error(position, f"gap or stop letter {letter!r} {where}", remedy)
+        known = f"Its letters are {alphabet.symbols[:-1]}."
+        remedy = known if given else f"{known} The alphabet was inferred; --alphabet names another."
+        return self.error(position, f"letter {letter!r} {where} is not {alphabet.name}", remedy)
+
+
+def infer_alphabet(counts: NDArray[np.int64]) -> Alphabet:
+    """The alphabet of an input with these counts (256,) of its bytes.
+
+    Nucleotides, if nine letters in ten are A, C, G, T, U or N, or if half are and all are IUPAC nucleotide codes: one
+    misspelt letter does not make a protein. Then `rna` if U occurs and T does not. Anything else is `protein`.
+    """
+    letters = {chr(byte): int(counts[ord(chr(byte).lower())] + counts[byte]) for byte in range(ord("A"), ord("Z") + 1)}
+    total = sum(letters.values())
+    plain = sum(letters[letter] for letter in "ACGTUN")
+    iupac = sum(letters[letter] for letter in "ACGTURYSWKMBDHVN")
+    if plain >= 0.9 * total or (iupac == total and plain >= 0.5 * total):
+        return RNA if letters["U"] and not letters["T"] else DNA
+    return PROTEIN
+
+
+def _byte_counts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
+    blocks = (raw[start : start + _BLOCK] for start in range(0, len(raw), _BLOCK))
+    return sum((np.bincount(block, minlength=256) for block in blocks), start=np.zeros(256, dtype=np.int64))
+
+
+def _blocks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges of sequences of about a block of letters each."""
+    first, n = 0, len(offsets) - 1
+    while first < n:
+        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _BLOCK, side="right")) - 1)
+        yield first, last
+        first = last
+
+
+def _without(
+    raw: NDArray[np.uint8], lengths: NDArray[np.int64], unwanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The letters, moved together in place, and the new lengths."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    shorter = lengths.copy()
+    written = 0
+    for first, last in _blocks(offsets):
+        piece = raw[offsets[first] : offsets[last]]
+        drop = unwanted[piece]
+        shorter[first:last] -= np.add.reduceat(drop, offsets[first:last] - offsets[first], dtype=np.int64)
+        kept = piece[~drop]
+        raw[written : written + len(kept)] = kept
+        written += len(kept)
+    return raw[:written], shorter

@@ -1,0 +1,151 @@
+"""What the command line may say about an input, and the raw records that any of its forms gives."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seqreg.alphabet import ALPHABETS, DNA, Alphabet
+from seqreg.errors import InputError, UsageError
+from seqreg.sequences.bed import bed_records
+from seqreg.sequences.datasets import DataSet, data_set_records, find_data_set, is_data_set
+from seqreg.sequences.fasta import fasta_records, read_fasta
+from seqreg.sequences.opening import is_hdf5, open_text, shown
+from seqreg.sequences.raw import RawRecord
+from seqreg.sequences.tables import fasta_with_table, table_records
+from seqreg.specs import unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """Where sequences come from and what is asked of them; exactly one form of input.
+
+    input: a path, `-` for standard input, or the name of a data set. class_files: (class, path) pairs; pos and neg are
+    short for the classes positive and negative. fasta + labels: a FASTA file and its table. bed + genome: regions.
+    alphabet: None to infer it over the whole input. gaps: whether gaps and stops are rejected or dropped.
+    max_length: the longest sequence accepted. require_labels: every sequence needs a label, and `min_classes` classes
+    are needed with more than one sequence in one of them. filter_width: some sequence must be at least this long.
+    """
+
+    input: str | Path | None = None
+    class_files: Sequence[tuple[str, str | Path]] = ()
+    pos: str | Path | None = None
+    neg: str | Path | None = None
+    fasta: str | Path | None = None
+    labels: str | Path | None = None
+    bed: str | Path | None = None
+    genome: str | Path | None = None
+    alphabet: str | Alphabet | None = None
+    gaps: Literal["reject", "drop"] = "reject"
+    max_length: int | None = None
+    require_labels: bool = False
+    min_classes: int = 2
+    filter_width: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for an incomplete or ambiguous choice of input."""
+        if (self.bed is None) != (self.genome is None):
+            raise UsageError("Regions need both: --bed regions.bed --genome genome.fa")
+        if self.labels is not None and self.fasta is None:
+            raise UsageError("A table of labels belongs to a FASTA file: --fasta x.fa --labels y.tsv")
+        forms = {
+            "INPUT": self.input is not None,
+            "--class": bool(self.class_files),
+            "--pos/--neg": self.pos is not None or self.neg is not None,
+            "--fasta": self.fasta is not None,
+            "--bed": self.bed is not None,
+        }
+        chosen = [form for form, given in forms.items() if given]
+        if len(chosen) != 1:
+            given = f"got {' and '.join(chosen)}" if chosen else "got none"
+            raise UsageError(f"Give one input, as a path, a data set, --class, --pos/--neg, --fasta or --bed; {given}")
+        if [str(path) for path in self._paths()].count("-") > 1:
+            raise UsageError("Standard input can be read only once")
+        if self.gaps not in ("reject", "drop"):
+            raise UsageError(f"gaps must be reject or drop; got {self.gaps!r}")
+        if self.chosen_alphabet is None:
+            return
+        if self.bed is not None and self.chosen_alphabet.complement is None:
+            raise UsageError("Regions of a genome are dna or rna, not protein")
+
+    @property
+    def chosen_alphabet(self) -> Alphabet | None:
+        """The alphabet asked for, by object."""
+        if self.alphabet is None or isinstance(self.alphabet, Alphabet):
+            return self.alphabet
+        if self.alphabet not in ALPHABETS:
+            raise unknown_name("alphabet", self.alphabet, ALPHABETS)
+        return ALPHABETS[self.alphabet]
+
+    @property
+    def classes(self) -> list[tuple[str, str | Path]]:
+        """Class and path of every FASTA file that holds one class."""
+        pairs = [("positive", self.pos), ("negative", self.neg), *self.class_files]
+        return [(name, path) for name, path in pairs if path is not None]
+
+    @property
+    def source(self) -> str:
+        """The input in a few words, for messages and reports."""
+        return ", ".join(shown(path) for path in self._paths())
+
+    def _paths(self) -> list[str | Path]:
+        single = (self.input, self.fasta, self.labels, self.bed, self.genome)
+        return [path for path in single if path is not None] + [path for _, path in self.classes]
+
+    @property
+    def data_set(self) -> DataSet | None:
+        """The named data set, if the input is one. Raises UsageError for a bare name that is nothing."""
+        if self.input is None or str(self.input) == "-":
+            return None
+        bare = Path(self.input).name == str(self.input) and not Path(self.input).suffix
+        if is_data_set(self.input) or (bare and not Path(self.input).exists()):
+            return find_data_set(self.input)
+        return None
+
+    @property
+    def store(self) -> str | Path | None:
+        """The path of the HDF5 store, if the input is one."""
+        return self.input if self.input is not None and self.data_set is None and is_hdf5(self.input) else None
+
+    @property
+    def known_alphabet(self) -> Alphabet | None:
+        """The alphabet asked for, else that of the data set or the genome; None where it must be inferred."""
+        if self.chosen_alphabet is not None:
+            return self.chosen_alphabet
+        if self.bed is not None:
+            return DNA
+        return ALPHABETS[self.data_set.alphabet] if self.data_set else None
+
+
+def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
+    """The records of any input but a store, one at a time and unchecked; `remarks` counts what was noteworthy."""
+    if spec.classes:
+        for name, path in spec.classes:
+            if not name.strip():
+                raise UsageError(f"The class of {shown(path)} has no name: write --class NAME={path}")
+            for record in read_fasta(path):
+                remarks["labels in FASTA headers ignored, as the file names the class"] += bool(record.label)
+                yield record._replace(label=name.strip())
+    elif spec.labels is not None and spec.fasta is not None:
+        yield from fasta_with_table(spec.fasta, spec.labels, require_labels=spec.require_labels)
+    elif spec.bed is not None and spec.genome is not None:
+        yield from bed_records(spec.bed, spec.genome)
+    elif spec.fasta is not None:
+        yield from read_fasta(spec.fasta)
+    elif (data_set := spec.data_set) is not None:
+        yield from data_set_records(data_set)
+    elif spec.input is not None:
+        yield from _file_records(spec.input)
+
+
+def _file_records(path: str | Path) -> Iterator[RawRecord]:
+    """The records of a FASTA file or a table, told apart by how it begins."""
+    file = shown(path)
+    with open_text(path) as (handle, start):
+        if start.startswith(">"):
+            yield from fasta_records(handle, file)
+        elif start.startswith("@"):
+            raise InputError("FASTQ is not read", file=file, remedy="Convert it to FASTA first.")
+        else:
+            yield from table_records(handle, file)

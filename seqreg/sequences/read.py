@@ -1,0 +1,194 @@
+"""The one reader behind every command: any form of input into a checked `SequenceSet`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from seqreg.alphabet import Alphabet
+from seqreg.errors import InputError, SeqregError, UsageError
+from seqreg.sequences.collect import Collector
+from seqreg.sequences.datasets import DataSetCheck, find_data_set, table_of, tasks_of
+from seqreg.sequences.duplicates import duplicate_remarks, first_three
+from seqreg.sequences.input_spec import InputSpec, raw_records
+from seqreg.sequences.labels import carried_classes, targets
+from seqreg.sequences.raw import RawRecord
+from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.store import read_store
+
+
+def read_input(spec: InputSpec) -> SequenceSet:
+    """All sequences of an input, with their labels if all have one.
+
+    Raises InputError, with file, record number and id, for whatever is wrong with them.
+    """
+    data_set = spec.data_set
+    if data_set is not None and data_set.kind != "classification" and spec.require_labels:
+        raise InputError(
+            f"data set {data_set.name!r} is of kind {data_set.kind}: it has tasks, not labels",
+            remedy="Use it in a homology benchmark, or choose a data set of kind classification.",
+        )
+    if spec.store is not None:
+        sequences = as_alphabet(read_store(spec.store), spec.chosen_alphabet, spec.store)
+        check(sequences, spec, error_at(sequences, spec.store))
+        return sequences
+    remarks: Counter[str] = Counter()
+    collector = Collector()
+    for record in raw_records(spec, remarks):
+        collector.add(record)
+    if not len(collector):
+        raise InputError("no sequences", file=spec.source)
+    sequences = replace(collector.finish(spec.known_alphabet, spec.gaps, remarks), source=spec.source)
+    return _labelled(sequences, collector, spec, remarks, positive=data_set.positive if data_set else None)
+
+
+def read_strings(
+    strings: Iterable[Any],
+    labels: Sequence[Any] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    groups: Sequence[Any] | None = None,
+    weights: Sequence[float] | None = None,
+    alphabet: str | Alphabet | None = None,
+    gaps: Literal["reject", "drop"] = "reject",
+) -> SequenceSet:
+    """Sequences that are already in memory: texts, or objects with a text in `seq` as Bio.SeqRecord has.
+
+    Raises InputError as `read_input` does, for a file called "sequences" whose records are counted from 1.
+    """
+    spec = InputSpec(input="sequences", alphabet=alphabet, gaps=gaps, require_labels=labels is not None, min_classes=1)
+    texts = [str(getattr(item, "seq", item)) for item in strings]
+    for title, column in (("labels", labels), ("names", names), ("groups", groups), ("weights", weights)):
+        if column is not None and len(column) != len(texts):
+            raise UsageError(f"{len(texts)} sequences but {len(column)} {title}")
+    if not texts:
+        raise InputError("no sequences")
+    collector = Collector()
+    for index, text in enumerate(texts):
+        collector.add(
+            RawRecord(
+                "sequences",
+                index + 1,
+                f"seq{index + 1}" if names is None else str(names[index]),
+                text,
+                label="" if labels is None else str(labels[index]),
+                group="" if groups is None else str(groups[index]),
+                weight="" if weights is None else repr(float(weights[index])),
+            )
+        )
+    remarks: Counter[str] = Counter()
+    sequences = replace(collector.finish(spec.chosen_alphabet, gaps, remarks), source="sequences")
+    return _labelled(sequences, collector, spec, remarks)
+
+
+Blame = Callable[[int, str, str | None], InputError]
+
+
+def error_at(sequences: SequenceSet, file: str | Path) -> Blame:
+    """Makes the error at a sequence of a set that was read from one file, record by record."""
+
+    def error(position: int, problem: str, remedy: str | None = None) -> InputError:
+        name = sequences.names[position]
+        return InputError(problem, file=file, record=position + 1, record_id=name, remedy=remedy)
+
+    return error
+
+
+def as_alphabet(sequences: SequenceSet, alphabet: Alphabet | None, file: str | Path) -> SequenceSet:
+    """The same codes read in the alphabet asked for: dna and rna share theirs, as U and T are one letter."""
+    if alphabet is None or alphabet is sequences.alphabet:
+        return sequences
+    if alphabet.complement is None or sequences.alphabet.complement is None:
+        raise InputError(f"the store holds {sequences.alphabet.name}, not {alphabet.name}", file=file)
+    return replace(sequences, alphabet=alphabet)
+
+
+def written(remarks: Counter[str]) -> tuple[str, ...]:
+    """Counted remarks as text."""
+    return tuple(f"{what}: {count}" for what, count in remarks.items() if count)
+
+
+def _labelled(
+    sequences: SequenceSet, collector: Collector, spec: InputSpec, remarks: Counter[str], positive: str | None = None
+) -> SequenceSet:
+    """The checked set with classes and targets, where every sequence has a label, and with all warnings."""
+    labels = collector.labels
+    missing = [position for position, label in enumerate(labels) if not label]
+    if not missing:
+        classes, y = targets(labels)
+        sequences = replace(sequences, classes=classes, y=y, positive=positive)
+    elif spec.require_labels:
+        remedy = "Write it in the header (>id label=NAME), in a column `label`, or give one FASTA per class."
+        raise collector.error(missing[0], f"a sequence without a label ({len(missing)} in all)", remedy)
+    elif len(missing) < len(labels):
+        which = first_three(sequences, missing)
+        remarks[f"sequences without a label, so that no label is used ({which})"] = len(missing)
+    check(sequences, spec, collector.error)
+    remarks.update(duplicate_remarks(sequences))
+    return replace(sequences, warnings=written(remarks))
+
+
+def check(sequences: SequenceSet, spec: InputSpec, error: Blame) -> None:
+    """Raises InputError if the set is not what the input was asked for."""
+    check_max_length(sequences, spec.max_length, error)
+    if spec.filter_width is not None:
+        check_filter_width(sequences, spec.filter_width)
+    if not spec.require_labels:
+        return
+    if sequences.y is None:
+        raise error(0, "a sequence without a label", None)
+    if len(sequences.classes) < spec.min_classes:
+        found = ", ".join(sequences.classes)
+        problem = f"only one class, {found!r}, in {len(sequences)} sequences"
+        raise InputError(problem, file=spec.source, remedy=f"At least {spec.min_classes} are needed.")
+    if spec.min_classes > 1 and carried_classes(sequences).sum(axis=0).max() < 2:
+        problem = f"one sequence per class ({len(sequences)} in all)"
+        raise InputError(problem, file=spec.source, remedy="Give more: nothing can be learned or held out.")
+
+
+def check_max_length(sequences: SequenceSet, longest: int | None, error: Blame) -> None:
+    """Raises InputError at the first sequence longer than allowed."""
+    if longest is None:
+        return
+    too_long = np.flatnonzero(sequences.lengths > longest)
+    if len(too_long):
+        first = int(too_long[0])
+        problem = f"{sequences.lengths[first]} letters, above --max-length {longest} ({len(too_long)} such in all)"
+        raise error(first, problem, "Cut or remove them, or raise --max-length.")
+
+
+def check_filter_width(sequences: SequenceSet, width: int) -> None:
+    """Raises InputError if every sequence is shorter than a filter of this width, so that none fills a window."""
+    longest = int(sequences.lengths.max(initial=0))
+    if longest < width:
+        raise InputError(
+            f"every sequence is shorter than the filter: the longest has {longest} letters, the filter {width}",
+            file=sequences.source or None,
+            remedy="Choose a smaller width.",
+        )
+
+
+def check_data_set(name: str | Path) -> DataSetCheck:
+    """Reads a named data set whole: checksum, letters, labels, counts and, for a homology set, its tasks."""
+    data_set = find_data_set(name)
+    counts: dict[str, int] = {}
+    n = 0
+    problem = None
+    try:
+        classified = data_set.kind == "classification"
+        sequences = read_input(InputSpec(input=data_set.folder, require_labels=classified))
+        n = len(sequences)
+        counts = dict(zip(sequences.classes, carried_classes(sequences).sum(axis=0, dtype=int).tolist(), strict=True))
+        if classified and set(data_set.classes) != set(sequences.classes):
+            problem = f"classes are {', '.join(sequences.classes)}, not {', '.join(data_set.classes)}"
+        elif data_set.sequences not in (None, n):
+            problem = f"{n} sequences, not {data_set.sequences}"
+        elif not classified:
+            table_of(data_set)
+            tasks_of(data_set)
+    except SeqregError as error:
+        problem = str(error)
+    return DataSetCheck(name=data_set.name, sequences=n, classes=counts, problem=problem)
