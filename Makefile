@@ -42,7 +42,7 @@ docs: .venv/installed-docs
 clean:
 	rm -rf .venv site build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "seqreg needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
