@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -88,3 +89,19 @@ def protein() -> SequenceSet:
 def plant() -> Callable[..., SequenceSet]:
     """The maker of planted data, for tests that need another alphabet, motif or size."""
     return planted
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., CompletedProcess[str]]:
+    """Runs a `seqreg` command line in this process: `call("datasets", "list").stdout`."""
+    from seqreg.cli import app
+
+    def run(*words: object) -> CompletedProcess[str]:
+        arguments = [str(word) for word in words]
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app(arguments)
+        captured = capsys.readouterr()
+        return CompletedProcess(arguments, int(end.value.code or 0), captured.out, captured.err)
+
+    return run

@@ -11,30 +11,12 @@ from typing import Any
 import pytest
 
 import seqreg
-from seqreg.cli import app
 from seqreg.cli.families import FAMILIES
 
 GROUNDS = Path(seqreg.__file__).parent.parent
 
 
-class Result:
-    """What a command line gave: exit code, standard output, standard error."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run a command line in this process."""
-
-    def run(*words: str | Path) -> Result:
-        with pytest.raises(SystemExit) as end:
-            app([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Result(end.value.code if isinstance(end.value.code, int) else 0, captured.out, captured.err)
-
-    return run
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def started(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -51,24 +33,24 @@ def test_help_does_without_torch(words: list[str]) -> None:
     assert not {"torch", "numpy", "scipy", "sklearn"} & set(done.stderr.split())
 
 
-def test_without_a_command_the_help_is_shown(call: Callable[..., Result]) -> None:
-    assert call().out == call("--help").out
-    assert call("--version").out == f"seqreg {seqreg.__version__}\n"
+def test_without_a_command_the_help_is_shown(call: Call) -> None:
+    assert call().stdout == call("--help").stdout
+    assert call("--version").stdout == f"seqreg {seqreg.__version__}\n"
 
 
 @pytest.mark.parametrize("plural", FAMILIES)
-def test_listings_name_every_member_and_field(plural: str, call: Callable[..., Result]) -> None:
+def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
     members = FAMILIES[plural].members()
-    listed = json.loads(call(plural, "--json").out)
+    listed = json.loads(call(plural, "--json").stdout)
     assert list(listed) == list(members)
     for name, cls in members.items():
         assert {row["field"] for row in listed[name]["fields"]} == set(cls().get_params())
         assert listed[name]["meaning"]
-    lines = [line.split("\t") for line in call(plural).out.splitlines()]
+    lines = [line.split("\t") for line in call(plural).stdout.splitlines()]
     assert {len(line) for line in lines} == {5}
     assert {line[0] for line in lines[1:]} == set(members)
     first = next(iter(members))
-    assert list(json.loads(call(plural, first, "--json").out)) == [first]
+    assert list(json.loads(call(plural, first, "--json").stdout)) == [first]
 
 
 @pytest.mark.parametrize(
@@ -80,18 +62,18 @@ def test_listings_name_every_member_and_field(plural: str, call: Callable[..., R
         (["models", "--config", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
     ],
 )
-def test_wrong_usage_is_one_line_and_code_2(words: list[str], message: str, call: Callable[..., Result]) -> None:
+def test_wrong_usage_is_one_line_and_code_2(words: list[str], message: str, call: Call) -> None:
     result = call(*words)
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"Error: {message}")
-    assert result.err.count("\n") == 1
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
 
 
-def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Callable[..., Result]) -> None:
+def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Call) -> None:
     config = tmp_path / "models.toml"
     config.write_text('json = true\nname = "cnn"\n')
-    assert list(json.loads(call("models", "--config", config).out)) == ["cnn"]
-    assert "Unknown model 'other'" in call("models", "other", "--config", config).err
+    assert list(json.loads(call("models", "--config", config).stdout)) == ["cnn"]
+    assert "Unknown model 'other'" in call("models", "other", "--config", config).stderr
 
 
 @pytest.mark.parametrize(
@@ -102,17 +84,17 @@ def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Callabl
         ("json = ", "not a TOML file"),
     ],
 )
-def test_a_wrong_config_file_is_refused(text: str, message: str, tmp_path: Path, call: Callable[..., Result]) -> None:
+def test_a_wrong_config_file_is_refused(text: str, message: str, tmp_path: Path, call: Call) -> None:
     config = tmp_path / "models.toml"
     config.write_text(text)
     result = call("models", "--config", config)
-    assert result.code == 2
-    assert result.err.startswith(f"Error: {config}: {message}")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"Error: {config}: {message}")
 
 
-def test_a_traceback_only_with_debug(call: Callable[..., Result]) -> None:
-    assert "Traceback" not in call("models", "cn").err
-    assert "Traceback" in call("models", "cn", "--debug").err
+def test_a_traceback_only_with_debug(call: Call) -> None:
+    assert "Traceback" not in call("models", "cn").stderr
+    assert "Traceback" in call("models", "cn", "--debug").stderr
 
 
 @pytest.mark.parametrize(
@@ -125,16 +107,16 @@ def test_a_traceback_only_with_debug(call: Callable[..., Result]) -> None:
     ],
 )
 def test_failures_have_exit_codes(
-    error: BaseException, code: int, message: str, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    error: BaseException, code: int, message: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("seqreg.cli.families.importlib.import_module", fail)
     result = call("models")
-    assert result.code == code
-    assert result.err.startswith(f"Error: {message}")
-    assert result.err.count("\n") == 1
+    assert result.returncode == code
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

@@ -34,6 +34,7 @@ class Commands(TyperGroup):
     ) -> Any:
         """Run a command line and leave with its exit code: 0 done, 1 failed, 2 wrong usage or input, 130 Ctrl-C."""
         words = list(sys.argv[1:] if args is None else args)
+        extra.setdefault("obj", {"command": ["seqreg", *words]})
         try:
             code = super().main(words, prog_name or "seqreg", complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -101,7 +102,10 @@ def _print_version(wanted: bool) -> None:
 def _start(
     context: typer.Context,
     version: Annotated[  # acted on by its callback
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Print the version and leave.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
@@ -122,19 +126,20 @@ def command(
         signature = inspect.signature(function)
         own = [entry.replace(annotation=hints[entry.name]) for entry in list(signature.parameters.values())[1:]]
         grouped: dict[str, Any] = {entry.name: entry.annotation for entry in own if is_dataclass(entry.annotation)}
-        flat: list[inspect.Parameter] = []
+        flat = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
         for entry in own:
             flat.extend(_parameters(entry.annotation) if entry.name in grouped else [entry])
         flat.extend(_parameters(CommonOptions))
 
         @functools.wraps(function)
-        def run(**values: Any) -> None:
+        def run(context: typer.Context, **values: Any) -> None:
             def taken(options: Any) -> Any:
                 return options(**{entry.name: values.pop(entry.name) for entry in fields(options)})
 
             common: CommonOptions = taken(CommonOptions)
             objects = {name: taken(options) for name, options in grouped.items()}
-            function(Terminal(quiet=common.quiet, as_json=common.as_json), **objects, **values)
+            terminal = Terminal(command=context.obj["command"], quiet=common.quiet, as_json=common.as_json)
+            function(terminal, **objects, **values)
 
         run.__signature__ = signature.replace(  # pyright: ignore[reportAttributeAccessIssue]  # read by inspect
             parameters=[entry.replace(kind=inspect.Parameter.KEYWORD_ONLY) for entry in flat]

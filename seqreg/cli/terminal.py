@@ -2,17 +2,29 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class Terminal:
-    """Where a command prints. `quiet` leaves out all but results and errors; `as_json` gives results as JSON."""
+class Moved(Protocol):
+    """Told how far work has come: how much of how much is done, and a remark."""
 
-    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+    def __call__(self, done: float, total: float | None = None, remark: str = "") -> None:
+        """Show it."""
+
+
+class Terminal:
+    """Where a command prints. `quiet` leaves out all but results and errors; `as_json` gives results as JSON.
+
+    command: the words of the command line, for the record.
+    """
+
+    def __init__(self, *, command: Sequence[str] = (), quiet: bool = False, as_json: bool = False) -> None:
+        self.command = tuple(command)
         self.quiet = quiet
         self.as_json = as_json
 
@@ -49,16 +61,23 @@ class Terminal:
             drawn.add_row(*map(Text, row))
         Console().print(drawn)
 
+    def wrote(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Say that a file or folder is there; with `--json`, as a record with what else is known about it."""
+        if self.as_json:
+            self.json({"output": path, **(about or {})})
+        else:
+            self.note(f"Wrote {path}")
+
     @contextmanager
-    def progress(self, title: str, total: float | None = None) -> Iterator[Callable[[float, str], None]]:
-        """Give a function `(done, remark)`: a bar on a terminal, a line every few seconds otherwise."""
+    def progress(self, title: str) -> Iterator[Moved]:
+        """Give a function to call as work goes on: a bar on a terminal, a line every few seconds otherwise."""
         if self.quiet:
-            yield lambda done, remark: None
+            yield lambda done, total=None, remark="": None
         elif sys.stderr.isatty():
-            with _bar(title, total) as moved:
+            with _bar(title) as moved:
                 yield moved
         else:
-            yield _lines(title, total)
+            yield _lines(title)
 
 
 def _written(value: Any) -> str:
@@ -68,26 +87,32 @@ def _written(value: Any) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
+def _bar(title: str) -> Iterator[Moved]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[remark]}", markup=False))
-    times = (TimeElapsedColumn(), TimeRemainingColumn()) if total else (TimeElapsedColumn(),)
-    with Progress(*columns, *times, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=total, remark="")
-        yield lambda done, remark: shown.update(task, completed=done, remark=remark)
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+        task = shown.add_task(title, total=None, remark="")
+
+        def moved(done: float, total: float | None = None, remark: str = "") -> None:
+            shown.update(task, completed=done, total=total, remark=f"{_place(done, total)} {remark}")
+
+        yield moved
 
 
-def _lines(title: str, total: float | None) -> Callable[[float, str], None]:
+def _lines(title: str) -> Moved:
     last = time.monotonic()
 
-    def moved(done: float, remark: str) -> None:
+    def moved(done: float, total: float | None = None, remark: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES or (total and done >= total):
+        if now - last >= SECONDS_BETWEEN_LINES or done == total:
             last = now
-            place = f"{done:,.0f}" + (f"/{total:,.0f}" if total else "")
-            print(f"{title} {place}{': ' if remark else ''}{remark}", file=sys.stderr, flush=True)
+            print(f"{title} {_place(done, total)}{': ' if remark else ''}{remark}", file=sys.stderr, flush=True)
 
     return moved
+
+
+def _place(done: float, total: float | None) -> str:
+    return f"{done:,.0f}" + (f" of {total:,.0f}" if total else "")

@@ -1,0 +1,135 @@
+"""Every kind of bad input, with what is said about it; all end with exit code 2, one line, and nothing written."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import h5py
+import pytest
+
+Call = Callable[..., CompletedProcess[str]]
+
+FASTA = ">a label=x\nACGTACGT\n>b label=y\nACGTTCGT\n>c label=x\nACGGACGT\n>d label=y\nACTTTCGT\n"
+TABLE = "id,sequence,label\na,ACGTACGT,x\nb,ACGTTCGT,y\nc,ACGGACGT,x\nd,ACTTTCGT,y\n"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A command line in a folder with some files, and the beginning of the answer after `Error: `."""
+
+    words: str
+    message: str
+    files: dict[str, str | bytes] = field(default_factory=dict)
+    code: int = 2
+
+
+SEQUENCES = {
+    "no input": Bad("encode -o out", "Give one input, as a path, a data set, --class, --pos/--neg, --fasta or --bed"),
+    "two inputs": Bad("encode in.fa --pos in.fa -o out", "Give one input", {"in.fa": FASTA}),
+    "no such file": Bad("encode missing.fa -o out", "missing.fa: no such file"),
+    "a folder": Bad("encode folder/ -o out", "folder/: is a folder", {"folder/x": ""}),
+    "unknown data set": Bad("encode splise -o out", "Unknown data set 'splise'. Did you mean 'splice'? Choose from: "),
+    "empty file": Bad("encode in.fa -o out", "in.fa: the file is empty", {"in.fa": ""}),
+    "truncated gzip": Bad(
+        "encode in.fa.gz -o out",
+        "in.fa.gz: truncated or damaged gzip",
+        {"in.fa.gz": gzip.compress(FASTA.encode())[:-12]},
+    ),
+    "binary junk": Bad("encode in.fa -o out", "in.fa: binary data, not text", {"in.fa": bytes(range(256))}),
+    "not UTF-8": Bad("encode in.csv -o out", "in.csv: not UTF-8", {"in.csv": TABLE.encode() + b"e,ACGT\xff,x\n"}),
+    "a zip archive": Bad(
+        "encode in.zip -o out", "in.zip: a zip archive or spreadsheet", {"in.zip": b"PK\x03\x04 rest"}
+    ),
+    "FASTQ": Bad("encode in.fq -o out", "in.fq: FASTQ is not read", {"in.fq": "@a\nACGT\n+\nIIII\n"}),
+    "unknown letter": Bad(
+        "encode in.fa --alphabet dna -o out", "in.fa, record 5 (e): ", {"in.fa": FASTA + ">e label=x\nACGTQ\n"}
+    ),
+    "a gap": Bad("encode in.fa -o out", "in.fa, record 5 (e): ", {"in.fa": FASTA + ">e label=x\nACG-T\n"}),
+    "empty sequence": Bad(
+        "encode in.fa -o out", "in.fa, record 5 (e): the sequence is empty", {"in.fa": FASTA + ">e label=x\n"}
+    ),
+    "record without an id": Bad(
+        "encode in.fa -o out", "in.fa, record 5: the record has no id", {"in.fa": FASTA + ">\nAC\n"}
+    ),
+    "duplicate id": Bad(
+        "encode in.fa -o out", "in.fa, record 5 (a): duplicate id 'a'", {"in.fa": FASTA + ">a label=x\nACGT\n"}
+    ),
+    "no column of sequences": Bad(
+        "encode in.csv -o out", "in.csv: no column 'sequence'", {"in.csv": "id,seq\na,ACGT\n"}
+    ),
+    "a row too short": Bad(
+        "encode in.csv -o out", "in.csv, record 5: the row has 2 fields, the header 3", {"in.csv": TABLE + "e,ACGT\n"}
+    ),
+    "a weight that is no number": Bad(
+        "encode in.csv -o out",
+        "in.csv, record 1 (a): weight 'heavy'",
+        {"in.csv": "id,sequence,label,weight\na,ACGT,x,heavy\n"},
+    ),
+    "unknown split": Bad(
+        "encode in.fa -o out", "in.fa, record 1 (a): unknown split 'tset'", {"in.fa": ">a label=x split=tset\nACGT\n"}
+    ),
+    "table without FASTA": Bad("encode --labels y.tsv -o out", "A table of labels belongs to a FASTA file"),
+    "label for an unknown id": Bad(
+        "encode --fasta in.fa --labels y.csv -o out",
+        "y.csv, record 5 (q): a label for an unknown id",
+        {"in.fa": FASTA, "y.csv": "id,label\na,x\nb,y\nc,x\nd,y\nq,x\n"},
+    ),
+    "HDF5 from another program": Bad("encode in.h5 -o out", "in.h5: an HDF5 file of another program"),
+    "damaged HDF5": Bad("encode in.h5 -o out", "in.h5: the store is damaged", {"in.h5": b"\x89HDF\r\n\x1a\n junk"}),
+    "BED without genome": Bad("encode --bed r.bed -o out", "Regions need both: --bed regions.bed --genome genome.fa"),
+    "unknown chromosome": Bad(
+        "encode --bed r.bed --genome g.fa -o out",
+        "r.bed, record 1 (chr2:0-4): g.fa has no sequence 'chr2'",
+        {"r.bed": "chr2\t0\t4\tx\n", "g.fa": ">chr1\nACGTACGT\n"},
+    ),
+    "unknown alphabet": Bad(
+        "encode in.fa --alphabet protien -o out",
+        "Unknown alphabet 'protien'. Did you mean 'protein'?",
+        {"in.fa": FASTA},
+    ),
+    "longer than allowed": Bad(
+        "encode in.fa --max-length 6 -o out", "in.fa, record 1 (a): 8 letters, above --max-length 6", {"in.fa": FASTA}
+    ),
+    "class without a file": Bad("encode --class x -o out", "--class takes NAME=FILE"),
+    "unwritable output": Bad("encode in.fa -o in.fa/out", "cannot write in.fa/out", {"in.fa": FASTA}),
+    "no output": Bad("encode in.fa", "Missing option '--output' / '-o'", {"in.fa": FASTA}),
+    "a number that is none": Bad("split in.fa -o out --seed one", "Invalid value for '--seed'", {"in.fa": FASTA}),
+    "a share above 1": Bad("split in.fa -o out --test 1.5", "test must be a fraction", {"in.fa": FASTA}),
+    "more folds than sequences": Bad(
+        "split in.fa -o out --folds 9", "folds must be at least 2 and at most", {"in.fa": FASTA}
+    ),
+    "groups that are not there": Bad(
+        "split in.fa -o out --by group", "A split by group needs groups", {"in.fa": FASTA}
+    ),
+    "positive class unknown": Bad(
+        "encode in.fa --positive z -o out", "Unknown class 'z'. Choose from: x, y", {"in.fa": FASTA}
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(bad: Bad, folder: Path, call: Call) -> None:
+    for name, content in bad.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = sorted(path for path in folder.rglob("*") if path.suffix != ".fai")
+    result = call(*bad.words.split())
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {bad.message}")
+    assert "Traceback" not in result.stderr
+    assert (result.returncode, result.stdout) == (bad.code, "")
+    assert sorted(path for path in folder.rglob("*") if path.suffix != ".fai") == before
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_bad_sequences_are_refused(kind: str, folder: Path, call: Call) -> None:
+    with h5py.File(folder / "in.h5", "w") as file:
+        file["x"] = [1, 2, 3]
+    check(SEQUENCES[kind], folder, call)
