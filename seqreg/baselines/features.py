@@ -36,9 +36,16 @@ class KmerFeatures(Spec):
         """D, the sum of A^k over the lengths k."""
         return sum(alphabet.size**k for k in self._lengths)
 
-    def matrix(self, sequences: SequenceSet) -> csr_array:
-        """(N, D) float64."""
-        return joined([scaled(count_kmers(sequences, k, self.both_strands), self.scaling) for k in self._lengths])
+    def matrix(self, sequences: SequenceSet, counts: dict[tuple[int, bool], csr_array] | None = None) -> csr_array:
+        """(N, D) float64. `counts` remembers k-mer counts by (k, both_strands) between calls on the same sequences."""
+        counts = {} if counts is None else counts
+        blocks: list[csr_array] = []
+        for k in self._lengths:
+            key = (k, self.both_strands)
+            if key not in counts:
+                counts[key] = count_kmers(sequences, *key)
+            blocks.append(scaled(counts[key], self.scaling))
+        return joined(blocks)
 
     @property
     def _lengths(self) -> range:
@@ -47,7 +54,10 @@ class KmerFeatures(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class OneHotFeatures(Spec):
-    """The letter at each position: column p A + a is the share of letter a at position p; for one length only."""
+    """The letter at each position, for one length: column p A + a is the share of letter a at position p, over sqrt(L).
+
+    The factor gives rows of length 1, as k-mers have, so that the same strengths serve both.
+    """
 
     length: int = hyper(60, "letters per sequence", low=1)
 
@@ -55,8 +65,8 @@ class OneHotFeatures(Spec):
         """D = L A."""
         return self.length * alphabet.size
 
-    def matrix(self, sequences: SequenceSet) -> csr_array:
-        """(N, D) float64. Raises InputError for a sequence of another length."""
+    def matrix(self, sequences: SequenceSet, counts: object = None) -> csr_array:
+        """(N, D) float64; `counts` is not used. Raises InputError for a sequence of another length."""
         other = np.flatnonzero(sequences.lengths != self.length)
         if len(other):
             first = int(other[0])
@@ -67,7 +77,8 @@ class OneHotFeatures(Spec):
                 record_id=sequences.names[first],
                 remedy="Use a k-mer baseline for sequences of different lengths",
             )
-        return csr_array(sequences.alphabet.mixtures[sequences.padded()].reshape(len(sequences), -1))
+        shares = sequences.alphabet.mixtures[sequences.padded()].reshape(len(sequences), -1)
+        return csr_array(shares / np.sqrt(self.length))
 
 
 def count_kmers(sequences: SequenceSet, k: int, both_strands: bool = False) -> csr_array:
@@ -90,7 +101,9 @@ def count_kmers(sequences: SequenceSet, k: int, both_strands: bool = False) -> c
     row, column = row[:windows][kept], column[kept]
     if both_strands:
         column = np.minimum(column, reverse_complement_of(sequences.alphabet, k)[column])
-    counts = csr_array((np.ones(len(row)), (row, column)), shape=(len(sequences), a**k))
+    # scikit-learn's solvers take 32-bit indices only.
+    places = (row.astype(np.int32), column.astype(np.int32))
+    counts = csr_array((np.ones(len(row)), places), shape=(len(sequences), a**k))
     counts.sum_duplicates()
     return counts
 
@@ -109,9 +122,10 @@ def reverse_complement_of(alphabet: Alphabet, k: int) -> NDArray[np.int64]:
 
 def scaled(counts: csr_array, scaling: str) -> csr_array:
     """Rows of Euclidean length 1 (or 0) from counts or their square roots."""
+    n = len(counts.indptr) - 1
     values = np.sqrt(counts.data) if scaling == "root" else counts.data
-    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    norm = np.sqrt(np.bincount(row, weights=values**2, minlength=counts.shape[0]))
+    row = np.repeat(np.arange(n), np.diff(counts.indptr))
+    norm = np.sqrt(np.bincount(row, weights=values**2, minlength=n))
     return csr_array((values / norm[row], counts.indices, counts.indptr), shape=counts.shape)
 
 

@@ -17,34 +17,31 @@ from sklearn.svm import LinearSVC
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
-Fit = Callable[[csr_array, Labels, float, Array | None, int], tuple[Array, Array]]
+Fit = Callable[[csr_array | Array, Labels, float, Array | None, int], tuple[Array, Array]]
 
 # Platt's sigmoid of cross-validated scores may have a slope below zero when the scores carry nothing; reading the
-# classifier the wrong way round would be no better, so the slope stays above zero and the probabilities near the shares.
+# classifier the wrong way round would be no better, so the slope stays above zero, the probabilities near the shares.
 _LEAST_SLOPE = 1e-3
 
 
-def fit_logistic(rows: csr_array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+def fit_logistic(rows: csr_array | Array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
     """Minimum of |coef|^2 / 2 + c * sum_i weight_i * -log p(y_i): logistic, softmax for several classes."""
     return _fit(lambda: LogisticRegression(C=c, max_iter=5000, random_state=seed), rows, y, weight)
 
 
-def fit_svm(rows: csr_array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+def fit_svm(rows: csr_array | Array, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
     """Minimum of |coef|^2 / 2 + c * sum_i weight_i * max(0, 1 - margin_i)^2, each class against the rest."""
     return _fit(lambda: LinearSVC(C=c, max_iter=5000, random_state=seed), rows, y, weight)
 
 
 def _fit(
-    classifier: Callable[[], LogisticRegression | LinearSVC], rows: csr_array, y: Labels, weight: Array | None
+    classifier: Callable[[], LogisticRegression | LinearSVC], rows: csr_array | Array, y: Labels, weight: Array | None
 ) -> tuple[Array, Array]:
     if y.ndim == 2:
-        parts = [
-            _fit(classifier, rows, label, weight)
-            if label.any() and not label.all()
-            else (np.zeros((1, rows.shape[1])), log_odds(label, weight))
-            for label in y.T
-        ]
+        parts = [_fit(classifier, rows, label, weight) for label in y.T]
         return np.concatenate([coef for coef, _ in parts]), np.concatenate([intercept for _, intercept in parts])
+    if (y == y[0]).all():
+        return np.zeros((1, len(y))) @ rows, log_odds(y, weight)
     model = classifier()
     with warnings.catch_warnings():
         # A fit cut short is still a linear classifier, and cross-validation judges it as what it is.
@@ -74,14 +71,14 @@ def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_]) -> tuple[float, f
         sample_weight=np.concatenate([target, 1 - target]),
     )
     slope = max(float(model.coef_[0, 0]), _LEAST_SLOPE) / spread
-    return slope, float(model.intercept_[0])
+    return slope, float(np.asarray(model.intercept_)[0])
 
 
 def probabilities(scores: Array, link: str) -> Array:
     """(N, K) from scores (N, J): "sigmoid" of one score or of each label, "softmax", or "normalised" sigmoids."""
     if link == "softmax":
         return softmax(scores, axis=1)
-    p = expit(scores)
+    p = np.asarray(expit(scores))
     if link == "normalised":
         # A row of scores so low that every sigmoid is 0 is split evenly rather than divided by 0.
         p = np.maximum(p, np.finfo(np.float64).tiny)

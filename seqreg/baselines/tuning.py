@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from seqreg.baselines.features import OneHotFeatures, KmerFeatures
-from seqreg.baselines.linear import Array, Fit, Labels, probabilities
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.linear import Array, Fit, Labels
+from seqreg.errors import UsageError
 from seqreg.metrics import UndefinedMetricError, auroc
 from seqreg.sequences import SequenceSet
 
 Features = KmerFeatures | OneHotFeatures
+Rows = csr_array | Array
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 # Screening every feature map costs most on the longest k-mers, and its ranking is settled by then; strength is settled
@@ -21,12 +24,19 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 _SCREENED_ON = 1000
 _TUNED_ON = 4000
 _FINALISTS = 3
-_REPEATED_BELOW = 500
+# The luck of the draw is large with few sequences: folds are drawn twice.
+_REPEATED_UP_TO = 500
+# Dense rows of n columns pay up to about here.
+_SHORTENED_UP_TO = 500
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One choice of features and c: mean auroc over folds; scores (n, J) of the sequences when they were held out."""
+    """One choice of features and c, and what cross-validation says of it.
+
+    auroc: mean over folds (macro for several classes). held_out (n, J): scores of the n sequences it was tuned on from
+    the fit that had not seen them, NaN for those never held out; y (n,) or (n, K): their labels.
+    """
 
     features: Features
     c: float
@@ -44,15 +54,130 @@ def tune(
     folds: int,
     seed: int,
 ) -> list[Trial]:
-    """All trials, best first; empty where there are too few sequences to hold any out.
+    """Trials of the finalists, best first; none where there are too few sequences to hold any out.
 
     Every candidate is screened at two strengths, a quarter and three quarters up the list; the best three then meet
     every strength. Equal aurocs: the earlier candidate, then the smaller strength. Groups stay on one side of a fold.
     """
-    screened = [strengths[len(strengths) // 4], strengths[3 * len(strengths) // 4]]
-    trials = _trials(candidates, screened, fit, drawn(train, _SCREENED_ON, seed), folds=folds, seed=seed)
-    best_first = sorted(trials, key=lambda trial: -trial.auroc)
+    screened = (strengths[len(strengths) // 4], strengths[3 * len(strengths) // 4])
+    first = _trials(candidates, screened, fit, drawn(train, _SCREENED_ON, seed), folds, [seed])
+    best_first = sorted(first, key=lambda trial: -trial.auroc)
     finalists = list(dict.fromkeys(trial.features for trial in best_first))[:_FINALISTS]
     finalists.sort(key=candidates.index)
-    final = _trials(finalists, strengths, fit, drawn(train, _TUNED_ON, seed), folds=folds, seed=seed)
-    return sorted(final, key=lambda trial: -trial.auroc)
+    seeds = [seed, seed + 1] if len(train) <= _REPEATED_UP_TO else [seed]
+    second = _trials(finalists, strengths, fit, drawn(train, _TUNED_ON, seed), folds, seeds)
+    return sorted(second, key=lambda trial: -trial.auroc)
+
+
+def _trials(
+    candidates: Sequence[Features],
+    strengths: Sequence[float],
+    fit: Fit,
+    train: SequenceSet,
+    folds: int,
+    seeds: Sequence[int],
+) -> list[Trial]:
+    """Every candidate at every strength, on folds drawn once with each seed."""
+    y = labels_of(train)
+    splits = [split for seed in seeds for split in inner_folds(y, train.group, folds, seed)]
+    counts: dict[tuple[int, bool], csr_array] = {}
+    trials: list[Trial] = []
+    for features in candidates:
+        views = _views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
+        for c in strengths:
+            held_out = np.full((len(y), score_columns(train)), np.nan)
+            values: list[float] = []
+            for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
+                weight = None if train.weight is None else train.weight[inner]
+                coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
+                held_out[outer] = left_out @ coef.T + intercept
+                values += _auroc(y[outer], held_out[outer])
+            if values:
+                trials.append(Trial(features=features, c=c, auroc=float(np.mean(values)), held_out=held_out, y=y))
+    return trials
+
+
+def _views(rows: csr_array, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:
+    """Rows kept and rows held out of each split, short where they may be.
+
+    A penalized linear fit never leaves the span of its n rows. In an orthonormal basis of the span the kept rows are a
+    Cholesky factor of their Gram matrix: n columns in place of D, and the same scores in a fraction of the time.
+    """
+    n = len(rows.indptr) - 1
+    if n > _SHORTENED_UP_TO or not wide:
+        return [(rows[inner], rows[outer]) for inner, outer in splits]
+    gram = (rows @ rows.T).toarray()
+    # Equal sequences make it singular.
+    gram[np.diag_indices(n)] += 1e-9
+    views: list[tuple[Rows, Rows]] = []
+    for inner, outer in splits:
+        factor = cholesky(gram[np.ix_(inner, inner)], lower=True)
+        views.append((factor, solve_triangular(factor, gram[np.ix_(inner, outer)], lower=True).T))
+    return views
+
+
+def _auroc(y: Labels, scores: Array) -> list[float]:
+    """The area under the ROC curve in a list, or nothing where the fold leaves it undefined."""
+    try:
+        return [auroc(y, scores[:, 0] if scores.shape[1] == 1 and y.ndim == 1 else scores)]
+    except UndefinedMetricError:
+        return []
+
+
+def inner_folds(y: Labels, group: NDArray[np.str_] | None, folds: int, seed: int) -> list[Split]:
+    """(kept, held out) row numbers of up to `folds` folds, stratified by class, groups whole; [] where there are none.
+
+    Folds whose kept part lacks a class are left out. An empty group name is a group of its own.
+    """
+    n = len(y)
+    together = None
+    if group is not None:
+        alone = np.array([f"\0{i}" for i in range(n)])
+        together = np.unique(np.where(group == "", alone, group), return_inverse=True)[1]
+        folds = min(folds, int(together.max(initial=-1)) + 1)
+    folds = min(folds, n if y.ndim == 2 else int(np.bincount(y).min()))
+    if folds < 2:
+        return []
+    if y.ndim == 2:
+        plan = KFold if together is None else GroupKFold
+    else:
+        plan = StratifiedKFold if together is None else StratifiedGroupKFold
+    splits = plan(folds, shuffle=True, random_state=seed).split(np.zeros(n), y, together)
+    return [
+        (inner, outer)
+        for inner, outer in splits
+        if len(outer) and (y.ndim == 2 or len(np.unique(y[inner])) == len(np.unique(y)))
+    ]
+
+
+def score_columns(train: SequenceSet) -> int:
+    """J: one score for a binary task, else one per class or label."""
+    return 1 if len(train.classes) == 2 and not train.multi_label else len(train.classes)
+
+
+def labels_of(train: SequenceSet) -> Labels:
+    """The labels of a training set. Raises UsageError where there are none, or where a class has no sequence."""
+    if train.y is None:
+        raise UsageError("a baseline learns from labelled sequences; these have no labels")
+    if train.y.ndim == 1:
+        sizes = np.bincount(train.y, minlength=len(train.classes))
+        if (sizes == 0).any():
+            raise UsageError(f"class {train.classes[int(np.argmin(sizes))]!r} has no sequence to learn from")
+    return train.y
+
+
+def drawn(sequences: SequenceSet, most: int, seed: int) -> SequenceSet:
+    """The sequences, or `most` of them drawn at random in the shares of the classes, but at least 10 of each."""
+    n = len(sequences)
+    if n <= most:
+        return sequences
+    order = np.random.default_rng(seed).permutation(n)
+    y = labels_of(sequences)
+    if y.ndim == 1:
+        turn = np.empty(n)
+        for k in range(len(sequences.classes)):
+            members = np.flatnonzero(y[order] == k)
+            place = np.arange(len(members))
+            turn[members] = np.where(place < 10, -1, place / len(members))
+        order = order[np.argsort(turn, kind="stable")]
+    return sequences.subset(np.sort(order[:most]))

@@ -1,0 +1,62 @@
+"""Linear baselines: what a network must beat to be worth its trouble.
+
+One contract: a baseline is a frozen `Spec`; `baseline(train, *, seed=0, strand_free=None)` learns from a labelled
+`SequenceSet`, tunes itself by cross-validation within it (groups kept whole, weights used) and returns a
+`FittedBaseline`. The same sequences, seed and versions give the same numbers.
+strand_free: count both strands of DNA as one (True), one strand only (False), or whichever cross-validation prefers
+(None; RNA and proteins have one strand).
+"""
+
+from collections.abc import Callable
+
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures, count_kmers
+from seqreg.baselines.fitted import FittedBaseline
+from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic
+from seqreg.sequences import SequenceSet
+from seqreg.specs import Spec, resolve
+
+__all__ = [
+    "BASELINES",
+    "FittedBaseline",
+    "KmerFeatures",
+    "KmerLogistic",
+    "KmerSvm",
+    "Majority",
+    "OneHotFeatures",
+    "OneHotLogistic",
+    "count_kmers",
+    "fit_baseline",
+    "fit_baselines",
+]
+
+
+def fit_baseline(
+    baseline: str | Spec | Callable[..., FittedBaseline],
+    train: SequenceSet,
+    *,
+    seed: int = 0,
+    strand_free: bool | None = None,
+) -> FittedBaseline:
+    """A baseline by its name (`kmer-svm`, `kmer-logistic:k=3`) or as an object, tuned and trained on `train`."""
+    return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free)
+
+
+def fit_baselines(train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> dict[str, FittedBaseline]:
+    """Every baseline that can read these sequences, the best by inner cross-validation first.
+
+    Baselines need no validation part: give them training and validation sequences together. One-hot is left out
+    unless all sequences have one length. Equal or unknown aurocs: in the order of `BASELINES`.
+    """
+    one_length = len(train) > 0 and (train.lengths == train.lengths[0]).all()
+    names = [name for name in BASELINES if one_length or name != "one-hot-logistic"]
+    fitted = [fit_baseline(name, train, seed=seed, strand_free=strand_free) for name in names]
+    fitted.sort(key=lambda one: -(one.cv_auroc or 0.0))
+    return {one.name: one for one in fitted}
+
+
+BASELINES: dict[str, type[Spec]] = {
+    "kmer-logistic": KmerLogistic,
+    "kmer-svm": KmerSvm,
+    "one-hot-logistic": OneHotLogistic,
+    "majority": Majority,
+}

@@ -1,0 +1,133 @@
+"""A trained baseline: probabilities, what was chosen, and its two files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from seqreg.alphabet import ALPHABETS, Alphabet
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.linear import Array, probabilities
+from seqreg.errors import ModelError, SeqregError, UsageError
+from seqreg.records import atomic_write, read_json, write_json
+from seqreg.sequences import SequenceSet
+
+FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
+_KIND = "baseline"
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedBaseline:
+    """scores = features(sequence) @ coef.T + intercept, and a link from scores to probabilities.
+
+    name: its name in `BASELINES`. features: None for the majority baseline, which has no columns (D = 0).
+    coef (J, D), intercept (J,): J = 1 for a binary task, else K. link: "sigmoid", "softmax" or "normalised".
+    c: strength of fit, the inverse of regularization. cv_auroc: mean over the inner folds, macro for several classes.
+    c and cv_auroc are None where nothing was tuned, or the sequences were too few to hold any out.
+    trials: features, c and cv_auroc of all that was compared in the last round of tuning, best first.
+    """
+
+    name: str
+    alphabet: Alphabet
+    classes: tuple[str, ...]
+    multi_label: bool
+    positive: str | None
+    features: KmerFeatures | OneHotFeatures | None
+    coef: Array
+    intercept: Array
+    link: str
+    c: float | None = None
+    cv_auroc: float | None = None
+    trained_on: int = 0
+    trials: tuple[dict[str, Any], ...] = ()
+
+    def scores(self, sequences: SequenceSet) -> Array:
+        """(N, J) before the link."""
+        if sequences.alphabet.name != self.alphabet.name:
+            raise UsageError(
+                f"this baseline reads {self.alphabet.name}, the sequences are {sequences.alphabet.name}; "
+                f"read them with --alphabet {self.alphabet.name}"
+            )
+        parts = [np.zeros((0, len(self.intercept)))]
+        for start in range(0, len(sequences), _ROWS_AT_ONCE):
+            part = sequences.subset(np.arange(start, min(start + _ROWS_AT_ONCE, len(sequences))))
+            linear = 0.0 if self.features is None else self.features.matrix(part) @ self.coef.T
+            parts.append(np.broadcast_to(linear + self.intercept, (len(part), len(self.intercept))))
+        return np.concatenate(parts)
+
+    def predict_proba(self, sequences: SequenceSet) -> Array:
+        """(N, K) probabilities, a column per class; rows sum to 1 unless the task is multi-label."""
+        p = probabilities(self.scores(sequences), self.link)
+        return p if self.multi_label or p.shape[1] > 1 else np.concatenate([1 - p, p], axis=1)
+
+    def describe(self) -> dict[str, Any]:
+        """What was chosen, in JSON's own types: what `model.json` holds."""
+        named = None
+        if self.features is not None:
+            named = next(name for name, cls in FEATURES.items() if type(self.features) is cls)
+        return {
+            "kind": _KIND,
+            "baseline": self.name,
+            "alphabet": self.alphabet.name,
+            "classes": list(self.classes),
+            "multi_label": self.multi_label,
+            "positive": self.positive,
+            "features": None
+            if named is None or self.features is None
+            else {"name": named, **self.features.get_params()},
+            "c": self.c,
+            "link": self.link,
+            "cv_auroc": self.cv_auroc,
+            "trained_on": self.trained_on,
+            "trials": list(self.trials),
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.safetensors` (coef, intercept) and `model.json` into the folder, each whole or not at all."""
+        folder = Path(folder)
+        with atomic_write(folder / "model.safetensors", "wb") as handle:
+            handle.write(save({"coef": np.ascontiguousarray(self.coef), "intercept": self.intercept}))
+        write_json(folder / "model.json", self.describe())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The baseline saved in the folder. Raises ModelError for a folder without one, and for damaged files."""
+        folder = Path(folder)
+        try:
+            about = read_json(folder / "model.json")
+            if about["kind"] != _KIND:
+                raise ModelError(f"{folder} holds another kind of model than a baseline")
+            weights = load_file(folder / "model.safetensors")
+            chosen = about["features"]
+            features = None if chosen is None else FEATURES[chosen.pop("name")](**chosen)
+            loaded = cls(
+                name=about["baseline"],
+                alphabet=ALPHABETS[about["alphabet"]],
+                classes=tuple(about["classes"]),
+                multi_label=about["multi_label"],
+                positive=about["positive"],
+                features=features,
+                coef=weights["coef"],
+                intercept=weights["intercept"],
+                link=about["link"],
+                c=about["c"],
+                cv_auroc=about["cv_auroc"],
+                trained_on=about["trained_on"],
+                trials=tuple(about["trials"]),
+            )
+        except FileNotFoundError as error:
+            raise ModelError(f"{folder} is not the folder of a baseline: no {Path(error.filename).name}") from None
+        except ModelError:
+            raise
+        except (OSError, SafetensorError, json.JSONDecodeError, KeyError, TypeError, ValueError, SeqregError) as error:
+            raise ModelError(f"the baseline in {folder} cannot be read: {error}. Train it again") from None
+        outputs = 1 if len(loaded.classes) == 2 and not loaded.multi_label else len(loaded.classes)
+        columns = 0 if features is None else features.columns(loaded.alphabet)
+        if loaded.coef.shape != (outputs, columns) or loaded.intercept.shape != (outputs,):
+            raise ModelError(f"the weights in {folder} do not belong to its model.json. Train it again")
+        return loaded

@@ -1,0 +1,162 @@
+"""The baselines of `BASELINES`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqreg.alphabet import Alphabet
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.fitted import FittedBaseline
+from seqreg.baselines.linear import Array, Fit, fit_logistic, fit_svm, log_odds, sigmoid_of_scores
+from seqreg.baselines.tuning import Features, Trial, labels_of, score_columns, tune
+from seqreg.errors import UsageError
+from seqreg.sequences import SequenceSet
+from seqreg.specs import Spec, hyper
+
+# Strengths for rows of length 1. What is best lies inside on every data set looked at, from 50 sequences up.
+_LOGISTIC_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+_SVM_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# Used where nothing can be held out.
+_USUAL_STRENGTH = 1.0
+
+# Shortest and longest k-mers, and what is scaled. Square roots are as good or better on nucleotides wherever looked.
+_PROTEIN_LENGTHS = ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3))
+_NUCLEOTIDE_LENGTHS = ((1, 2), (3, 3), (1, 3), (4, 4), (1, 4), (5, 5), (6, 6), (4, 6), (1, 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KmerLogistic(Spec):
+    """L2-regularized logistic regression on k-mer spectra; k, scaling, strands and strength by cross-validation."""
+
+    k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
+    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+
+    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+        """Probabilities come from the model itself."""
+        candidates = kmer_candidates(train.alphabet, self.k, strand_free)
+        return _tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KmerSvm(Spec):
+    """Linear SVM (squared hinge) on k-mer spectra, tuned likewise; Platt's sigmoids of held-out scores."""
+
+    k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
+    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+
+    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+        """Without held-out scores (too few sequences) the sigmoid of the score itself stands in."""
+        candidates = kmer_candidates(train.alphabet, self.k, strand_free)
+        return _tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneHotLogistic(Spec):
+    """L2-regularized logistic regression on the letter at each position, for sequences of one length."""
+
+    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+
+    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+        """Positions are of one strand, whatever `strand_free`. Raises InputError for sequences of several lengths."""
+        candidates = [OneHotFeatures(length=int(train.lengths[0]))] if len(train) else []
+        return _tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Majority(Spec):
+    """The shares of the classes, whatever the sequence."""
+
+    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+        """Nothing is random, nothing is tuned."""
+        y = labels_of(train)
+        if y.ndim == 2:
+            intercept, link = np.concatenate([log_odds(label, train.weight) for label in y.T]), "sigmoid"
+        else:
+            sizes = np.bincount(y, weights=train.weight, minlength=len(train.classes))
+            binary = len(sizes) == 2
+            intercept = np.log(sizes[1:] / sizes[0]) if binary else np.log(sizes / sizes.sum())
+            link = "sigmoid" if binary else "softmax"
+        return FittedBaseline(
+            name="majority",
+            features=None,
+            coef=np.zeros((len(intercept), 0)),
+            intercept=intercept,
+            link=link,
+            cv_auroc=0.5,
+            **_of(train),
+        )
+
+
+def kmer_candidates(alphabet: Alphabet, k: int | None = None, strand_free: bool | None = None) -> list[KmerFeatures]:
+    """The k-mer features to choose from, one strand and short k-mers first.
+
+    With `k`, the k-mers of k letters alone and those of 1 to k letters. Raises UsageError where both strands are asked
+    of an alphabet without complement.
+    """
+    if strand_free and alphabet.complement is None:
+        raise UsageError(f"strand_free: {alphabet.name} has no complementary strand")
+    strands = ((False, True) if alphabet.name == "dna" else (False,)) if strand_free is None else (strand_free,)
+    protein = alphabet.name == "protein"
+    lengths = _PROTEIN_LENGTHS if protein else _NUCLEOTIDE_LENGTHS
+    if k is not None:
+        lengths = tuple(dict.fromkeys([(k, k), (1, k)]))
+    return [
+        KmerFeatures(shortest=shortest, longest=longest, both_strands=both, scaling=scaling)
+        for both in strands
+        for scaling in (("counts", "root") if protein else ("root",))
+        for shortest, longest in lengths
+    ]
+
+
+def _tuned(
+    name: str,
+    candidates: Sequence[Features],
+    strengths: Sequence[float],
+    fit: Fit,
+    train: SequenceSet,
+    folds: int,
+    seed: int,
+) -> FittedBaseline:
+    """The best features and strength by inner cross-validation, fitted to all of `train`."""
+    y = labels_of(train)
+    trials = tune(candidates, strengths, fit, train, folds=folds, seed=seed)
+    best = trials[0] if trials else None
+    features, c = (best.features, best.c) if best else (candidates[-1], _USUAL_STRENGTH)
+    coef, intercept = fit(features.matrix(train), y, c, train.weight, seed)
+    if fit is fit_svm and best is not None:
+        coef, intercept = _calibrated(coef, intercept, best)
+    link = "sigmoid" if y.ndim == 2 or score_columns(train) == 1 else "softmax" if fit is fit_logistic else "normalised"
+    return FittedBaseline(
+        name=name,
+        features=features,
+        coef=coef,
+        intercept=intercept,
+        link=link,
+        c=c,
+        cv_auroc=best.auroc if best else None,
+        trials=tuple({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc} for t in trials),
+        **_of(train),
+    )
+
+
+def _calibrated(coef: Array, intercept: Array, trial: Trial) -> tuple[Array, Array]:
+    """Scores turned into log odds by a sigmoid per score, which stays linear in the features."""
+    known = ~np.isnan(trial.held_out[:, 0])
+    slopes, offsets = np.ones(len(intercept)), np.zeros(len(intercept))
+    for j in range(len(intercept)):
+        held_in = trial.y[:, j] == 1 if trial.y.ndim == 2 else trial.y == (1 if len(intercept) == 1 else j)
+        if 0 < held_in[known].sum() < known.sum():
+            slopes[j], offsets[j] = sigmoid_of_scores(trial.held_out[known, j], held_in[known])
+    return coef * slopes[:, None], intercept * slopes + offsets
+
+
+def _of(train: SequenceSet) -> dict[str, Any]:
+    return {
+        "alphabet": train.alphabet,
+        "classes": train.classes,
+        "multi_label": train.multi_label,
+        "positive": train.positive,
+        "trained_on": len(train),
+    }
