@@ -60,7 +60,9 @@ class Spec:
 
 
 def _out_of_range(value: Any, limits: Mapping[str, Any]) -> str | None:
-    """What the value should have been, or None if it is fine."""
+    """What the value should have been, or None if it is fine; a value of None is left to the field's type."""
+    if value is None:
+        return None
     if limits.get("choices"):
         values = value if isinstance(value, tuple) else (value,)
         if any(entry not in limits["choices"] for entry in values):

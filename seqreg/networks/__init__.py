@@ -10,6 +10,7 @@ from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
 from seqreg.networks.encodings import BLOSUM62, Blosum62, OneHot
 from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
+from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.specs import Spec
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "ConvNet",
     "InputView",
     "OneHot",
+    "SmoothCNN",
+    "SmoothConvNet",
     "as_onehot",
     "per_example_loss",
     "smoothed_relu",
 ]
 
-MODELS: dict[str, type[Spec]] = {"cnn": CNN}
+MODELS: dict[str, type[Spec]] = {"cnn": CNN, "smooth-cnn": SmoothCNN}
 ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}

@@ -113,6 +113,12 @@ class ConvNet(nn.Module):
         weight: Tensor = self.convs[0].weight  # pyright: ignore[reportAssignmentType]
         return torch.einsum("cdj,ad->caj", weight, self.encoding)
 
+    def first_bias(self) -> Tensor:
+        """(C,) bias of the first convolution."""
+        bias = self.convs[0].bias
+        assert isinstance(bias, Tensor)
+        return bias
+
     def pad_ids(self, ids: Tensor) -> Tensor:
         """ids padded to one window at least."""
         return F.pad(ids, (0, max(0, self.receptive_field - ids.shape[1])), value=self.alphabet.pad)
@@ -130,6 +136,10 @@ class ConvNet(nn.Module):
         """x of the opposite strand, left-aligned like the input."""
         mirror = self._mirror(lengths, x.shape[2])[:, None].expand(-1, x.shape[1], -1)
         return x[:, self.complement[: x.shape[1]]].gather(2, mirror)
+
+    def activate_first(self, z: Tensor, x: Tensor) -> Tensor:
+        """Activations (N, C, T) of the first layer from its scores z (N, C, T) without bias, at input x."""
+        return self.activation(z + self.first_bias()[:, None])
 
     def pool(self, h: Tensor, counts: Tensor | None) -> Tensor:
         """Features (N, C) or (N, C * T) from activations h (N, C, T) of the first `counts` (N,) windows, or all."""
@@ -175,8 +185,7 @@ class ConvNet(nn.Module):
             ids = torch.cat([ids, opposite])
         x = self.one_hot(ids) if x is None else x
         counts = self._counts_unless_full(ids)
-        kernel, bias = self.first_kernel(), self.convs[0].bias
-        assert isinstance(bias, Tensor)
+        kernel = self.first_kernel()
         if len(self.convs) == 1 and self.pooling == "max":
             with torch.no_grad():
                 rows = window_rows(ids, kernel.shape[2], len(self.mixtures))
@@ -185,9 +194,9 @@ class ConvNet(nn.Module):
                     outside = torch.arange(scores.shape[1], device=ids.device) >= counts[:, None]
                     scores.masked_fill_(outside[:, :, None], -math.inf)
                 starts = first_argmax(scores)
-            features = self.activation(window_dot(x, kernel, starts, ids, self.mixtures) + bias)
+            features = self.activation(window_dot(x, kernel, starts, ids, self.mixtures) + self.first_bias())
         else:
-            h = self.activation(letter_conv(x, kernel, self.mixtures, ids) + bias[:, None])
+            h = self.activate_first(letter_conv(x, kernel, self.mixtures, ids), x)
             features = self.pool(self.deeper(h), counts)
         return self.join_strands(features, n)
 
@@ -199,8 +208,7 @@ class ConvNet(nn.Module):
             x = torch.cat([x, self.reverse_complement_one_hot(x, known)])
             lengths = None if lengths is None else torch.cat([lengths, lengths])
         counts = None if lengths is None else self.window_counts(lengths)
-        kernel, bias = self.first_kernel(), self.convs[0].bias
-        assert isinstance(bias, Tensor)
+        kernel = self.first_kernel()
         if len(self.convs) == 1 and self.pooling == "max":
             with torch.no_grad():
                 scores = F.conv1d(x, kernel)
@@ -208,9 +216,9 @@ class ConvNet(nn.Module):
                     outside = torch.arange(scores.shape[2], device=x.device) >= counts[:, None]
                     scores.masked_fill_(outside[:, None], -math.inf)
                 starts = first_argmax(scores.transpose(1, 2))
-            features = self.activation(window_dot(x, kernel, starts) + bias)
+            features = self.activation(window_dot(x, kernel, starts) + self.first_bias())
         else:
-            features = self.pool(self.deeper(self.activation(F.conv1d(x, kernel, bias))), counts)
+            features = self.pool(self.deeper(self.activate_first(F.conv1d(x, kernel), x)), counts)
         return self.join_strands(features, n)
 
     def _counts_unless_full(self, ids: Tensor) -> Tensor | None:
