@@ -1,0 +1,34 @@
+"""Worst-case inputs.
+
+One contract: a member of `ATTACKS` is a spec with `attack(model, x, y, *, lengths=None) -> x_adv`, of the batch's
+shape, as one-hot (N, A, L) or as ids (N, L); x is ids or one-hot, y the targets. `lengths` (N,) go with one-hot x
+of unequal lengths. Nothing outside is touched: no `.grad`, no training flag, no random number of the caller's.
+Searches (`beam_search`, `exhaustive_search`) say in full which edits they found.
+"""
+
+from seqreg.attacks.allowed import RULES, Allowed
+from seqreg.attacks.beam import Beam
+from seqreg.attacks.exhaustive import exhaustive_search
+from seqreg.attacks.found import FoundEdits
+from seqreg.attacks.search import beam_search
+from seqreg.attacks.substitution import Substitution
+from seqreg.attacks.variant import AppliedEdit
+from seqreg.specs import Spec
+
+__all__ = [
+    "ATTACKS",
+    "RULES",
+    "Allowed",
+    "AppliedEdit",
+    "Beam",
+    "FoundEdits",
+    "Substitution",
+    "beam_search",
+    "exhaustive_search",
+]
+
+ATTACKS: dict[str, type[Spec]] = {
+    "beam": Beam,
+    "substitution": Substitution,
+}
+"""The attacks people choose by name."""
