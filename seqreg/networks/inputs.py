@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from seqreg.networks.best_windows import BestWindows
 from seqreg.networks.convnet import ConvNet
 
 
@@ -27,7 +28,7 @@ class InputView:
     def x(self) -> Tensor:
         """One-hot leaf (N, A, L) that requires gradients."""
         if self.ids is not None and isinstance(self.model, ConvNet):
-            return self.model.one_hot(self.ids).detach().contiguous().requires_grad_()
+            return self.model.one_hot(self.ids).detach().requires_grad_()
         return self._given.detach().clone().requires_grad_()
 
     @cached_property
@@ -38,6 +39,22 @@ class InputView:
             return torch.ones(n, length, dtype=torch.bool, device=self.x.device)
         return torch.arange(length, device=self.x.device) < self.lengths[:, None]
 
+    @cached_property
+    def best_windows(self) -> BestWindows | None:
+        """The batch seen through its best windows, where that is exact and pays: one layer, max pooling, on a CPU.
+
+        A window that holds padding (of a sequence shorter than the filter) rules it out: filters placed there
+        would reach beyond the letters.
+        """
+        model = self.model
+        if not isinstance(model, ConvNet) or len(model.convs) > 1 or model.pooling != "max":
+            return None
+        if self._given.device.type != "cpu" or self._given.shape[-1] < model.receptive_field:
+            return None
+        if self.lengths is not None and bool((self.lengths < model.receptive_field).any()):
+            return None
+        return BestWindows(model, self._given, self.lengths)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K) at any x of the view's shape."""
         if isinstance(self.model, ConvNet):
@@ -45,6 +62,17 @@ class InputView:
                 return self.model.forward_at(x, self.ids)
             return self.model(x, lengths=self.lengths)
         return self.model(x)
+
+    def gradient(self, values: Tensor, *, create_graph: bool = False, retain_graph: bool | None = None) -> Tensor:
+        """d values.sum() / d x (N, A, L), zero on padding, for values that come from `forward(view.x)`."""
+        (grad,) = torch.autograd.grad(values.sum(), self.x, create_graph=create_graph, retain_graph=retain_graph)
+        return self.masked(grad)
+
+    def masked(self, delta: Tensor) -> Tensor:
+        """Delta (N, A, L) set to zero on padding."""
+        if self.lengths is None or (self.mask.device.type == "cpu" and bool(self.mask.all())):
+            return delta
+        return delta * self.mask[:, None]
 
     def rows(self, index: Tensor) -> "InputView":
         """The view of some of the sequences, (n,) int64."""

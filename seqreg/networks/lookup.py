@@ -40,9 +40,12 @@ def first_argmax(scores: Tensor, block: int = 16) -> Tensor:
     """(N, C) int64 first window at which scores (N, T, C) are largest.
 
     Block maxima first, then a search inside the winning block: PyTorch's own argmax over a middle axis is not
-    vectorised on CPUs and takes several times as long as computing the scores.
+    vectorised on CPUs and takes several times as long as computing the scores. Where windows are adjacent in
+    memory, as a convolution leaves them, it is the faster of the two.
     """
     windows = scores.shape[1]
+    if scores.stride(1) == 1:
+        return scores.argmax(1)
     whole = windows // block * block
     if windows < 2 * block:
         return _first_equal(scores).clamp_(max=windows - 1)
@@ -102,6 +105,50 @@ def window_place(g: Tensor, kernel: Tensor, starts: Tensor, length: int) -> Tens
     return _WindowPlace.apply(g, kernel, starts, length)
 
 
+class Cover:
+    """Which of the windows chosen for a batch cover which position: a plan for adding up their contents.
+
+    first (N, C) int64: where each window begins, from -(width - 1) to length - 1; width: positions it spans, of
+    which those within 0 .. length - 1 count. Windows sorted by their beginning cover a position in one unbroken
+    run, so that a sum over windows becomes a sum of table rows. Asks the device for a size: for CPUs.
+    """
+
+    def __init__(self, first: Tensor, width: int, length: int) -> None:
+        n, channels = first.shape
+        self.shape = (n, length)
+        begin, self._order = first.sort(1)
+        starting = begin.new_zeros(n, width + length)
+        starting.scatter_add_(1, begin + width, torch.ones_like(begin))
+        started = starting.cumsum(1)  # at w + p: windows that begin at or before position p
+        lowest, count = started[:, :length], started[:, width:] - started[:, :length]
+        ends = count.flatten().cumsum(0)
+        self._offsets = ends - count.flatten()
+        sequence = torch.arange(n, device=first.device)[:, None]
+        position = torch.arange(n * length, device=first.device).repeat_interleave(count.flatten())
+        run = (lowest + sequence * channels).flatten() - self._offsets
+        self._window = run[position].add_(torch.arange(len(position), device=first.device))
+        tap = (self._order * width - begin - sequence * length).flatten()
+        self._rows = tap[self._window].add_(position)
+
+    def add(self, table: Tensor, g: Tensor) -> Tensor:
+        """(N, length, D) `out[n, p] = sum_c g[n, c] table[c, p - first[n, c]]`, table (C, width, D); no gradient."""
+        weights = g.gather(1, self._order).flatten()[self._window]
+        flat = table.reshape(-1, table.shape[2])
+        return F.embedding_bag(self._rows, flat, self._offsets, mode="sum", per_sample_weights=weights).view(
+            *self.shape, -1
+        )
+
+
+def filter_correlations(kernel: Tensor) -> Tensor:
+    """(C, 2 W - 1, C) `sum_{a, j} W[c, a, s + j - (W - 1)] W[d, a, j]`: how filter c scores under filter d.
+
+    Placing filter c at window t adds `table[c, u - t + W - 1, d]` to the score of filter d at window u, so a
+    perturbation made of filters moves the scores without a convolution.
+    """
+    reach = kernel.shape[2] - 1
+    return F.conv1d(F.pad(kernel, (reach, reach)), kernel).transpose(1, 2).contiguous()
+
+
 def window_outer(
     g: Tensor, x: Tensor, starts: Tensor, width: int, ids: Tensor | None = None, mixtures: Tensor | None = None
 ) -> Tensor:
@@ -158,6 +205,8 @@ class _WindowPlace(torch.autograd.Function):
         ctx.save_for_backward(g, kernel, starts)
         n = len(g)
         _, letters, width = kernel.shape
+        if g.device.type == "cpu":
+            return Cover(starts, width, length).add(kernel.transpose(1, 2), g).transpose(1, 2)
         values = g[:, :, None, None] * kernel.transpose(1, 2)  # N, C, W, A
         rows = _positions(starts, width) + (torch.arange(n, device=g.device) * length)[:, None, None]
         placed = torch.zeros(n * length, letters, dtype=values.dtype, device=values.device)
