@@ -7,9 +7,11 @@ Searches (`beam_search`, `exhaustive_search`) say in full which edits they found
 """
 
 from seqreg.attacks.allowed import RULES, Allowed
+from seqreg.attacks.ascent import Point, ascend, origin
 from seqreg.attacks.beam import Beam
 from seqreg.attacks.exhaustive import exhaustive_search
 from seqreg.attacks.found import FoundEdits
+from seqreg.attacks.pgd import PGD
 from seqreg.attacks.search import beam_search
 from seqreg.attacks.substitution import Substitution
 from seqreg.attacks.variant import AppliedEdit
@@ -17,18 +19,23 @@ from seqreg.specs import Spec
 
 __all__ = [
     "ATTACKS",
+    "PGD",
     "RULES",
     "Allowed",
     "AppliedEdit",
     "Beam",
     "FoundEdits",
+    "Point",
     "Substitution",
+    "ascend",
     "beam_search",
     "exhaustive_search",
+    "origin",
 ]
 
 ATTACKS: dict[str, type[Spec]] = {
     "beam": Beam,
+    "pgd": PGD,
     "substitution": Substitution,
 }
 """The attacks people choose by name."""
