@@ -1,0 +1,61 @@
+"""Penalties on the gradient with respect to the one-hot input."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqreg.networks import InputView, as_onehot, per_example_loss
+from seqreg.specs import Spec, hyper
+
+
+def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
+    """(N, K) `||grad_x f_k(x_i)||_2^2`."""
+    windows = None if create_graph else view.best_windows
+    if windows is not None:
+        return windows.squared_gradients()
+    logits = view.forward(view.x)
+    gradients = (
+        view.gradient(logits[:, k], create_graph=create_graph, retain_graph=True) for k in range(logits.shape[1])
+    )
+    return torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient(Spec):
+    """`weight * sum_k max_i ||grad_x f_k(x_i)||_2^2` (Bietti et al., 2019): a lower bound on the squared RKHS norm."""
+
+    weight: float = hyper(0.1, "strength lambda", low=0)
+    over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []; does not look at y."""
+        view = as_onehot(model, x, lengths)
+        if self.over == "mean":
+            return self.weight * squared_gradients(view, create_graph=True).mean(0).sum()
+        winners = view.rows(squared_gradients(view).argmax(0))
+        gradient = winners.gradient(winners.forward(winners.x).diagonal(), create_graph=True)
+        return self.weight * gradient.square().sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossGradient(Spec):
+    """`weight * mean_i ||grad_x loss_i||_2^2` (l2) or `weight * mean_i ||grad_x loss_i||_1` (l1).
+
+    loss_i is the loss of one example, neither weighted nor divided by N (gradient regularization: Drucker and Le Cun,
+    1991; Lyu et al., 2015; Roth et al., NeurIPS 2020).
+    """
+
+    weight: float = hyper(0.1, "strength lambda", low=0)
+    norm: str = hyper("l2", "norm of the gradient; l2 is squared", choices=("l2", "l1"))
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []."""
+        view = as_onehot(model, x, lengths)
+        gradient = view.gradient(per_example_loss(view.forward(view.x), y), create_graph=True)
+        size = gradient.square() if self.norm == "l2" else gradient.abs()
+        return self.weight * size.sum() / len(x)

@@ -1,0 +1,98 @@
+"""How far a small perturbation can move the predicted distribution; needs no labels."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqreg.attacks.ball import unit
+from seqreg.networks import InputView, as_onehot
+from seqreg.specs import Spec, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class VirtualAdversarial(Spec):
+    """`weight * mean_i KL(p(x_i) || p(x_i + delta_i))`, `||delta_i||_2 = epsilon` (Miyato et al., TPAMI 2018).
+
+    delta_i points along the leading eigenvector of the Hessian J^T F J of the divergence at zero, J = d logits / d x
+    and F the covariance of the predicted distribution, found by `steps` power iterations with exact products (no
+    finite difference). They start downhill of the most likely answer, so that nothing is drawn at random and one
+    logit needs no iteration at all. p(x_i) and delta_i are constants when the divergence is differentiated.
+    """
+
+    weight: float = hyper(1.0, "strength lambda", low=0)
+    epsilon: float = hyper(1.0, "l2 size of the perturbation of one-hot x", low=0)
+    steps: int = hyper(1, "power iterations", low=0)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []; of y it only sees whether labels exclude each other (N,) or not (N, K)."""
+        view = as_onehot(model, x, lengths)
+        logits = view.forward(view.x)
+        family = _Bernoulli(logits) if y.dim() == 2 or logits.shape[1] == 1 else _Categorical(logits)
+        delta = self.epsilon * _most_sensitive(view, logits, family, self.steps)
+        return self.weight * family.divergence(view.forward(view.x.detach() + delta)).mean()
+
+
+class _Bernoulli:
+    """One yes or no per logit."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self._logits = logits.detach()
+
+    def downhill(self) -> Tensor:
+        """(N, K) gradient of -log p(likeliest answer) with respect to the logits."""
+        return torch.where(self._logits > 0, -1, 1) * torch.sigmoid(-self._logits.abs())
+
+    def fisher(self, v: Tensor) -> Tensor:
+        """(N, K) covariance of the answers times v (N, K)."""
+        return torch.sigmoid(self._logits) * torch.sigmoid(-self._logits) * v
+
+    def divergence(self, moved: Tensor) -> Tensor:
+        """(N,) KL(p || p at the moved logits)."""
+        p, z = torch.sigmoid(self._logits), self._logits
+        yes = p * (F.logsigmoid(z) - F.logsigmoid(moved))
+        return (yes + (1 - p) * (F.logsigmoid(-z) - F.logsigmoid(-moved))).sum(1)
+
+
+class _Categorical:
+    """One answer out of K."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self._log_p = logits.detach().log_softmax(1)
+        self._top = self._log_p.argmax(1, keepdim=True)
+
+    def downhill(self) -> Tensor:
+        """(N, K) gradient of -log p(likeliest answer) with respect to the logits."""
+        others = self._log_p.exp().scatter(1, self._top, 0)
+        return others.scatter(1, self._top, -others.sum(1, keepdim=True))
+
+    def fisher(self, v: Tensor) -> Tensor:
+        """(N, K) covariance of the answers times v (N, K)."""
+        p = self._log_p.exp()
+        v = v - v.gather(1, self._top)  # changes nothing, and keeps digits where the top answer is all but certain
+        return p * (v - (p * v).sum(1, keepdim=True))
+
+    def divergence(self, moved: Tensor) -> Tensor:
+        """(N,) KL(p || p at the moved logits)."""
+        return (self._log_p.exp() * (self._log_p - moved.log_softmax(1))).sum(1)
+
+
+def _most_sensitive(view: InputView, logits: Tensor, family: _Bernoulli | _Categorical, steps: int) -> Tensor:
+    """Unit directions (N, A, L), zero where the network is flat."""
+    outward = torch.zeros_like(logits, requires_grad=True)
+    (pulled,) = torch.autograd.grad(logits, view.x, outward, create_graph=True)  # J^T outward, as a function of it
+
+    def pull(residual: Tensor) -> Tensor:
+        largest = residual.abs().amax(1, keepdim=True)
+        residual = residual / torch.where(largest > 0, largest, 1)  # squares of small residuals would underflow
+        (direction,) = torch.autograd.grad(logits, view.x, residual, retain_graph=True)
+        return unit(view.masked(direction))
+
+    direction = pull(family.downhill())
+    for _ in range(steps):
+        (pushed,) = torch.autograd.grad(pulled, outward, direction, retain_graph=True)  # J direction
+        direction = pull(family.fisher(pushed))
+    return direction

@@ -1,0 +1,129 @@
+"""What every member of a family promises, checked for whatever names its dictionary holds."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqreg.alphabet import DNA
+from seqreg.attacks import ATTACKS
+from seqreg.errors import UsageError
+from seqreg.networks import CNN, SmoothCNN
+from seqreg.penalties import PENALTIES
+from seqreg.specs import parse, write
+
+Y = torch.tensor([0, 1, 2, 0, 1])
+
+
+def letters(lengths: tuple[int, ...] = (19, 6, 11, 8, 13)) -> Tensor:
+    longest = max(lengths)
+    ids = torch.randint(4, (len(lengths), longest), dtype=torch.uint8)
+    return ids.masked_fill(torch.arange(longest) >= torch.tensor(lengths)[:, None], DNA.pad)
+
+
+def network(**fields: Any) -> nn.Module:
+    return CNN(filters=6, width=4, **fields).build(DNA, outputs=3, length=19)
+
+
+class Foreign(nn.Module):
+    """A network that knows one-hot x of one length only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 9, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def flat(model: nn.Module) -> nn.Module:
+    """The model with all weights zero: no logit depends on the input."""
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    return model
+
+
+def one_hot() -> Tensor:
+    return nn.functional.one_hot(torch.randint(4, (5, 11)), 4).transpose(1, 2).float()
+
+
+CASES = {
+    "max": lambda: (network(), letters()),
+    "mean": lambda: (network(pooling="mean"), letters()),
+    "deep": lambda: (network(depth=2, hidden=7), letters()),
+    "smooth": lambda: (SmoothCNN(filters=6, width=4).build(DNA, outputs=3, length=19), letters()),
+    "shorter-than-a-window": lambda: (network(), letters((3, 1, 2, 2, 1))),
+    "foreign": lambda: (Foreign(), one_hot()),
+    "flat": lambda: (flat(network()), letters()),
+    "flat-deep": lambda: (flat(network(depth=2, hidden=7)), letters()),
+    "flat-foreign": lambda: (flat(Foreign()), one_hot()),
+}
+
+
+def world(model: nn.Module) -> tuple[Any, ...]:
+    """All that a penalty or attack could have touched and must not."""
+    tensors = [value.clone() for value in model.state_dict().values()]
+    return model.training, tensors, torch.get_rng_state(), torch.is_grad_enabled()
+
+
+def assert_untouched(model: nn.Module, before: tuple[Any, ...]) -> None:
+    after = world(model)
+    assert (before[0], before[3]) == (after[0], after[3])
+    assert all(map(torch.equal, before[1], after[1]))
+    assert torch.equal(before[2], after[2])
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str) -> None:
+    model, x = CASES[case]()
+    penalty: Any = PENALTIES[name]()
+    kept, before = x.clone(), world(model)
+    value = penalty(model, x, Y, progress=0.5)
+    assert_untouched(model, before)
+    assert torch.equal(x, kept)
+    assert not x.requires_grad
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+    assert float(value.detach()) >= 0
+    assert torch.equal(value, penalty(model, x, Y, progress=0.5))
+    gradients = torch.autograd.grad(value, [*model.parameters()], allow_unused=True, materialize_grads=True)
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+    if case in ("max", "mean", "deep", "smooth", "foreign"):
+        assert any(bool(gradient.any()) for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize("strength", [0.0, 1e-4, 1e4])
+def test_weight_multiplies_a_penalty(name: str, strength: float) -> None:
+    model, x = CASES["max"]()
+    penalty: Any = PENALTIES[name]
+    value = penalty(weight=strength)(model, x, Y)
+    torch.testing.assert_close(value, strength * penalty(weight=1.0)(model, x, Y))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "smooth"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_gives_a_batch_of_the_same_shape_and_leaves_no_trace(name: str, case: str) -> None:
+    model, x = CASES[case]()
+    attack: Any = ATTACKS[name]()
+    kept, before = x.clone(), world(model)
+    try:
+        x_adv = attack(model, x, Y)
+    except UsageError as refusal:
+        assert "foreign" in case
+        assert "needs ids" in str(refusal)
+        return
+    assert_untouched(model, before)
+    assert torch.equal(x, kept)
+    assert not x_adv.requires_grad
+    assert bool(x_adv.isfinite().all())
+    assert x_adv.shape in (x.shape, (x.shape[0], 4, x.shape[-1]))
+
+
+@pytest.mark.parametrize(("kind", "family"), [("penalty", PENALTIES), ("attack", ATTACKS)])
+def test_what_is_written_is_read_back_equal(kind: str, family: dict[str, Any]) -> None:
+    for cls in family.values():
+        assert parse(kind, family, write(family, cls())) == cls()
