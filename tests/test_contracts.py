@@ -112,9 +112,8 @@ def test_an_attack_gives_a_batch_of_the_same_shape_and_leaves_no_trace(name: str
     kept, before = x.clone(), world(model)
     try:
         x_adv = attack(model, x, Y)
-    except UsageError as refusal:
-        assert "foreign" in case
-        assert "needs ids" in str(refusal)
+    except UsageError:
+        assert "foreign" in case  # an attack on letters may refuse what is not letters
         return
     assert_untouched(model, before)
     assert torch.equal(x, kept)
