@@ -1,0 +1,112 @@
+"""The files of a run folder as a report needs them; all but run.json may be missing."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.errors import ModelError
+from seqreg.records import read_json, read_tsv
+
+Rows = list[dict[str, str]]
+OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm")
+TABLES = ("splits", "history", "predictions", "examples", "trials")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run folder says; an empty dict or list stands for a file that is not there."""
+
+    folder: Path
+    run: dict[str, Any]
+    config: dict[str, Any]
+    model: dict[str, Any]
+    metrics: dict[str, Any]
+    robustness: dict[str, Any]
+    norm: dict[str, Any]
+    motifs: list[dict[str, Any]]
+    splits: Rows
+    history: Rows
+    predictions: Rows
+    examples: Rows
+    trials: Rows
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of indices."""
+        return list(self.metrics.get("classes") or self.model.get("classes") or self.data.get("classes") or [])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What run.json says of the input."""
+        return self.run.get("data") or {}
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sequence may carry several labels."""
+        return bool(self.model.get("multi_label"))
+
+    @property
+    def binary(self) -> bool:
+        """Whether there is a positive class."""
+        return len(self.classes) == 2 and not self.multi_label
+
+    @property
+    def positive(self) -> str:
+        """The positive class of a binary task."""
+        return self.metrics.get("positive") or self.model.get("positive") or self.classes[1]
+
+    @property
+    def negative(self) -> str:
+        """The other class of a binary task."""
+        return next(name for name in self.classes if name != self.positive)
+
+    @property
+    def n_test(self) -> int:
+        """Test sequences that were scored."""
+        return int(self.metrics.get("n") or 0)
+
+    @cached_property
+    def truth(self) -> NDArray[np.bool_]:
+        """(N, K) whether each test sequence carries each class."""
+        labels = [set(row["label"].split(";")) if self.multi_label else {row["label"]} for row in self.predictions]
+        return np.array([[name in carried for name in self.classes] for carried in labels], dtype=bool)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(N, K) what the model gave to each class."""
+        return np.array([[float(row[f"p_{name}"]) for name in self.classes] for row in self.predictions])
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder. Raises ModelError where there is no run, and for files that cannot be read."""
+    if not (folder / "run.json").is_file():
+        raise ModelError(f"{folder} is not a run folder: it has no run.json. Give a folder that `seqreg train` wrote")
+    objects: dict[str, Any] = {name: _json(folder / f"{name}.json", {}) for name in OBJECTS}
+    tables: dict[str, Any] = {name: _tsv(folder / f"{name}.tsv") for name in TABLES}
+    return Run(folder=folder, motifs=_json(folder / "motifs.json", []), **objects, **tables)
+
+
+def _json(path: Path, absent: Any) -> Any:
+    if not path.is_file():
+        return absent
+    try:
+        value = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None
+    if type(value) is not type(absent):
+        raise ModelError(f"{path} does not hold what a run writes there. Train again, or restore the file")
+    return value
+
+
+def _tsv(path: Path) -> Rows:
+    if not path.is_file():
+        return []
+    try:
+        return read_tsv(path)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None

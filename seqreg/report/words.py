@@ -1,0 +1,208 @@
+"""What the numbers mean, in sentences for people who are not statisticians; plain where the news is bad."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from seqreg.report.run_folder import Run
+
+# metric -> (name, what it is, whether less is better)
+METRICS: dict[str, tuple[str, str, bool]] = {
+    "accuracy": ("Accuracy", "share of sequences classified right", False),
+    "balanced_accuracy": ("Balanced accuracy", "the same, every class counting equally", False),
+    "auroc": ("AUROC", "chance that a positive sequence scores above a negative one; 0.5 is guessing", False),
+    "auroc50": ("AUROC50", "the same, judged on the 50 best-scoring negatives only", False),
+    "auprc": ("AUPRC", "average precision; guessing gives the share of positives", False),
+    "mcc": ("MCC", "agreement of prediction and truth; 0 is guessing, 1 perfect", False),
+    "ece": ("ECE", "how far stated probabilities are from what comes true; 0 is best", True),
+    "log_loss": ("Log loss", "surprise per sequence at the truth; 0 is best", True),
+}
+WIDE = 0.1
+FEW_OF_A_CLASS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """A sentence and its tone: `good`, `note` or `warn`."""
+
+    tone: str
+    text: str
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A metric as text; a dash where it is undefined."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as text that never breaks before its sign."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def title(metric: str) -> str:
+    """The name of a metric for people."""
+    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+
+
+def interval(metrics: dict[str, Any], metric: str) -> tuple[float, float] | None:
+    """The 95 % interval of a metric, or None."""
+    limits = (metrics.get("intervals") or {}).get(metric)
+    return None if not limits or None in limits else (float(limits[0]), float(limits[1]))
+
+
+def headline_metric(run: Run) -> str:
+    """The metric that heads the page: auroc, or the first after it that is defined."""
+    names = ("auroc", "balanced_accuracy", "accuracy")
+    return next((name for name in names if run.metrics.get(name) is not None), "accuracy")
+
+
+def best_baseline(run: Run, metric: str) -> tuple[str, dict[str, Any]] | None:
+    """Name and metrics of the baseline that does best on `metric`."""
+    scored = {name: m for name, m in (run.metrics.get("baselines") or {}).items() if m.get(metric) is not None}
+    return max(scored.items(), key=lambda item: item[1][metric]) if scored else None
+
+
+def summary(run: Run) -> str:
+    """One sentence: what was trained on what."""
+    counts = run.data.get("classes")
+    trained_on = sum(n.get("train", 0) for n in counts.values()) if isinstance(counts, dict) else 0
+    kind = {"dna": "DNA", "rna": "RNA"}.get(str(run.data.get("alphabet")), run.data.get("alphabet") or "")
+    what = "A k-mer baseline" if run.model.get("kind") == "baseline" else _network(str(run.model.get("model") or ""))
+    several = "labels" if run.multi_label else "classes"
+    size = f"{trained_on:,} " if trained_on and not run.multi_label else ""
+    names = run.classes if len(run.classes) <= 4 else [*run.classes[:3], f"{len(run.classes) - 3} more"]
+    listed = f": {', '.join(names)}" if names else ""
+    return f"{what} trained on {size}{kind} sequences of {len(run.classes)} {several}{listed}.".replace("  ", " ")
+
+
+def _network(spec: str) -> str:
+    fields = dict(item.split("=", 1) for item in spec.partition(":")[2].split(",") if "=" in item)
+    if not {"filters", "width"} <= fields.keys():
+        return "A network"
+    layers = "" if fields.get("depth", "1") == "1" else f" in each of {fields['depth']} layers"
+    where = " that keep their position" if fields.get("pooling") == "position" else ""
+    return f"A convolutional network with {fields['filters']} filters of {fields['width']} letters{layers}{where},"
+
+
+def meaning(run: Run) -> str:
+    """What the headline metric says about this model, in words."""
+    metric = headline_metric(run)
+    value, limits = run.metrics.get(metric), interval(run.metrics, metric)
+    if value is None:
+        return "No metric is defined on this test part."
+    within = f" ({percent(0.95)} interval {100 * limits[0]:.1f} to {percent(limits[1], 1)})" if limits else ""
+    share = percent(value, 1)
+    if metric != "auroc":
+        every = "" if metric == "accuracy" else ", every class counting equally"
+        return f"The model classifies {share} of unseen sequences right{within}{every}."
+    if run.binary:
+        pair = f"one unseen “{run.positive}” and one “{run.negative}” sequence"
+        return f"Given {pair}, the model ranks the “{run.positive}” one higher in {share} of cases{within}."
+    kind, kinds = ("label", "labels") if run.multi_label else ("class", "classes")
+    pair = f"one unseen sequence with a {kind} and one without"
+    return f"Given {pair}, the model ranks the right one higher in {share} of cases{within}, averaged over the {kinds}."
+
+
+def verdict(run: Run) -> list[Remark]:
+    """How far the numbers can be trusted, the most important first."""
+    remarks = [against_baselines(run), *_against_guessing(run), *_test_size(run), *_calibration(run)]
+    return sorted(remarks, key=lambda remark: ("warn", "good", "note").index(remark.tone))
+
+
+def against_baselines(run: Run) -> Remark:
+    """Whether the network is worth having beside a simple model."""
+    metric = headline_metric(run)
+    best, value = best_baseline(run, metric), run.metrics.get(metric)
+    if best is None or value is None:
+        return Remark(
+            tone="note", text="No baseline was scored beside the model, so nothing shows that it is worth it."
+        )
+    name, other = best
+    ours, theirs = interval(run.metrics, metric), interval(other, metric)
+    pair = f"{title(metric)} {number(value)} against {number(other[metric])}"
+    apart = bool(ours and theirs and (ours[0] > theirs[1] or theirs[0] > ours[1]))
+    if round(value, 3) == round(other[metric], 3):
+        return Remark(
+            tone="note",
+            text=f"No better than the simple baseline “{name}” ({pair}): the simpler model is the safer choice.",
+        )
+    if value < other[metric]:
+        sure = "clearly " if apart else ""
+        end = "" if apart else " The intervals overlap, but nothing here speaks for the network."
+        return Remark(
+            tone="warn",
+            text=f"The simple baseline “{name}” is {sure}better ({pair}). Use the baseline, or tune the network.{end}",
+        )
+    if apart:
+        return Remark(
+            tone="good", text=f"Clearly ahead of the best baseline, “{name}” ({pair}; the intervals do not overlap)."
+        )
+    return Remark(
+        tone="note",
+        text=f"Ahead of the best baseline, “{name}” ({pair}), but the intervals overlap: "
+        "this test part is too small to be sure.",
+    )
+
+
+def _against_guessing(run: Run) -> list[Remark]:
+    metric = headline_metric(run)
+    limits = interval(run.metrics, metric)
+    remarks: list[Remark] = []
+    if metric == "auroc" and limits and limits[0] <= 0.5:
+        remarks.append(
+            Remark(tone="warn", text="Not distinguishable from guessing: the interval of AUROC includes 0.5.")
+        )
+    support = {name: entry.get("support", 0) for name, entry in (run.metrics.get("per_class") or {}).items()}
+    accuracy = run.metrics.get("accuracy")
+    if support and accuracy is not None and not run.multi_label and run.n_test:
+        common = max(support, key=lambda name: support[name])
+        share = support[common] / run.n_test
+        if accuracy <= share:
+            rates = f"({percent(share, 1)}, the model {percent(accuracy, 1)})"
+            text = f"Always answering “{common}” would be right as often {rates}."
+            remarks.append(Remark(tone="warn", text=text))
+    return remarks
+
+
+def _test_size(run: Run) -> list[Remark]:
+    metric = headline_metric(run)
+    limits = interval(run.metrics, metric)
+    support = {name: entry.get("support", 0) for name, entry in (run.metrics.get("per_class") or {}).items()}
+    scarce = [f"“{name}” ({n})" for name, n in support.items() if n < FEW_OF_A_CLASS]
+    remarks: list[Remark] = []
+    if limits and limits[1] - limits[0] > WIDE:
+        text = (
+            f"The test part is small ({run.n_test} sequences), so the intervals are wide: {title(metric)} may well be "
+            f"anywhere from {number(limits[0], 2)} to {number(limits[1], 2)}."
+        )
+        remarks.append(Remark(tone="note", text=text))
+    if scarce:
+        few = ", ".join(scarce[:4]) + (" and others" if len(scarce) > 4 else "")
+        text = f"Fewer than {FEW_OF_A_CLASS} test sequences of {few}: what is said about so few may be chance."
+        remarks.append(Remark(tone="note", text=text))
+    return remarks
+
+
+def _calibration(run: Run) -> list[Remark]:
+    ece = run.metrics.get("ece")
+    if ece is None:
+        return []
+    off = f"on average they are {100 * ece:.0f} percentage points off (ECE {number(ece)})"
+    if ece > WIDE:
+        text = f"Do not read its probabilities as frequencies: {off}. The ranking is unaffected."
+        return [Remark(tone="warn", text=text)]
+    if ece > WIDE / 2:
+        return [Remark(tone="note", text=f"Its probabilities are rough guides: {off}.")]
+    return [Remark(tone="good", text=f"Its probabilities can be read as frequencies: {off}.")]
+
+
+def split_remark(run: Run) -> str:
+    """What the way of splitting means for the numbers."""
+    by = run.config.get("by")
+    if by == "homology":
+        return "Parts were split so that similar sequences stay on one side: the test part is new to the model."
+    if by == "group" or any(row.get("group") for row in run.splits):
+        return "Sequences of one group stay in one part: the test part holds groups that the model has not seen."
+    return (
+        "Parts were drawn without regard to relatedness. If your sequences come in families or near copies, the model "
+        "has seen relatives of the test part and these numbers are too good; split with --by homology to find out."
+    )

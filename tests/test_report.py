@@ -1,0 +1,480 @@
+"""The report: every section from the files of a run, self-contained, well formed, and safe with hostile names."""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
+
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.errors import ModelError
+from seqreg.records import write_json, write_tsv
+from seqreg.report import figures, logos, words, write_report
+from seqreg.report.figures import Series, wilson
+from seqreg.report.page import HEADINGS
+from seqreg.report.run_folder import read_run
+
+VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "area", "base", "col", "source", "wbr"}
+
+
+# ------------------------------------------------------------------------------------------- a run folder to read
+
+
+def write_run(
+    folder: Path,
+    classes: Sequence[str] = ("amp", "other"),
+    *,
+    n: int = 150,
+    skill: float = 2.0,
+    baseline_skill: float = 1.2,
+    multi_label: bool = False,
+    alphabet: Alphabet = PROTEIN,
+    ids: str = "s",
+    length: int = 40,
+) -> Path:
+    """A run folder as `seqreg train` leaves it, with made-up numbers that belong together."""
+    rng = np.random.default_rng(5)
+    k = len(classes)
+    y = (rng.random((n, k)) < 0.4) if multi_label else np.eye(k, dtype=bool)[np.arange(n) % k]
+    p = forecasts(y, skill, multi_label, rng)
+    shown = [label(classes, row) for row in y]
+    said = [label(classes, row) for row in called(p, multi_label)]
+    names = [f"{ids}{i}" for i in range(n)]
+    sequences = ["".join(rng.choice(list(alphabet.letters), size=length + 9 * (i % 3))) for i in range(n)]
+    positive = classes[0] if k == 2 and not multi_label else None
+
+    write_tsv(folder / "splits.tsv", ("id", "split", "group"), [(name, "test", "") for name in names])
+    columns = ("id", "label", "prediction", *(f"p_{name}" for name in classes))
+    rows = zip(names, shown, said, p, strict=True)
+    write_tsv(folder / "predictions.tsv", columns, [(a, b, c, *(f"{v:.6g}" for v in row)) for a, b, c, row in rows])
+    right = np.where(y, p, 1 - p).min(1) if multi_label else p[y]
+    worst = np.argsort(right, kind="stable")[:5]
+    write_tsv(
+        folder / "examples.tsv",
+        ("id", "sequence", "label", "prediction", "p"),
+        [(names[i], sequences[i], shown[i], said[i], f"{right[i]:.6g}") for i in worst],
+    )
+    baselines = {
+        "kmer-logistic": scores(classes, y, forecasts(y, baseline_skill, multi_label, rng), positive, multi_label),
+        "kmer-svm": scores(classes, y, forecasts(y, baseline_skill * 0.8, multi_label, rng), positive, multi_label),
+    }
+    write_json(folder / "metrics.json", {**scores(classes, y, p, positive, multi_label), "baselines": baselines})
+    write_history(folder)
+    write_json(folder / "motifs.json", made_up_motifs(classes, alphabet, rng))
+    model = {
+        "model": "cnn:filters=64,width=8,depth=1,activation=relu,pooling=max,hidden=0,dropout=0",
+        "encoding": "one-hot",
+        "alphabet": alphabet.name,
+        "classes": list(classes),
+        "positive": positive,
+        "multi_label": multi_label,
+    }
+    write_json(folder / "model.json", model)
+    config = {
+        "model": model["model"],
+        "penalty": ["adversarial:epsilon=1", "weight-decay:weight=0.001"],
+        "by": "stratified",
+    }
+    write_json(folder / "config.json", {**config, "augment": [], "attack": None, "epochs": 60, "lr": 0.003, "seed": 0})
+    per_class = {
+        name: {"train": 420 + 31 * i, "valid": 74, "test": int(y[:, i].sum())} for i, name in enumerate(classes)
+    }
+    run = {
+        "versions": {"seqreg": "0.1.0", "python": "3.11.9", "torch": "2.13.0"},
+        "seed": 0,
+        "device": "cpu",
+        "threads": 2,
+        "command": ["seqreg", "train", "my peptides.csv", "-o", folder.name, "--penalty", "adversarial:epsilon=1"],
+        "timings": {"training": 41.2, "baselines": 75.0},
+        "started": "2026-03-04T10:11:12+00:00",
+        "data": {
+            "source": "my peptides.csv",
+            "sha256": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
+            "alphabet": alphabet.name,
+            "n": sum(sum(counts.values()) for counts in per_class.values()),
+            "lengths": [length, length + 9.0, length + 18],
+            "classes": per_class,
+            "warnings": ["3 sequences carry two labels, the first of them s17, s40, s77"],
+        },
+    }
+    write_json(folder / "run.json", run)
+    return folder
+
+
+def forecasts(y: NDArray[np.bool_], skill: float, multi_label: bool, rng: np.random.Generator) -> NDArray[np.float64]:
+    logits = 1.6 * skill * (y - 0.5) + rng.normal(size=y.shape) * 1.3
+    if multi_label:
+        return 1 / (1 + np.exp(-logits))
+    p = np.exp(logits)
+    return p / p.sum(1, keepdims=True)
+
+
+def called(p: NDArray[np.float64], multi_label: bool) -> NDArray[np.bool_]:
+    return p >= 0.5 if multi_label else np.eye(p.shape[1], dtype=bool)[p.argmax(1)]
+
+
+def label(classes: Sequence[str], row: NDArray[np.bool_]) -> str:
+    return ";".join(name for name, on in zip(classes, row, strict=True) if on)
+
+
+def scores(
+    classes: Sequence[str], y: NDArray[np.bool_], p: NDArray[np.float64], positive: str | None, multi_label: bool
+) -> dict[str, Any]:
+    said = called(p, multi_label)
+    values = {
+        "accuracy": accuracy_score(y, said),
+        "balanced_accuracy": float(np.mean([said[y[:, c], c].mean() for c in range(len(classes))])),
+        "auroc": roc_auc_score(y, p, average="macro"),
+        "auroc50": None,
+        "auprc": average_precision_score(y, p, average="macro"),
+        "mcc": 0.71,
+        "ece": 0.043,
+        "log_loss": 0.35,
+    }
+    half = 1 / math.sqrt(len(y))
+    table = [[int((y[:, i] & said[:, j]).sum()) for j in range(len(classes))] for i in range(len(classes))]
+    pairs = [
+        [[int(((y[:, c] == a) & (said[:, c] == b)).sum()) for b in (0, 1)] for a in (0, 1)] for c in range(len(classes))
+    ]
+    edges = np.linspace(0, 1, 6)
+    forecast, observed = p.ravel(), y.ravel()
+    inside = [(forecast >= low) & (forecast < high) for low, high in itertools.pairwise(edges)]
+    return {
+        "n": len(y),
+        "classes": list(classes),
+        "positive": positive,
+        "split": "test",
+        **values,
+        "intervals": {
+            k: None if v is None else [max(0, v - half / 2), min(1, v + half / 3)] for k, v in values.items()
+        },
+        "per_class": {
+            name: {
+                "precision": 0.9,
+                "recall": 0.8,
+                "f1": 0.85,
+                "support": int(y[:, c].sum()),
+                "auroc": 0.93,
+                "auprc": None,
+            }
+            for c, name in enumerate(classes)
+        },
+        "confusion": pairs if multi_label else table,
+        "reliability": {
+            "forecast": [float(forecast[bin_].mean()) for bin_ in inside if bin_.any()],
+            "observed": [float(observed[bin_].mean()) for bin_ in inside if bin_.any()],
+            "count": [int(bin_.sum()) for bin_ in inside if bin_.any()],
+        },
+        "reason": {"auroc50": "fewer than 50 negatives"},
+    }
+
+
+def write_history(folder: Path) -> None:
+    columns = (
+        "epoch",
+        "learning_rate",
+        "loss",
+        "classification",
+        "adversarial",
+        "weight-decay",
+        "valid_loss",
+        "valid_auroc",
+    )
+    rows = []
+    for epoch in range(1, 41):
+        fall = math.exp(-epoch / 9)
+        terms = (0.02 + 0.67 * fall, 0.11 + 0.2 * fall * (1 - fall), 0.004 + 0.00005 * epoch)
+        valid = 0.31 + 0.38 * fall + 0.00015 * max(0, epoch - 22) ** 2
+        rows.append((epoch, 0.003, sum(terms), *terms, valid, 0.94 - 0.4 * fall))
+    write_tsv(folder / "history.tsv", columns, rows)
+
+
+def made_up_motifs(classes: Sequence[str], alphabet: Alphabet, rng: np.random.Generator) -> list[dict[str, Any]]:
+    motifs = []
+    for c in range(7):
+        sites = int(rng.integers(30, 300))
+        peak = rng.integers(alphabet.size, size=9)
+        sharp = rng.choice([0.2, 1.0, 4.0, 6.0], size=9)
+        share = np.exp(sharp[:, None] * np.eye(alphabet.size)[peak] + 0.3 * rng.normal(size=(9, alphabet.size)))
+        counts = np.stack([rng.multinomial(sites, row / row.sum()) for row in share])
+        motifs.append(
+            {
+                "filter": 3 * c,
+                "letters": alphabet.letters,
+                "counts": counts.astype(float).tolist(),
+                "sites": sites,
+                "start": [4.0, 11.0, 23.0],
+                "fires": {name: float(rng.random()) for name in classes},
+                "effect": {name: float(rng.normal()) for name in classes},
+                "importance": 2.0 - 0.2 * c,
+            }
+        )
+    return motifs
+
+
+# -------------------------------------------------------------------------------------------------- reading pages
+
+
+class Page(HTMLParser):
+    """Tags that do not close, links, sources, ids, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.stack: list[str] = []
+        self.problems: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        self.problems += self.stack
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        if not self.stack or self.stack.pop() != tag:
+            self.problems.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.stack):
+            self.text.append(data)
+
+    def of(self, attribute: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name == attribute]
+
+
+def read(folder: Path) -> tuple[str, Page]:
+    path = write_report(folder)
+    assert path == folder / "report.html"
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "binary": {},
+    "multi-class": {"classes": ("ei", "ie", "n"), "alphabet": DNA},
+    "multi-label": {"classes": ("membrane", "nucleus", "secreted"), "multi_label": True},
+    "many classes": {"classes": [f"family{i}" for i in range(11)], "n": 121},
+    "tiny": {"n": 8},
+    "long sequences": {"length": 700},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_page_is_well_formed_self_contained_and_accessible(variant: str, tmp_path: Path) -> None:
+    text, page = read(write_run(tmp_path, **VARIANTS[variant]))
+    assert page.problems == []
+    ids = page.of("id")
+    assert len(ids) == len(set(ids))
+    links = page.of("href") + page.of("src") + page.of("xlink:href")
+    assert all(link.startswith("#") and link[1:] in ids for link in links)
+    assert re.findall(r"https?://|url\((?!#)|@import|<script", text) == []
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
+    drawn = [
+        index
+        for index, (tag, name, value) in enumerate(page.attributes)
+        if (tag, name, value) == ("svg", "role", "img")
+    ]
+    assert drawn
+    assert all(page.attributes[index + 1][1] == "aria-label" and page.attributes[index + 1][2] for index in drawn)
+    assert "nan" not in re.sub(r"<[^>]*>", " ", text).lower().split()
+    assert not re.search(r"#0[0-9a-f]0[0-9a-f]{3}\b", text.split("</style>")[1]), "a stand-in colour was left"
+
+
+def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "peptides")
+    write_json(
+        folder / "robustness.json",
+        {"substitutions": [0, 1, 2], "attacked_accuracy": [0.9, 0.7, 0.4], "certified_accuracy": [0.9, 0.5, 0.1]},
+    )
+    write_json(
+        folder / "norm.json",
+        {"lipschitz_upper_bound": 12.5, "rkhs": {"upper_bound": None}, "lower_bounds": {"gradient": 3.25}},
+    )
+    write_tsv(folder / "trials.tsv", ("penalty", "cv_auroc"), [("gradient:weight=1", 0.9)] * 23)
+    text, page = read(folder)
+    shown = " ".join(" ".join(page.text).split())
+    for anchor, heading in HEADINGS.items():
+        assert f'<section id="{anchor}">' in text
+        assert shown.count(heading) >= 2, "in the contents and above its section"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"{metrics['auroc']:.3f}" in shown
+    assert f"{metrics['baselines']['kmer-svm']['auroc']:.3f}" in shown
+    for fact in ("seqreg train 'my peptides.csv' -o peptides", "3 sequences carry two labels", "adversarial:epsilon=1"):
+        assert fact in shown
+    assert "2026-03-04 10:11 UTC" in shown
+    for row in (folder / "examples.tsv").read_text().splitlines()[1:]:
+        name, sequence, *_ = row.split("\t")
+        assert name in shown
+        assert sequence in shown.replace(" ", "")
+    for fact in ("12.5", "3.25", "3 more are in trials.tsv", "40 % at 2", "10 % at 2"):
+        assert fact in shown
+
+
+@pytest.mark.parametrize(
+    "missing", ["metrics.json", "history.tsv", "motifs.json", "examples.tsv", "config.json", "model.json", "splits.tsv"]
+)
+def test_a_missing_file_costs_its_own_section_only(missing: str, tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    whole = set(HEADINGS) - {"robustness", "trials"}
+    (folder / missing).unlink()
+    text, page = read(folder)
+    assert page.problems == []
+    lost = {
+        "metrics.json": {"confusion"},
+        "history.tsv": {"learning"},
+        "motifs.json": {"motifs"},
+        "examples.tsv": {"errors"},
+    }
+    assert whole - set(re.findall(r'<section id="(\w+)"', text)) == lost.get(missing, set())
+
+
+def test_a_run_without_a_test_part_says_what_is_not_known(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    for name in ("metrics.json", "predictions.tsv", "examples.tsv", "history.tsv"):
+        (folder / name).unlink()
+    text, page = read(folder)
+    assert page.problems == []
+    assert "No test part was held out" in text
+    assert re.findall(r'<section id="(\w+)"', text) == ["performance", "data", "motifs", "reproduce"]
+
+
+def test_hostile_names_are_only_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    classes = (f"a{evil}", '"><b>$x^2$ & 蛋白')
+    folder = write_run(tmp_path, classes, ids="<img src=x onerror=alert(1)>&'\"")
+    run = json.loads((folder / "run.json").read_text())
+    run["data"]["source"], run["command"] = f"{evil}.csv", ["seqreg", "train", evil]
+    run["data"]["warnings"] = [evil]
+    write_json(folder / "run.json", run)
+    text, page = read(folder)
+    assert page.problems == []
+    assert "<script" not in text
+    assert "<img" not in text
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    shown = "".join(page.text)
+    assert all(name in shown for name in classes)
+
+
+def test_a_folder_without_a_run_and_a_damaged_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"run\.json"):
+        write_report(tmp_path)
+    folder = write_run(tmp_path)
+    for content in ("{", "[1]"):
+        (folder / "metrics.json").write_text(content)
+        with pytest.raises(ModelError, match=r"metrics\.json"):
+            write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    assert read(folder)[0] == read(folder)[0]
+
+
+# ----------------------------------------------------------------------------------------------- words and drawings
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "tone", "said"),
+    [
+        ((0.90, 0.88, 0.92), (0.80, 0.78, 0.82), "good", "Clearly ahead"),
+        ((0.90, 0.85, 0.95), (0.88, 0.83, 0.93), "note", "overlap"),
+        ((0.80, 0.78, 0.82), (0.90, 0.88, 0.92), "warn", "clearly better"),
+        ((0.88, 0.83, 0.93), (0.90, 0.85, 0.95), "warn", "is better"),
+        ((0.90, 0.85, 0.95), (0.9001, 0.85, 0.95), "note", "No better"),
+    ],
+)
+def test_the_verdict_on_baselines_is_plain(
+    ours: tuple[float, float, float], theirs: tuple[float, float, float], tone: str, said: str, tmp_path: Path
+) -> None:
+    folder = write_run(tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["baselines"]["kmer-svm"]
+    for holder, (value, low, high) in ((metrics, ours), (metrics["baselines"]["kmer-logistic"], theirs)):
+        holder["auroc"], holder["intervals"]["auroc"] = value, [low, high]
+    write_json(folder / "metrics.json", metrics)
+    remark = words.against_baselines(read_run(folder))
+    assert remark.tone == tone
+    assert said in remark.text
+
+
+def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, n=30)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics.update(auroc=0.55, accuracy=0.5, ece=0.2)
+    metrics["intervals"]["auroc"] = [0.4, 0.7]
+    write_json(folder / "metrics.json", metrics)
+    said = " ".join(remark.text for remark in words.verdict(read_run(folder)))
+    for phrase in (
+        "intervals are wide",
+        "guessing",
+        "Always answering",
+        "Fewer than 20",
+        "Do not read its probabilities",
+    ):
+        assert phrase in said
+
+
+def test_information_is_two_bits_for_one_letter_and_none_for_all() -> None:
+    n = 1e12  # so many sites that the correction for small samples vanishes
+    heights = logos.information(np.array([[n, 0, 0, 0], [n / 4] * 4, [n / 2, n / 2, 0, 0], [0, 0, 0, 0]]))
+    np.testing.assert_allclose(heights.sum(1), [2, 0, 1, 0], atol=1e-9)
+    few = logos.information(np.array([[1.0, 0, 0, 0]]))
+    assert few.sum() == 0, "one site is no information"
+
+
+def test_a_logo_stacks_letters_to_their_heights_with_the_largest_on_top() -> None:
+    heights = np.array([[0.5, 0.0, 1.5, 0.0], [0.0, 0.0, 0.0, 0.0], [0.25, 1.0, 0.5, 0.0]])
+    svg = logos.logo(heights, "ACGT", top=2.0, alt="x")
+    found = re.findall(r"#glyph-(\w)\".*?translate\(([\d.]+) ([\d.]+)\) scale\([\d.]+ ([\d.]+)\)", svg)
+    assert [letter for letter, *_ in found] == ["A", "G", "A", "G", "C"]
+    for x, level, tall in ((float(x), float(y), float(h)) for _, x, y, h in found):
+        column = heights[round((x - 17) / logos.COLUMN)]
+        below = [h for h in column if h < tall * 2 / logos.HEIGHT - 1e-9]
+        assert level == pytest.approx(logos.HEIGHT - sum(below) * logos.HEIGHT / 2)
+
+
+def test_each_letter_fills_its_unit_box() -> None:
+    for letter in PROTEIN.letters:
+        (path,) = re.findall(r' d="([^"]*)"', logos.glyphs(letter))
+        points = np.array(re.findall(r"-?\d+\.\d+", path), dtype=float).reshape(-1, 2)
+        assert points[:, 0].min() >= 0
+        assert points[:, 0].max() <= 1
+        assert points[:, 1].min() == pytest.approx(-0.99)
+        assert points[:, 1].max() == pytest.approx(0)
+
+
+def test_consensus_is_lower_case_where_it_is_weak() -> None:
+    assert logos.consensus([[9, 0, 1, 0], [3, 2, 2, 2]], "ACGT") == "Aa"
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 3), (0.25, 16), (1.0, 40)])
+def test_wilson_limits_solve_their_equation(share: float, n: int) -> None:
+    for limit in wilson(share, n):
+        assert abs(limit - share) == pytest.approx(1.96 * math.sqrt(limit * (1 - limit) / n), abs=1e-9)
+
+
+def test_drawing_leaves_matplotlib_as_it_was() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    svg = figures.curves([Series(name="a", x=[0, 1], y=[0, 1])], name="a", alt="<b>", x_label="x", y_label="y")
+    assert dict(mpl.rcParams) == before
+    assert 'aria-label="&lt;b&gt;"' in svg
+    assert "var(--series-1)" in svg
