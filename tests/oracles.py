@@ -125,3 +125,9 @@ def deleted(text: str, at: int, count: int) -> str:
 
 def refitted(text: str, length: int, unknown: str) -> str:
     return text[:length].ljust(length, unknown)
+
+
+def dense_matrix(linear_map: Callable[[Tensor], Tensor], channels: int, length: int) -> Tensor:
+    """(outputs, C * L) matrix of a linear map of signals (N, C, L): its responses to every unit impulse."""
+    impulses = torch.eye(channels * length, dtype=torch.float64).reshape(-1, channels, length)
+    return linear_map(impulses).flatten(1).T
