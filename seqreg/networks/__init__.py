@@ -10,6 +10,7 @@ from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
 from seqreg.networks.encodings import BLOSUM62, Blosum62, OneHot
 from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
+from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.specs import Spec
 
@@ -23,6 +24,7 @@ __all__ = [
     "ConvNet",
     "InputView",
     "OneHot",
+    "Residual",
     "SmoothCNN",
     "SmoothConvNet",
     "as_onehot",
