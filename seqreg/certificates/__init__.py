@@ -8,19 +8,24 @@ layer out. Estimates have no place here.
 
 from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
 from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums
+from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
 from seqreg.certificates.margins import margin_directions, margins, predicted
 from seqreg.certificates.radius import TOLERANCE, HammingCertificate, hamming_certificate
 
 __all__ = [
+    "LIPSCHITZ_RULES",
     "TOLERANCE",
     "CertifiedBatch",
     "HammingCertificate",
+    "LayerNorms",
     "certified_batch",
     "hamming_certificate",
     "hamming_lipschitz",
     "in_double",
     "influences",
     "largest_sums",
+    "layer_norms",
+    "lipschitz_upper_bound",
     "margin_directions",
     "margins",
     "predicted",
