@@ -24,7 +24,7 @@ from seqreg.certificates.context import influences_here
 from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
 from seqreg.mutagenesis import substitution_scores
-from seqreg.networks import CNN, Blosum62, ConvNet
+from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
 
 SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
 
@@ -66,6 +66,9 @@ def random_case(seed: int) -> Case:
         encoding=pick(None, Blosum62()) if alphabet is PROTEIN else None,
         reverse_complement=alphabet is DNA and pick(False, True),
     )
+    if outputs > 1 and pick(False, False, False, True):
+        smooth = SmoothCNN(filters=3, width=pick(2, 3), smoothing=pick(0.2, 1.0))
+        net = smooth.build(alphabet, outputs=outputs, length=longest)
     net = net.double().eval()
     with torch.no_grad():
         for parameter in net.parameters():

@@ -14,7 +14,7 @@ from seqreg.mutagenesis import (
     shift_scores,
     substitution_scores,
 )
-from seqreg.networks import CNN, Blosum62, ConvNet
+from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
 
 LENGTHS = (13, 1, 6, 7, 9, 2, 8)
 NETWORKS = [
@@ -104,6 +104,15 @@ def test_every_edit_scores_like_the_edited_sequence(
 @pytest.mark.parametrize("width", [1, 2, 7])
 def test_filters_of_any_width_and_activation(pooling: str, activation: str, width: int) -> None:
     net = network(DNA, pooling, 1, 0, True, width=width, activation=activation)
+    codes = sequences(DNA)
+    ids = padded(DNA, codes)
+    torch.testing.assert_close(substitution_scores(net, ids), by_hand(net, codes, "substitution"), atol=1e-10, rtol=0)
+    torch.testing.assert_close(insertion_scores(net, ids), by_hand(net, codes, "insertion"), atol=1e-10, rtol=0)
+    torch.testing.assert_close(deletion_scores(net, ids), by_hand(net, codes, "deletion")[:, :, 0], atol=1e-10, rtol=0)
+
+
+def test_the_smooth_network_and_its_windows_of_ambiguous_letters() -> None:
+    net = SmoothCNN(filters=6, width=4, smoothing=0.3).build(DNA, outputs=2, length=13).double()
     codes = sequences(DNA)
     ids = padded(DNA, codes)
     torch.testing.assert_close(substitution_scores(net, ids), by_hand(net, codes, "substitution"), atol=1e-10, rtol=0)

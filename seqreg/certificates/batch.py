@@ -10,7 +10,7 @@ from torch import Tensor
 from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.profiles import Sites, sites
 from seqreg.networks import ConvNet
-from seqreg.networks.windows import first_scores, last_scores
+from seqreg.networks.windows import first_scores, window_activation, window_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +18,8 @@ class CertifiedBatch:
     """ids (N, L), the directions u (N, P, K) of their margins, and the network's inner state on them.
 
     margins (N, P). counts (N,): windows T. sites: what may be substituted, with profiles. place (S, N, L): where each
-    position lies on each of the S strands. scores (S, N, T, C): the last convolution's outputs, -inf where there is no
-    window. active (N, 1, H): hidden units that are on, None without a hidden layer.
+    position lies on each of the S strands. scores (S, N, T, C): what the last activation is applied to, -inf
+    where there is no window. active (N, 1, H): hidden units that are on, None without a hidden layer.
     """
 
     model: ConvNet
@@ -46,7 +46,7 @@ class CertifiedBatch:
     def activations(self) -> Tensor:
         """(S, N, T, C) the last layer's activations, zero where there is no window."""
         outside = self.scores == -torch.inf
-        return self.model.activation(self.scores.masked_fill(outside, 0)).masked_fill(outside, 0)
+        return window_activation(self.model)(self.scores.masked_fill(outside, 0)).masked_fill(outside, 0)
 
     def per_window(self, sensitivity: Tensor, counts: Tensor | None = None) -> Tensor:
         """(..., T or 1, C) of sensitivities (..., F) of the pooled features to activations, for the linear poolings.
@@ -87,13 +87,13 @@ def certified_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | No
     if model.reverse_complement:
         places.append(lengths[:, None] - 1 - position)
         strands.append(model.reverse_complement_ids(ids))
-    scores = torch.stack([last_scores(model, first_scores(model, strand)) for strand in strands])
+    scores = torch.stack([window_scores(model, first_scores(model, strand), strand) for strand in strands])
     outside = torch.arange(scores.shape[2], device=ids.device) >= counts[:, None]
     logits = model(ids)
     directions = margin_directions(y, logits.shape[1])
     active = None
     if model.hidden is not None:
-        features = [model.pool(model.activation(strand).transpose(1, 2), counts) for strand in scores]
+        features = [model.pool(window_activation(model)(strand).transpose(1, 2), counts) for strand in scores]
         pooled = torch.stack(features)
         pooled = pooled.amax(0) if model.pooling == "max" else pooled.mean(0)
         active = model.hidden(pooled)[:, None] > 0

@@ -14,6 +14,7 @@ from torch import Tensor
 from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.intervals import feature_interval
 from seqreg.certificates.margins import head_sensitivity
+from seqreg.networks.windows import window_activation
 
 _ELEMENTS = 1 << 21
 
@@ -40,7 +41,7 @@ class _BelowMaximum:
         best, arg = batch.scores.transpose(0, 1).flatten(1, 2).max(1)  # N, C
         self.strand, self.window = arg // windows, arg % windows
         low, high = feature_interval(batch, m)
-        now = batch.model.activation(best)
+        now = window_activation(batch.model)(best)
         self.most_drop, self.most_up = now - low, high - now
         if batch.model.activation_name == "relu":
             best = best.clamp(min=0)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.margins import head_interval
+from seqreg.networks.windows import window_activation
 
 
 def interval_bound(batch: CertifiedBatch, m: int) -> Tensor:
@@ -23,7 +24,7 @@ def feature_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
         scores = batch.scores[strand].masked_fill(outside, 0)
         kind = _kinds_along(batch, strand)
         for kept, profiles, sign in ((lows, batch.sites.drop, -1), (highs, batch.sites.up, 1)):
-            h = batch.model.activation(scores + sign * _largest_in_window(profiles[strand].amax(-1), kind, m))
+            h = window_activation(batch.model)(scores + sign * _largest_in_window(profiles[strand].amax(-1), kind, m))
             kept.append(batch.model.pool(h.transpose(1, 2), batch.counts))
     if batch.model.pooling == "max":
         return torch.stack(lows).amax(0), torch.stack(highs).amax(0)

@@ -8,13 +8,14 @@ the receptive field of window t, holds for every sequence, and profiles of sever
 sequence one letter after the other.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqreg.networks import ConvNet
+from seqreg.networks import ConvNet, SmoothConvNet
 from seqreg.networks.lookup import symbol_table
 
 
@@ -34,6 +35,8 @@ def substitution_profiles(model: ConvNet, old: Tensor, new: Tensor, opposite: bo
         old, new = model.complement[old], model.complement[new]
     table = symbol_table(model.first_kernel(), model.mixtures)
     change = (table[:, new] - table[:, old]).permute(1, 2, 0)
+    if type(model) is SmoothConvNet:
+        return _smooth_profiles(model, change, old, new)
     drop, up = F.relu(-change), F.relu(change)
     for conv in list(model.convs)[1:]:
         weight: Tensor = conv.weight  # pyright: ignore[reportAssignmentType]
@@ -43,6 +46,18 @@ def substitution_profiles(model: ConvNet, old: Tensor, new: Tensor, opposite: bo
             F.conv_transpose1d(up, plus) + F.conv_transpose1d(drop, minus),
         )
     return Profile(drop, up)
+
+
+def _smooth_profiles(model: SmoothConvNet, change: Tensor, old: Tensor, new: Tensor) -> Profile:
+    """Profiles of the activations of smooth-cnn, `r sigma(z / (r sqrt(W)))` at a window of norm r, slope 1 / sqrt(W).
+
+    Where a mixture becomes a letter, r grows too, by at most the root of what its square gains; the derivative in r,
+    `sigma(u) - u sigma'(u) = s phi(u / s)`, lies between 0 and s / sqrt(2 pi), so this is a rise.
+    """
+    scale = model.receptive_field**-0.5
+    squares = model.mixtures.square().sum(1)
+    growth = (squares[new] - squares[old]).clamp(min=0).sqrt() * scale * model.smoothing / math.sqrt(2 * math.pi)
+    return Profile(F.relu(-change) * scale, F.relu(change) * scale + growth[:, None, None])
 
 
 class Sites(NamedTuple):

@@ -101,7 +101,7 @@ def _edit_scores(model: ConvNet, ids: Tensor, edit: Edit) -> Tensor:
     letters = model.alphabet.size if edit.letters else 1
     clean = _plain_logits(model, ids)
     scores = clean[:, None, None].repeat(1, places.shape[1], letters, 1)
-    channels = max(len(bias) for name, bias in model.convs.named_parameters() if name.endswith("bias"))
+    channels = max(parameter.shape[0] for parameter in model.convs.parameters())
     for rows in torch.arange(len(ids), device=ids.device).split(max(1, _ELEMENTS // (channels * max(1, ids.shape[1])))):
         _fill(model, ids[rows], edit, places[rows], scores, int(rows[0]))
     return scores

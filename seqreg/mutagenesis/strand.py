@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqreg.mutagenesis.edits import SUBSTITUTION, Edit
 from seqreg.networks import ConvNet
 from seqreg.networks.lookup import symbol_table
-from seqreg.networks.windows import first_scores, last_scores
+from seqreg.networks.windows import first_scores, window_activation, window_scores
 
 
 def first_head_layer(model: ConvNet) -> nn.Linear:
@@ -39,22 +39,22 @@ class Strand:
     """
 
     def __init__(self, model: ConvNet, ids: Tensor, edit: Edit) -> None:
-        self.model, self.edit = model, edit
+        self.model, self.edit, self.activation = model, edit, window_activation(model)
         self.ids = model.pad_ids(ids)
         self.table = symbol_table(model.first_kernel(), model.mixtures)  # W, V, C
         lengths = model.lengths(ids)
         self.counts = model.window_counts(lengths + edit.grow)
         reach = model.receptive_field - 1
         self.framed = F.pad(self.ids, (reach, reach + 1), value=model.alphabet.pad)
-        first = first_scores(model, self.ids, self.table)
-        windows = torch.arange(first.shape[1] - (model.receptive_field - len(self.table)), device=ids.device)
+        scores = window_scores(model, first_scores(model, self.ids, self.table), self.ids)
+        windows = torch.arange(scores.shape[1], device=ids.device)
         outside = (windows >= model.window_counts(lengths)[:, None])[:, :, None]
         self.prune = len(model.convs) == 1 and model.pooling == "max" and edit is SUBSTITUTION
         if model.pooling == "max":
-            scores = (first if self.prune else self._activate(first)).masked_fill(outside, -math.inf)
-            self._remember_maxima(scores)
+            scores = scores if self.prune else self.activation(scores)
+            self._remember_maxima(scores.masked_fill(outside, -math.inf))
         else:
-            self._remember_sums(self._activate(first).masked_fill(outside, 0))
+            self._remember_sums(self.activation(scores).masked_fill(outside, 0))
 
     def pooled(self, row: Tensor, place: Tensor) -> Tensor:
         """(M, B, F) pooled features of sequence row (M,) edited at place (M,), for all B = A letters, or B = 1."""
@@ -75,28 +75,26 @@ class Strand:
 
     # ---- activations
 
-    def _activate(self, first: Tensor) -> Tensor:
-        """(N, T, C) activations of the last convolution from the first one's outputs."""
-        return self.model.activation(last_scores(self.model, first))
-
     def _covering(self, row: Tensor, place: Tensor) -> Tensor:
         """(M, B, R, C) activations of the windows that cover the edit; a deletion has R - 1 and B = 1."""
         reach = self.model.receptive_field - 1
         offsets = torch.arange(reach, device=row.device)
-        pad = torch.full_like(place[:, None], self.model.alphabet.pad)
+        pad = torch.full_like(place[:, None], self.model.alphabet.pad, dtype=self.ids.dtype)
         before = self.framed[row[:, None], place[:, None] + offsets]
         after = self.framed[row[:, None], place[:, None] + reach + self.edit.skip + offsets]
-        middle = [pad.to(before.dtype)] if self.edit.letters else []
-        segments = torch.cat([before, *middle, after], 1)
+        segments = torch.cat([before, pad, after] if self.edit.letters else [before, after], 1)
         if segments.shape[1] <= reach:  # a filter of one letter sees nothing of a deletion
             return self.table.new_zeros(len(row), 1, 0, self.table.shape[2])
         first = first_scores(self.model, segments, self.table)  # M, S, C
         if not self.edit.letters:
-            return self._activate(first)[:, None]
+            return self.activation(window_scores(self.model, first, segments))[:, None]
         width, letters = len(self.table), self.model.alphabet.size
-        first = first[:, None].repeat(1, letters, 1, 1)
+        first = first[:, None].repeat(1, letters, 1, 1)  # M, A, S, C
+        segments = segments[:, None].repeat(1, letters, 1)
+        segments[:, :, reach] = torch.arange(letters, device=row.device)
         first[:, :, reach + 1 - width : reach + 1] += self.table[:, :letters].flip(0).transpose(0, 1)
-        return self._activate(first.flatten(0, 1)).unflatten(0, (len(row), letters))
+        scores = window_scores(self.model, first.flatten(0, 1), segments.flatten(0, 1))
+        return self.activation(scores).unflatten(0, (len(row), letters))
 
     # ---- windows away from the edit: running maxima and running sums
 
@@ -106,7 +104,7 @@ class Strand:
         self.right = torch.cat([scores.flip(1).cummax(1).values.flip(1), guard], 1)
         if self.prune:
             side = scores.new_full((len(scores), len(self.table) - 1, scores.shape[2]), -math.inf)
-            self.scores = torch.cat([side, scores, side], 1)
+            self.scores = torch.cat([side, scores, side], 1)  # bias included
             current = self.table[:, : self.model.alphabet.size]
             self.gain = current.amax(1, keepdim=True) - self.table  # W, V, C: most a substitution can add at a tap
 

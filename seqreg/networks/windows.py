@@ -1,26 +1,33 @@
-"""Scores of windows of letters, layer by layer: what is looked up, and what is convolved."""
+"""Scores of all windows of letters: what is looked up, and what is convolved, without gradient."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqreg.errors import UnknownLayerError
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.lookup import lookup_scores, symbol_table, window_rows
+from seqreg.networks.smooth import SmoothConvNet
 
 
 def first_scores(model: ConvNet, ids: Tensor, table: Tensor | None = None) -> Tensor:
-    """(N, T, C) outputs of the first convolution, bias included, for all windows of ids (N, L), without gradient.
+    """(N, T, C) outputs of the first convolution, without bias, for all windows of ids (N, L).
 
     table (W, V, C): `symbol_table` of the first kernel, where the caller has it.
     """
     table = symbol_table(model.first_kernel(), model.mixtures) if table is None else table
-    bias: Tensor = model.convs[0].bias  # pyright: ignore[reportAssignmentType]
-    return lookup_scores(table, window_rows(ids, len(table), table.shape[1])) + bias
+    return lookup_scores(table, window_rows(ids, len(table), table.shape[1]))
 
 
-def last_scores(model: ConvNet, first: Tensor) -> Tensor:
-    """(N, T, C) outputs of the last convolution, before its activation, from those of the first one."""
-    scores = first
+def window_scores(model: ConvNet, first: Tensor, ids: Tensor) -> Tensor:
+    """(N, T, C) what `window_activation` turns into the last layer's activations, from `first_scores` of ids (N, L)."""
+    if type(model) is SmoothConvNet:
+        return model.activate_first(first.transpose(1, 2), model.one_hot(ids)).transpose(1, 2)
+    if type(model) is not ConvNet:
+        raise UnknownLayerError(f"what a {type(model).__name__} computes of a window is not known")
+    scores = first + model.first_bias()
     for conv in list(model.convs)[1:]:
         weight: Tensor = conv.weight  # pyright: ignore[reportAssignmentType]
         bias: Tensor = conv.bias  # pyright: ignore[reportAssignmentType]
@@ -30,3 +37,8 @@ def last_scores(model: ConvNet, first: Tensor) -> Tensor:
         else:  # PyTorch's own convolution of doubles is several times slower on CPUs than a product of matrices
             scores = h.unfold(1, weight.shape[2], 1).flatten(2) @ weight.flatten(1).t() + bias
     return scores
+
+
+def window_activation(model: ConvNet) -> Callable[[Tensor], Tensor]:
+    """Monotone, with slopes in [0, 1]; the identity for smooth-cnn, whose activation depends on the window's norm."""
+    return (lambda h: h) if type(model) is SmoothConvNet else model.activation
