@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seqreg.alphabet import DNA
 from seqreg.attacks import ATTACKS
+from seqreg.constraints import CONSTRAINTS
 from seqreg.errors import UsageError
 from seqreg.networks import CNN, SmoothCNN
 from seqreg.penalties import PENALTIES
@@ -122,7 +123,28 @@ def test_an_attack_gives_a_batch_of_the_same_shape_and_leaves_no_trace(name: str
     assert x_adv.shape in (x.shape, (x.shape[0], 4, x.shape[-1]))
 
 
-@pytest.mark.parametrize(("kind", "family"), [("penalty", PENALTIES), ("attack", ATTACKS)])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_a_constraint_moves_weights_once_and_leaves_no_other_trace(name: str, case: str) -> None:
+    model, x = CASES[case]()
+    constraint: Any = CONSTRAINTS[name]()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(30)
+    before, logits = world(model), model(x)
+    constraint.project_(model, 3)
+    once = world(model)
+    assert (before[0], before[3]) == (once[0], once[3])
+    assert torch.equal(before[2], once[2])
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+    assert bool(model(x).isfinite().all())
+    assert torch.equal(model(x), logits) == case.startswith("flat")
+    constraint.project_(model, 3)
+    for value, again in zip(once[1], world(model)[1], strict=True):
+        torch.testing.assert_close(value, again)
+
+
+@pytest.mark.parametrize(("kind", "family"), [("penalty", PENALTIES), ("attack", ATTACKS), ("constraint", CONSTRAINTS)])
 def test_what_is_written_is_read_back_equal(kind: str, family: dict[str, Any]) -> None:
     for cls in family.values():
         assert parse(kind, family, write(family, cls())) == cls()
