@@ -69,7 +69,7 @@ def _message(error: Exception) -> tuple[str, int]:
         return "out of memory. Try a smaller --batch-size, or fewer sequences", 1
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), 1
-    return f"{type(error).__name__}: {error}. Run again with --debug to see where", 1
+    return f"{type(error).__name__}: {error} (--debug shows where)", 1
 
 
 app = typer.Typer(

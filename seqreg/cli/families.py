@@ -30,6 +30,27 @@ class Family:
 
 
 FAMILIES = {
+    "penalties": Family(
+        kind="penalty",
+        module="seqreg.penalties",
+        table="PENALTIES",
+        about="Terms added to the loss, for --penalty.",
+        example="seqreg train splice -o runs/smooth --penalty gradient:weight=0.1",
+    ),
+    "constraints": Family(
+        kind="constraint",
+        module="seqreg.constraints",
+        table="CONSTRAINTS",
+        about="Projections after each step, for --constraint.",
+        example="seqreg train splice -o runs/tight --constraint spectral-norm:radius=1",
+    ),
+    "attacks": Family(
+        kind="attack",
+        module="seqreg.attacks",
+        table="ATTACKS",
+        about="Worst cases to train on, for --attack.",
+        example="seqreg train splice -o runs/hardened --attack pgd:epsilon=1",
+    ),
     "models": Family(
         kind="model",
         module="seqreg.networks",
@@ -43,6 +64,13 @@ FAMILIES = {
         table="ENCODINGS",
         about="How letters become vectors, for --encoding.",
         example="seqreg train amp -o runs/amp --encoding blosum62",
+    ),
+    "augmentations": Family(
+        kind="augmentation",
+        module="seqreg.deformations",
+        table="AUGMENTATIONS",
+        about="Random changes of training sequences, for --augment.",
+        example="seqreg train splice -o runs/varied --augment shift:max=2",
     ),
 }
 
