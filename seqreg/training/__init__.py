@@ -1,0 +1,20 @@
+"""Training: the loop, its checkpoints, and the run folder it leaves behind.
+
+One contract: `train(data, config, folder)` writes a run; `fit(model, config, train, valid)` is the loop alone.
+"""
+
+from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.loop import Progress, fit
+from seqreg.training.run import RunResult, architecture_of, choose_device, reproducible, train
+
+__all__ = [
+    "Progress",
+    "RunResult",
+    "TrainConfig",
+    "architecture_of",
+    "choose_device",
+    "fit",
+    "reproducible",
+    "train",
+    "with_defaults",
+]

@@ -1,0 +1,187 @@
+"""The training loop, readable from top to bottom; everything that regularizes is visible in it."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from seqreg.errors import DivergedError
+from seqreg.networks import ConvNet, per_example_loss
+from seqreg.sequences import SequenceSet
+from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
+from seqreg.training.config import Regularizers, TrainConfig, example_weights
+
+WARM_UP = 0.05  # share of all steps over which the learning rate rises
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Told after every epoch: epochs done and planned, and the newest row of history.tsv."""
+
+    epoch: int
+    epochs: int
+    row: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResidentData:
+    """A part of the data on the device: ids (N, L) uint8, targets y, weights (N,); lengths stay on the host."""
+
+    ids: Tensor
+    y: Tensor
+    weights: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(
+        cls, data: SequenceSet, class_weight: str | None, device: torch.device, dtype: torch.dtype
+    ) -> "ResidentData":
+        """Pad once, move once."""
+        assert data.y is not None
+        y = torch.from_numpy(data.y.copy())
+        return cls(
+            ids=torch.from_numpy(data.padded()).to(device),
+            y=(y.to(dtype) if data.multi_label else y.long()).to(device),
+            weights=torch.from_numpy(example_weights(data, class_weight)).to(device, dtype),
+            lengths=torch.from_numpy(data.lengths),
+        )
+
+    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """ids, y and weights of consecutive batches of a host permutation, cut to the longest sequence in each."""
+        on_device = order.to(self.ids.device)
+        for start in range(0, len(order), size):
+            longest = int(self.lengths[order[start : start + size]].max())
+            index = on_device[start : start + size]
+            yield self.ids[index, :longest], self.y[index], self.weights[index]
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up, then a half cosine down to nothing."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def fit(
+    model: ConvNet,
+    config: TrainConfig,
+    train: SequenceSet,
+    valid: SequenceSet | None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
+
+    config must be complete (`with_defaults`). With a folder, a checkpoint is kept in it and `resume` continues from
+    it to the same bits. Raises DivergedError when a loss term is no longer finite.
+    """
+    assert config.epochs is not None, "fill the configuration in by with_defaults"
+    assert config.batch_size is not None
+    assert config.lr is not None
+    assert config.patience is not None
+    assert config.weight_decay is not None
+    device = next(model.parameters()).device
+    dtype = next(model.parameters()).dtype
+    regularizers = Regularizers.of(config)
+    data = ResidentData.of(train, config.class_weight, device, dtype)
+    held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
+    optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.lr)
+    generator = torch.Generator().manual_seed(config.seed)
+    state = (load_checkpoint(folder, model, optimizer, generator) if folder and resume else None) or FitState()
+    steps = config.epochs * math.ceil(len(train) / config.batch_size)
+    saved = time.monotonic()
+
+    while state.epoch < config.epochs and not _has_stalled(state, config.patience, held_out):
+        model.train()
+        order = torch.randperm(len(train), generator=generator)
+        totals: dict[str, Tensor] = {}
+        for ids, y, weights in data.batches(order, config.batch_size):
+            progress = state.step / steps
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(state.step, steps, config.lr)
+            for augment in regularizers.augment:
+                ids = augment(ids, generator, model.alphabet)
+            x = regularizers.attack(model, ids, y) if regularizers.attack else ids
+            terms = {"classification": _weighted(per_example_loss(_score(model, x, ids), y), weights)}
+            for name, penalty in regularizers.penalties.items():
+                terms[name] = penalty(model, ids, y, progress=progress)
+            loss = torch.stack(list(terms.values())).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            regularizers.project_(model, state.epoch)
+            for name, term in {"loss": loss, **terms}.items():
+                totals[name] = totals.get(name, 0) + term.detach() * len(ids) / len(train)
+            state.step += 1
+
+        row = {"epoch": state.epoch + 1, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row |= _finite({name: float(total) for name, total in totals.items()}, state.epoch)
+        if held_out is not None:
+            row["valid_loss"] = _finite({"valid_loss": validation_loss(model, held_out)}, state.epoch)["valid_loss"]
+            if row["valid_loss"] < state.best_loss:
+                state.best_loss, state.best_epoch = row["valid_loss"], state.epoch
+                state.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+        state.history.append(row)
+        state.epoch += 1
+        if folder and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            save_checkpoint(folder, state, model, optimizer, generator)
+            saved = time.monotonic()
+        if report:
+            report(Progress(epoch=state.epoch, epochs=config.epochs, row=row))
+
+    if state.best_weights is not None:
+        model.load_state_dict(state.best_weights)
+    _finite(
+        {"weights": float(sum(parameter.detach().abs().sum() for parameter in model.parameters()))}, state.epoch - 1
+    )
+    model.eval()
+    return state.history
+
+
+def validation_loss(model: ConvNet, data: ResidentData, batch_size: int = 256) -> float:
+    """Weighted mean loss in evaluation mode."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            (per_example_loss(model(ids), y) * weights).sum()
+            for ids, y, weights in data.batches(torch.argsort(data.lengths, stable=True), batch_size)
+        ]
+        return float(torch.stack(parts).sum() / data.weights.sum())
+
+
+def _score(model: ConvNet, x: Tensor, ids: Tensor) -> Tensor:
+    """Logits of letters, or of one-hot x that an attack has moved away from ids."""
+    return model(x) if x.dim() == 2 else model(x, lengths=model.lengths(ids))
+
+
+def _weighted(losses: Tensor, weights: Tensor) -> Tensor:
+    return (losses * weights).mean()
+
+
+def _decay_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Decoupled decay acts on kernels and matrices, not on biases."""
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _has_stalled(state: FitState, patience: int, held_out: ResidentData | None) -> bool:
+    return held_out is not None and state.best_epoch >= 0 and state.epoch - 1 - state.best_epoch >= patience
+
+
+def _finite(values: dict[str, float], epoch: int) -> dict[str, float]:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"training diverged in epoch {epoch + 1}: {name} is {value}. "
+                "Lower the strength of the penalties, epsilon of the attack, or --lr"
+            )
+    return values

@@ -1,0 +1,95 @@
+"""Which sequences train, which decide when to stop, and which are kept for the verdict."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seqreg.errors import InputError
+from seqreg.sequences import SequenceSet, with_classes
+from seqreg.sequences.splits import holdout, train_subset
+from seqreg.training.config import SMALLEST_VALIDATION, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """The parts of a run; train_and_valid is what baselines, which hold out inside, may see."""
+
+    train: SequenceSet
+    valid: SequenceSet | None
+    test: SequenceSet | None
+    train_and_valid: SequenceSet
+    warnings: tuple[str, ...]
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Rows id, split, group of splits.tsv."""
+        for name, part in (("train", self.train), ("valid", self.valid), ("test", self.test)):
+            if part is not None:
+                groups = [""] * len(part) if part.group is None else part.group
+                yield from ((each, name, str(group)) for each, group in zip(part.names, groups, strict=True))
+
+
+def split_parts(
+    data: SequenceSet, config: TrainConfig, *, valid: SequenceSet | None = None, test: SequenceSet | None = None
+) -> Parts:
+    """Split by the shares of the configuration, unless the input says itself or parts are given as data.
+
+    `train_size` counts training and validation sequences together. A validation part of fewer than 40 sequences is
+    not held out but trained on: what so few say about when to stop is noise.
+    """
+    if data.y is None:
+        raise InputError("these sequences have no labels", file=data.source or None, remedy="Give --labels or --class")
+    if len(data.classes) < 2:
+        raise InputError(
+            f"only one class, {data.classes[0]!r}" if data.classes else "no class",
+            file=data.source or None,
+            remedy="A classifier needs sequences of at least two classes",
+        )
+    shares: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "seed": config.seed}
+    outer = holdout(data, test=0 if test is not None else config.test, valid=0, **shares)
+    pool = np.flatnonzero((outer.part == "train") | (outer.part == "valid"))
+    if config.train_size is not None:
+        pool = pool[train_subset(data.subset(pool), config.train_size, seed=config.seed)]
+    rest = data.subset(pool)
+    given = outer.part[pool]
+    held_out = np.zeros(len(pool), dtype=bool)
+    warnings = list(outer.warnings)
+    if valid is None and (given == "valid").any():
+        held_out = given == "valid"
+    elif valid is None and config.valid * len(pool) >= SMALLEST_VALIDATION:
+        held_out = holdout(replace(rest, split=None), test=0, valid=config.valid, **shares).part == "valid"
+    if test is None and (outer.part == "test").any():
+        test = data.subset(np.flatnonzero(outer.part == "test"))
+    train = rest.subset(np.flatnonzero(~held_out))
+    if valid is None and held_out.any():
+        valid = rest.subset(np.flatnonzero(held_out))
+    missing = sorted(set(range(len(data.classes))) - present_classes(train))
+    if missing:
+        names = ", ".join(repr(data.classes[k]) for k in missing)
+        raise InputError(
+            f"no training sequence of class {names}",
+            file=data.source or None,
+            remedy="Every class needs at least two sequences; give more, or smaller --test and --valid shares",
+        )
+    return Parts(
+        train=train,
+        valid=None if valid is None else _same_classes(valid, data),
+        test=None if test is None else _same_classes(test, data),
+        train_and_valid=rest,
+        warnings=tuple(warnings),
+    )
+
+
+def present_classes(data: SequenceSet) -> set[int]:
+    """Indices of the classes that occur."""
+    assert data.y is not None
+    return set(np.flatnonzero(data.y.any(0) if data.multi_label else np.bincount(data.y)).tolist())
+
+
+def _same_classes(part: SequenceSet, data: SequenceSet) -> SequenceSet:
+    if part.alphabet.name != data.alphabet.name:
+        raise InputError(
+            f"{part.alphabet.name} sequences beside {data.alphabet.name} ones for training", file=part.source or None
+        )
+    return part if part.classes == data.classes else with_classes(part, data.classes, multi_label=data.multi_label)

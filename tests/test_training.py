@@ -1,0 +1,218 @@
+"""Training: the same bits again and after an interruption, early stopping, and clear ends for hopeless settings."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqreg.alphabet import DNA
+from seqreg.errors import DivergedError, InputError, UsageError
+from seqreg.networks.trained import load_trained
+from seqreg.sequences import SequenceSet
+from seqreg.training import Progress, TrainConfig, fit, train, with_defaults
+from seqreg.training.config import example_weights
+from seqreg.training.loop import learning_rate
+from seqreg.training.run import architecture_of
+
+MOTIF = "TGACTCA"
+SMALL = TrainConfig(model="cnn:filters=6,width=7", epochs=8, batch_size=16, baselines=False, threads=1)
+
+
+def planted(n: int = 120, length: int = 30, seed: int = 0) -> SequenceSet:
+    """DNA in which every second sequence carries a motif."""
+    generator = np.random.default_rng(seed)
+    texts = ["".join(row) for row in generator.choice(list("ACGT"), (n, length))]
+    for i in range(0, n, 2):
+        at = int(generator.integers(0, length - len(MOTIF)))
+        texts[i] = texts[i][:at] + MOTIF + texts[i][at + len(MOTIF) :]
+    return SequenceSet(
+        alphabet=DNA,
+        names=[f"s{i}" for i in range(n)],
+        codes=DNA.encode("".join(texts)),
+        offsets=np.arange(n + 1) * length,
+        classes=("motif", "none"),
+        y=np.arange(n) % 2,
+    )
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_run_learns_and_leaves_every_file(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    data = planted(300)
+    result = train(data, replace(SMALL, epochs=40, lr=0.01), tmp_path / "run", report=seen.append, command=["seqreg"])
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {
+        "config.json", "examples.tsv", "history.tsv", "metrics.json", "model.json", "model.safetensors",
+        "motifs.json", "predictions.tsv", "run.json", "splits.tsv",
+    }  # fmt: skip
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["auroc"] > 0.9
+    assert metrics["positive"] in data.classes
+    assert [progress.epoch for progress in seen] == list(range(1, len(seen) + 1))
+    parts = [line.split("\t")[1] for line in (tmp_path / "run" / "splits.tsv").read_text().splitlines()[1:]]
+    assert len(parts) == 300
+    assert parts.count("test") == 60
+    np.testing.assert_array_equal(load_trained(tmp_path / "run").logits(data), result.network.logits(data))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    data = planted()
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(data, replace(SMALL, seed=seed), tmp_path / name)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "c")
+
+
+@pytest.mark.parametrize("extra", [{}, {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}])
+def test_interrupted_and_resumed_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object]
+) -> None:
+    monkeypatch.setattr("seqreg.training.loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    data = planted(400)
+    config = replace(SMALL, **extra)
+    train(data, config, tmp_path / "whole")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(data, config, tmp_path / "cut", report=stop)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    epochs: list[int] = []
+    train(data, config, tmp_path / "cut", resume=True, report=lambda progress: epochs.append(progress.epoch))
+    assert epochs[0] == 4
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert not (tmp_path / "cut" / "checkpoint").exists()
+
+
+def test_killed_for_good_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from dataclasses import replace\n"
+        "import seqreg.training.loop as f; f.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
+        "from tests.test_training import SMALL, planted; from seqreg.training import train\n"
+        "out = Path(sys.argv[1]); show = lambda p: print(p.epoch, flush=True)\n"
+        "train(planted(), replace(SMALL, epochs=60), out, resume=True, report=show)\n"
+    )
+    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, str(script), str(tmp_path / "killed")]
+    environment = {**os.environ, "PYTHONPATH": root}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as job:
+        assert job.stdout is not None
+        for line in job.stdout:
+            if int(line) == 20:
+                job.send_signal(signal.SIGKILL)
+                break
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    again = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, check=True)
+    assert int(again.stdout.split()[0]) > 1
+    train(planted(), replace(SMALL, epochs=60), tmp_path / "whole")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_path: Path) -> None:
+    data = planted()
+    train(data, SMALL, tmp_path / "run")
+    before = weights(tmp_path / "run")
+    train(data, SMALL, tmp_path / "run", resume=True, report=lambda _: pytest.fail("trained again"))
+    with pytest.raises(UsageError, match="epochs was 8, now 9"):
+        train(data, replace(SMALL, epochs=9), tmp_path / "run", resume=True)
+    with pytest.raises(UsageError, match="already holds a run"):
+        train(data, SMALL, tmp_path / "run")
+    train(data, replace(SMALL, epochs=2), tmp_path / "run", overwrite=True)
+    assert weights(tmp_path / "run") != before
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "log.txt").write_text("a workflow engine was here")
+    train(data, replace(SMALL, epochs=1), tmp_path / "logs")
+
+
+def test_best_epoch_is_restored(tmp_path: Path) -> None:
+    data, held_out = planted(60), planted(80, seed=5)
+    config = with_defaults(replace(SMALL, epochs=60, lr=0.05, patience=5, penalty=()), data, held_out)
+    torch.manual_seed(0)
+    model = architecture_of(config, data).build()
+    history = fit(model, config, data, held_out)  # pyright: ignore[reportArgumentType]
+    from seqreg.training.loop import ResidentData, validation_loss
+
+    resident = ResidentData.of(held_out, "none", torch.device("cpu"), torch.float32)
+    losses = [row["valid_loss"] for row in history]
+    assert validation_loss(model, resident) == pytest.approx(min(losses), rel=1e-6)  # pyright: ignore[reportArgumentType]
+    assert len(losses) - 1 - int(np.argmin(losses)) == 5
+
+
+def test_without_validation_exactly_the_epochs_asked_for_are_done(tmp_path: Path) -> None:
+    train(planted(50), replace(SMALL, valid=0, test=0, epochs=3), tmp_path / "run")
+    rows = (tmp_path / "run" / "history.tsv").read_text().splitlines()
+    assert len(rows) == 1 + 3
+    assert "valid_loss" not in rows[0]
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_divergence_ends_with_a_message_and_no_model(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="diverged in epoch 1"):
+        train(planted(), replace(SMALL, lr=1e30), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_unusable_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    data = planted()
+    with pytest.raises(InputError, match="no labels"):
+        train(replace(data, y=None, classes=()), SMALL, tmp_path / "run")
+    with pytest.raises(InputError, match="only one class"):
+        train(replace(data, y=np.zeros(len(data), dtype=np.int64), classes=("motif",)), SMALL, tmp_path / "run")
+    with pytest.raises(InputError, match="no training sequence of class 'rare'"):
+        train(replace(data, classes=("motif", "none", "rare")), SMALL, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_kind_of_target_trains(tmp_path: Path) -> None:
+    data = planted(90)
+    several = np.stack([np.arange(90) % 2, np.arange(90) % 3 == 0, np.ones(90)], 1).astype(np.uint8)
+    for name, kind in {
+        "three": replace(data, classes=("a", "b", "c"), y=np.arange(90) % 3),
+        "several": replace(data, classes=("a", "b", "c"), y=several),
+        "grouped": replace(data, group=np.array([f"g{i // 3}" for i in range(90)])),
+    }.items():
+        result = train(kind, replace(SMALL, epochs=2, class_weight="balanced"), tmp_path / name)
+        assert result.network.probabilities(data).shape == (90, len(kind.classes))
+
+
+def test_class_weights_give_every_class_the_same_total() -> None:
+    data = replace(planted(30), y=(np.arange(30) < 6).astype(np.int64))
+    balanced = example_weights(data, "balanced")
+    assert balanced.mean() == pytest.approx(1)
+    assert balanced[:6].sum() == pytest.approx(balanced[6:].sum())
+    assert (example_weights(data, "none") == 1).all()
+
+
+def test_learning_rate_rises_then_falls_to_nothing() -> None:
+    rates = [learning_rate(step, 200, 0.5) for step in range(200)]
+    assert max(rates) == 0.5
+    assert rates[0] < rates[5] < rates[9]
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
+    assert rates[-1] < 0.001
+
+
+def test_the_callers_world_is_left_as_found(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    threads = torch.get_num_threads()
+    train(planted(40), replace(SMALL, epochs=1), tmp_path / "run")
+    torch.testing.assert_close(torch.rand(2), expected)
+    assert torch.get_num_threads() == threads
