@@ -76,8 +76,11 @@ def assert_untouched(model: nn.Module, before: tuple[Any, ...]) -> None:
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", PENALTIES)
+# rkhs is the norm of one network in closed form and refuses every other one.
+PENALTY_CASES = [(name, case) for name in PENALTIES for case in CASES if name != "rkhs" or case == "smooth"]
+
+
+@pytest.mark.parametrize(("name", "case"), PENALTY_CASES)
 def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str) -> None:
     model, x = CASES[case]()
     penalty: Any = PENALTIES[name]()
@@ -99,7 +102,7 @@ def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str)
 @pytest.mark.parametrize("name", PENALTIES)
 @pytest.mark.parametrize("strength", [0.0, 1e-4, 1e4])
 def test_weight_multiplies_a_penalty(name: str, strength: float) -> None:
-    model, x = CASES["max"]()
+    model, x = CASES["smooth" if name == "rkhs" else "max"]()
     penalty: Any = PENALTIES[name]
     value = penalty(weight=strength)(model, x, Y)
     torch.testing.assert_close(value, strength * penalty(weight=1.0)(model, x, Y))

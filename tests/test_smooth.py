@@ -9,8 +9,9 @@ from scipy.special import gammaln
 
 from seqreg.alphabet import DNA
 from seqreg.errors import UsageError
-from seqreg.networks import SmoothCNN, as_onehot, smoothed_relu
+from seqreg.networks import CNN, SmoothCNN, as_onehot, smoothed_relu
 from seqreg.networks.smooth import SmoothConvNet
+from seqreg.penalties import RKHS
 
 
 def series(s: float, terms: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +78,15 @@ def test_lookup_path_equals_the_dense_path_to_second_order() -> None:
         outcomes.append([logits, gradient, *torch.autograd.grad(gradient.square().sum(), [net.convs[0].weight])])
     for fast, dense in zip(*outcomes, strict=True):
         torch.testing.assert_close(fast, dense, atol=1e-10, rtol=1e-10)
+
+
+def test_rkhs_penalty_is_the_bound_and_knows_no_other_network() -> None:
+    net = build()
+    x = torch.zeros(2, 4, 15).double()
+    penalty = RKHS(weight=0.5)(net, x, torch.tensor([0, 1]))
+    torch.testing.assert_close(penalty, net.rkhs_norm_squared().sum() / 2)
+    with pytest.raises(UsageError, match="smooth-cnn only"):
+        RKHS()(CNN().build(DNA, outputs=2, length=15), x, torch.tensor([0, 1]))
 
 
 def test_what_has_no_kernel_is_refused() -> None:

@@ -11,12 +11,14 @@ number of the caller's; a network in training mode is called as it is, with drop
 from seqreg.penalties.adversarial import Adversarial
 from seqreg.penalties.deformation import Deformation, Tangent
 from seqreg.penalties.gradient import Gradient, LossGradient
+from seqreg.penalties.rkhs import RKHS
 from seqreg.penalties.virtual_adversarial import VirtualAdversarial
 from seqreg.penalties.weight_decay import WeightDecay
 from seqreg.specs import Spec
 
 __all__ = [
     "PENALTIES",
+    "RKHS",
     "Adversarial",
     "Deformation",
     "Gradient",
@@ -34,5 +36,6 @@ PENALTIES: dict[str, type[Spec]] = {
     "virtual-adversarial": VirtualAdversarial,
     "deformation": Deformation,
     "tangent": Tangent,
+    "rkhs": RKHS,
 }
 """The penalties people choose by name."""

@@ -1,0 +1,225 @@
+"""What is known about the norm of a trained network: bounds from above and from below, never an estimate.
+
+Every figure concerns one scalar function, a logit, in logits per unit of l2 distance between one-hot inputs: norms,
+not squares. Lower bounds are quotients attained on data and hold for the Lipschitz constant; the interpolation bound
+is for the RKHS norm of `smooth-cnn` and is to be compared with the RKHS upper bound only.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqreg.attacks import ascend, origin
+from seqreg.certificates import layer_norms, lipschitz_upper_bound
+from seqreg.deformations import DEFORMATIONS
+from seqreg.errors import UsageError
+from seqreg.networks import ConvNet, InputView, as_onehot
+from seqreg.networks.smooth import SmoothConvNet, window_kernel
+from seqreg.networks.trained import TrainedNetwork
+from seqreg.sequences import SequenceSet
+
+EPSILONS = (0.1, 1.0, 3.0)
+ASCENT_STEPS = 10
+JITTER = 1e-9  # relative to the largest eigenvalue; it can only lower the interpolation bound
+MARGIN_QUANTILE = 0.1
+MARGIN_REMARK = (
+    "With probability 1 - d, err(f) <= share of training margins below g + O(norm * radius / (g sqrt(n))) for all g: "
+    "the terms are printed for comparison between models; on real data the bound itself says nothing (it exceeds 1)."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormReport:
+    """The content of norm.json; what is unknown is None. per_class holds the same figures for each logit."""
+
+    n: int
+    layers: list[dict[str, Any]]
+    lipschitz_upper_bound: float | None
+    rkhs: dict[str, Any]
+    lower_bounds: dict[str, float | None]
+    per_class: dict[str, dict[str, Any]]
+    margin_bound: dict[str, Any] | None
+
+
+def norm_report(
+    network: TrainedNetwork, data: SequenceSet | None = None, *, sample: int = 200, restarts: int = 3, seed: int = 0
+) -> NormReport:
+    """Bounds on the norm of each logit: from above for the network, from below on (a sample of) the data.
+
+    sample: sequences looked at. restarts: ascents from random points, beside the one from the sequence itself.
+    Raises UnknownLayerError for a network with a layer that has no rule.
+    """
+    model = copy.deepcopy(network.module).double().eval()
+    assert isinstance(model, ConvNet)
+    names = network.classes if network.architecture.outputs > 1 else network.classes[1:]
+    sequences = _sample(data, sample, seed)
+    shortest = network.architecture.shortest
+    if data is not None:
+        shortest = min(shortest, int(data.lengths.min()))
+    with torch.no_grad():
+        above = [float(lipschitz_upper_bound(model, shortest, unit)) for unit in torch.eye(len(names)).double()]
+        squares = model.rkhs_norm_squared().tolist() if isinstance(model, SmoothConvNet) else [None] * len(names)
+    below: list[dict[str, float | None]] = [
+        dict.fromkeys(("gradient", "adversarial", "deformation", "interpolation"))
+    ] * len(names)
+    if sequences is not None:
+        ids = torch.from_numpy(sequences.padded()).to(next(model.parameters()).device)
+        below = _lower_bounds(model, as_onehot(model, ids), ids, restarts, seed)
+    norms = [None if square is None else math.sqrt(square) for square in squares]
+    per_class = {
+        name: {"lipschitz_upper_bound": above[k], "rkhs_upper_bound": norms[k], **below[k]}
+        for k, name in enumerate(names)
+    }
+    upper = _largest(norms)
+    return NormReport(
+        n=0 if sequences is None else len(sequences),
+        layers=[
+            {
+                "name": row.name,
+                "reshaped_norm": row.reshaped_norm,
+                "operator_norm_upper_bound": row.operator_norm_upper_bound,
+            }
+            for row in layer_norms(model)
+        ],
+        lipschitz_upper_bound=max(above),
+        rkhs={
+            "upper_bound": upper,
+            "upper_bound_log10": None if upper is None else math.log10(upper) if upper > 0 else None,
+            "exact_for": "smooth-cnn" if isinstance(model, SmoothConvNet) else None,
+        },
+        lower_bounds={name: _largest([row[name] for row in below]) for name in below[0]},
+        per_class=per_class,
+        margin_bound=_margin_terms(network, data, upper),
+    )
+
+
+def _lower_bounds(
+    model: ConvNet, view: InputView, ids: Tensor, restarts: int, seed: int
+) -> list[dict[str, float | None]]:
+    clean = view.forward(view.x)
+    deformation = _deformation_quotients(model, ids, clean.detach(), seed)
+    rows: list[dict[str, float | None]] = []
+    for k in range(clean.shape[1]):
+        (gradient,) = torch.autograd.grad(clean[:, k].sum(), view.x, retain_graph=True)
+        steepest = float((gradient * view.mask[:, None]).flatten(1).norm(dim=1).max())
+        quotient, points = _adversarial_quotient(model, view, clean[:, k].detach(), k, restarts, seed)
+        rows.append(
+            {
+                "gradient": steepest,
+                "adversarial": quotient,
+                "deformation": None if deformation is None else float(deformation[:, k].max()),
+                "interpolation": _interpolation_bound(model, view, points, k)
+                if isinstance(model, SmoothConvNet)
+                else None,
+            }
+        )
+    return rows
+
+
+def _adversarial_quotient(
+    model: ConvNet, view: InputView, clean: Tensor, k: int, restarts: int, seed: int
+) -> tuple[float, Tensor]:
+    """Largest |f_k(x + d) - f_k(x)| / ||d||_2 found by ascents of several radii; and the points x + d of radius 1."""
+    generator = torch.Generator().manual_seed(seed)
+    x = view.x.detach()
+    best, points = 0.0, x
+    for epsilon in EPSILONS:
+        for start in range(restarts + 1):
+            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device) * view.mask[:, None]
+            noise = noise * (0.5 * epsilon * bool(start) / noise.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-12))
+            for sign in (1, -1):
+                around = view if not start else as_onehot(model, x + noise, view.lengths)
+                end = ascend(
+                    origin(around),
+                    lambda logits, sign=sign: sign * logits[:, k],
+                    epsilon=epsilon,
+                    steps=ASCENT_STEPS,
+                    step_size=1.5 * epsilon / ASCENT_STEPS,
+                )
+                moved = (noise if start else 0) + end.delta()
+                with torch.no_grad():
+                    change = (model(x + moved, lengths=view.lengths)[:, k] - clean).abs()
+                size = moved.flatten(1).norm(dim=1)
+                best = max(best, _ratio(change, size))
+                if epsilon == 1.0 and start == 0 and sign == 1:
+                    points = x + moved
+    return best, points
+
+
+def _ratio(change: Tensor, size: Tensor) -> float:
+    """Largest quotient over the rows that moved."""
+    return float(torch.where(size > 1e-9, change / size.clamp(min=1e-9), 0).max())
+
+
+def _deformation_quotients(model: ConvNet, ids: Tensor, clean: Tensor, seed: int) -> Tensor | None:
+    """(D N, K) |f(tau x) - f(x)| / ||tau x - x||_2 over deformations that keep a sequence's length."""
+    generator = torch.Generator().manual_seed(seed)
+    quotients: list[Tensor] = []
+    x, lengths = model.one_hot(ids), model.lengths(ids)
+    for deform in DEFORMATIONS.values():
+        try:
+            deformed = deform(ids, model.alphabet, generator, size=1, threshold=1)
+        except UsageError:  # a deformation of another alphabet
+            continue
+        if deformed.shape != ids.shape:
+            continue
+        size = (model.one_hot(deformed) - x).flatten(1).norm(dim=1)
+        kept = (model.lengths(deformed) == lengths) & (size > 0)
+        if bool(kept.any()):
+            with torch.no_grad():
+                quotients.append(((model(deformed) - clean).abs() / size[:, None])[kept])
+    return torch.cat(quotients) if quotients else None
+
+
+def _interpolation_bound(model: SmoothConvNet, view: InputView, points: Tensor, k: int) -> float:
+    """`sqrt(f_X^T (K + jitter I)^-1 f_X)` on sequences and adversarial points: the least norm through f_X."""
+    x = torch.cat([view.x.detach(), points])
+    assert view.lengths is not None
+    lengths = torch.cat([view.lengths, view.lengths])
+    with torch.no_grad():
+        values = model(x, lengths=lengths)[:, k] - model.output.bias[k]
+        x, counts = model.pad_one_hot(x), model.window_counts(lengths)
+        kernel = window_kernel(x, x, model.receptive_field, counts, counts)
+        eigenvalues, vectors = torch.linalg.eigh((kernel + kernel.t()) / 2)
+        jitter = JITTER * eigenvalues[-1].clamp(min=0) * len(x)
+        shares = (vectors.t() @ values).square() / (eigenvalues.clamp(min=0) + jitter)
+        return float(shares.sum().sqrt())
+
+
+def _margin_terms(network: TrainedNetwork, data: SequenceSet | None, norm: float | None) -> dict[str, Any] | None:
+    """The terms of the margin bound (Bietti et al., 2019) for a norm that bounds the whole function; else None."""
+    if data is None or data.y is None or norm is None or data.multi_label:
+        return None
+    logits = network.logits(data).astype(np.float64)
+    if logits.shape[1] == 1:
+        margins = np.where(data.y == 1, 1, -1) * logits[:, 0]
+    else:
+        own = np.take_along_axis(logits, data.y[:, None].astype(np.int64), 1)[:, 0]
+        np.put_along_axis(logits, data.y[:, None].astype(np.int64), -np.inf, 1)
+        margins = own - logits.max(1)
+    margin = float(np.quantile(margins, MARGIN_QUANTILE))
+    term = norm / (margin * math.sqrt(len(data))) if margin > 0 else None
+    return {
+        "norm": norm,
+        "radius": 1.0,
+        "n": len(data),
+        "margin": margin,
+        "complexity_term": term,
+        "remark": MARGIN_REMARK,
+    }
+
+
+def _sample(data: SequenceSet | None, size: int, seed: int) -> SequenceSet | None:
+    if data is None or len(data) <= size:
+        return data
+    return data.subset(np.sort(np.random.default_rng(seed).choice(len(data), size, replace=False)))
+
+
+def _largest(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None

@@ -1,0 +1,29 @@
+"""The closed-form RKHS norm of `smooth-cnn` as a penalty."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seqreg.errors import UsageError
+from seqreg.networks import SmoothConvNet
+from seqreg.specs import Spec, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class RKHS(Spec):
+    """`weight * sum_k w_k^T M w_k`, an upper bound on the squared RKHS norms of the logits of `smooth-cnn`.
+
+    M_cc' = (rho + s^2 cosh(rho / s^2)) / 2 with rho = <W_c, W_c'>; see `seqreg.networks.smooth` for the proof.
+    """
+
+    weight: float = hyper(1e-3, "strength lambda", low=0)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []; looks at the weights only. Raises UsageError for any other network."""
+        if not isinstance(model, SmoothConvNet):
+            raise UsageError(
+                "penalty rkhs knows the norm of smooth-cnn only. Use --model smooth-cnn, or another penalty"
+            )
+        return self.weight * model.rkhs_norm_squared().sum()
