@@ -26,7 +26,7 @@ class FittedBaseline:
     """scores = features(sequence) @ coef.T + intercept, and a link from scores to probabilities.
 
     name: its name in `BASELINES`. features: None for the majority baseline, which has no columns (D = 0).
-    coef (J, D), intercept (J,): J = 1 for a binary task, else K. link: "sigmoid", "softmax" or "normalised".
+    coef (J, D), intercept (J,): J = 1 for a binary task, else K. link: "sigmoid" or "softmax".
     c: strength of fit, the inverse of regularization. cv_auroc: mean over the inner folds, macro for several classes.
     c and cv_auroc are None where nothing was tuned, or the sequences were too few to hold any out.
     trials: features, c and cv_auroc of all that was compared in the last round of tuning, best first.

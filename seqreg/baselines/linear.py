@@ -6,11 +6,13 @@ score per class or label otherwise. Its `link` turns scores into probabilities.
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -56,31 +58,40 @@ def log_odds(truth: Labels, weight: Array | None = None) -> Array:
     return np.array([np.log((weight[truth == 1].sum() + 0.5) / (weight[truth == 0].sum() + 0.5))])
 
 
-def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of p = 1 / (1 + exp(-(slope * score + offset))), fitted to scores of sequences held out.
+def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_], weight: Array | None = None) -> tuple[float, float]:
+    """Slope and offset of p = 1 / (1 + exp(-(slope * score + offset))), fitted to scores (n,) of sequences held out.
 
-    Targets are kept off 0 and 1 as in Platt (1999): (n_pos + 1) / (n_pos + 2) and 1 / (n_neg + 2).
+    Targets are kept off 0 and 1 as in Platt (1999): (n_pos + 1) / (n_pos + 2) and 1 / (n_neg + 2), n by weight.
     """
-    n_positive = truth.sum()
-    target = np.where(truth, (n_positive + 1) / (n_positive + 2), 1 / (len(truth) - n_positive + 2))
+    weight = np.ones(len(truth)) if weight is None else weight
+    n_positive, n_negative = weight[truth].sum(), weight[~truth].sum()
+    target = np.where(truth, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
     spread = scores.std() or 1.0
     model = LogisticRegression(C=1e6, max_iter=5000)
     model.fit(
         np.concatenate([scores, scores])[:, None] / spread,
         np.repeat([1, 0], len(scores)),
-        sample_weight=np.concatenate([target, 1 - target]),
+        sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
     )
     slope = max(float(model.coef_[0, 0]), _LEAST_SLOPE) / spread
     return slope, float(np.asarray(model.intercept_)[0])
 
 
+def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None) -> float:
+    """The factor in [0.001, 1000] by which softmax of scores (n, K) fits the classes of sequences held out best.
+
+    Targets are kept off 0 and 1 by one sequence spread over the classes. Source: Guo et al. (2017), inverted.
+    """
+    n, k = scores.shape
+    target = (n * np.eye(k)[y] + 1) / (n + k) * (np.ones(n) if weight is None else weight)[:, None]
+
+    def loss(exponent: float) -> float:
+        return -(target * log_softmax(10**exponent * scores, axis=1)).sum()
+
+    best: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(10**best.x)
+
+
 def probabilities(scores: Array, link: str) -> Array:
-    """(N, K) from scores (N, J): "sigmoid" of one score or of each label, "softmax", or "normalised" sigmoids."""
-    if link == "softmax":
-        return softmax(scores, axis=1)
-    p = np.asarray(expit(scores))
-    if link == "normalised":
-        # A row of scores so low that every sigmoid is 0 is split evenly rather than divided by 0.
-        p = np.maximum(p, np.finfo(np.float64).tiny)
-        return p / p.sum(axis=1, keepdims=True)
-    return p
+    """(N, J) from scores (N, J): "sigmoid" of the one score or of that of each label, or "softmax" over classes."""
+    return np.asarray(softmax(scores, axis=1) if link == "softmax" else expit(scores))

@@ -9,7 +9,15 @@ import numpy as np
 from seqreg.alphabet import Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.baselines.fitted import FittedBaseline
-from seqreg.baselines.linear import Array, Fit, fit_logistic, fit_svm, log_odds, sigmoid_of_scores
+from seqreg.baselines.linear import (
+    Array,
+    Fit,
+    fit_logistic,
+    fit_svm,
+    log_odds,
+    sigmoid_of_scores,
+    temperature_of_scores,
+)
 from seqreg.baselines.tuning import Features, Trial, labels_of, score_columns, tune
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet
@@ -34,20 +42,20 @@ class KmerLogistic(Spec):
     folds: int = hyper(5, "folds of the inner cross-validation", low=2)
 
     def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
-        """Probabilities come from the model itself."""
+        """The scale of its scores, to which auroc is blind, is fitted to held-out scores."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
         return _tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class KmerSvm(Spec):
-    """Linear SVM (squared hinge) on k-mer spectra, tuned likewise; Platt's sigmoids of held-out scores."""
+    """Linear SVM (squared hinge) on k-mer spectra, tuned likewise; probabilities from held-out scores."""
 
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
     folds: int = hyper(5, "folds of the inner cross-validation", low=2)
 
     def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
-        """Without held-out scores (too few sequences) the sigmoid of the score itself stands in."""
+        """Where nothing can be held out, the link of the scores as they are stands in for probabilities."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
         return _tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed)
 
@@ -125,9 +133,9 @@ def _tuned(
     best = trials[0] if trials else None
     features, c = (best.features, best.c) if best else (candidates[-1], _USUAL_STRENGTH)
     coef, intercept = fit(features.matrix(train), y, c, train.weight, seed)
-    if fit is fit_svm and best is not None:
-        coef, intercept = _calibrated(coef, intercept, best)
-    link = "sigmoid" if y.ndim == 2 or score_columns(train) == 1 else "softmax" if fit is fit_logistic else "normalised"
+    link = "sigmoid" if y.ndim == 2 or score_columns(train) == 1 else "softmax"
+    if best is not None:
+        coef, intercept = _calibrated(coef, intercept, link, best)
     return FittedBaseline(
         name=name,
         features=features,
@@ -141,14 +149,22 @@ def _tuned(
     )
 
 
-def _calibrated(coef: Array, intercept: Array, trial: Trial) -> tuple[Array, Array]:
-    """Scores turned into log odds by a sigmoid per score, which stays linear in the features."""
+def _calibrated(coef: Array, intercept: Array, link: str, trial: Trial) -> tuple[Array, Array]:
+    """Scores of held-out sequences turned into calibrated ones: a factor, and for sigmoids an offset too.
+
+    That stays linear in the features, and leaves the order of sequences as it was.
+    """
     known = ~np.isnan(trial.held_out[:, 0])
+    scores, y = trial.held_out[known], trial.y[known]
+    weight = None if trial.weight is None else trial.weight[known]
+    if link == "softmax":
+        factor = temperature_of_scores(scores, y, weight)
+        return coef * factor, intercept * factor
     slopes, offsets = np.ones(len(intercept)), np.zeros(len(intercept))
     for j in range(len(intercept)):
-        held_in = trial.y[:, j] == 1 if trial.y.ndim == 2 else trial.y == (1 if len(intercept) == 1 else j)
-        if 0 < held_in[known].sum() < known.sum():
-            slopes[j], offsets[j] = sigmoid_of_scores(trial.held_out[known, j], held_in[known])
+        truth = y[:, j] == 1 if y.ndim == 2 else y == (1 if len(intercept) == 1 else j)
+        if truth.any() and not truth.all():
+            slopes[j], offsets[j] = sigmoid_of_scores(scores[:, j], truth, weight)
     return coef * slopes[:, None], intercept * slopes + offsets
 
 

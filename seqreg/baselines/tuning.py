@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
+from scipy.special import log_softmax
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
@@ -35,7 +36,7 @@ class Trial:
     """One choice of features and c, and what cross-validation says of it.
 
     auroc: mean over folds (macro for several classes). held_out (n, J): scores of the n sequences it was tuned on from
-    the fit that had not seen them, NaN for those never held out; y (n,) or (n, K): their labels.
+    a fit that had not seen them, NaN for those never held out; y (n,) or (n, K), weight (n,): their labels and weights.
     """
 
     features: Features
@@ -43,6 +44,7 @@ class Trial:
     auroc: float
     held_out: Array
     y: Labels
+    weight: Array | None
 
 
 def tune(
@@ -93,7 +95,8 @@ def _trials(
                 held_out[outer] = left_out @ coef.T + intercept
                 values += _auroc(y[outer], held_out[outer])
             if values:
-                trials.append(Trial(features=features, c=c, auroc=float(np.mean(values)), held_out=held_out, y=y))
+                mean = float(np.mean(values))
+                trials.append(Trial(features=features, c=c, auroc=mean, held_out=held_out, y=y, weight=train.weight))
     return trials
 
 
@@ -118,8 +121,10 @@ def _views(rows: csr_array, splits: Sequence[Split], *, wide: bool) -> list[tupl
 
 def _auroc(y: Labels, scores: Array) -> list[float]:
     """The area under the ROC curve in a list, or nothing where the fold leaves it undefined."""
+    if y.ndim == 1:
+        scores = scores[:, 0] if scores.shape[1] == 1 else log_softmax(scores, axis=1)
     try:
-        return [auroc(y, scores[:, 0] if scores.shape[1] == 1 and y.ndim == 1 else scores)]
+        return [auroc(y, scores)]
     except UndefinedMetricError:
         return []
 
