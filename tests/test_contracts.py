@@ -85,7 +85,11 @@ def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str)
     model, x = CASES[case]()
     penalty: Any = PENALTIES[name]()
     kept, before = x.clone(), world(model)
-    value = penalty(model, x, Y, progress=0.5)
+    try:
+        value = penalty(model, x, Y, progress=0.5)
+    except UsageError:
+        assert "foreign" in case  # a bound on what layers do may refuse layers it does not know
+        return
     assert_untouched(model, before)
     assert torch.equal(x, kept)
     assert not x.requires_grad

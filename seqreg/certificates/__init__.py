@@ -6,7 +6,7 @@ nothing in it, measures distances between one-hot inputs x (N, A, L), and raises
 layer out. Estimates have no place here.
 """
 
-from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
+from seqreg.certificates.batch import CertifiedBatch, EditableBatch, certified_batch, editable_batch, in_double
 from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums
 from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
 from seqreg.certificates.margins import margin_directions, margins, predicted
@@ -16,9 +16,11 @@ __all__ = [
     "LIPSCHITZ_RULES",
     "TOLERANCE",
     "CertifiedBatch",
+    "EditableBatch",
     "HammingCertificate",
     "LayerNorms",
     "certified_batch",
+    "editable_batch",
     "hamming_certificate",
     "hamming_lipschitz",
     "in_double",

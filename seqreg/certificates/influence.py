@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqreg.certificates.batch import CertifiedBatch
+from seqreg.certificates.batch import EditableBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
 from seqreg.networks import ConvNet
@@ -20,25 +20,31 @@ def largest_sums(influence: Tensor, m: int) -> Tensor:
     return influence.topk(min(m, influence.shape[-1]), dim=-1).values.sum(-1)
 
 
-def influences(batch: CertifiedBatch) -> Tensor:
+def influences(batch: EditableBatch, borders: bool = True) -> Tensor:
     """I (N, P, L): most that substituting position i costs margin p, in any sequence with this letter at i.
 
     One maximum over the substitute b of `sum_c alpha_c max_o drop[c, o] + beta_c max_o up[c, o]`, offsets o of the
     position in windows that exist, for max pooling; sums over o weighted as the windows are for mean and position.
     Strands change together: per filter the larger of both below a maximum, their mean below the linear poolings.
+    borders: whether to heed that positions near a border lie in fewer windows, below a maximum; without, the bound is
+    as true, looser there, and quicker to compute. Differentiable in the weights.
     """
     shape = batch.directions.shape
     directions, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
     fall, rise = head_sensitivity(batch.model, directions)
     which = which.view(shape[:2])
-    return (_below_maximum if batch.model.pooling == "max" else _below_sum)(batch, fall, rise, which)
+    if batch.model.pooling == "max":
+        return _below_maximum(batch, fall, rise, which, borders)
+    return _below_sum(batch, fall, rise, which)
 
 
-def _below_maximum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
+def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor, heed_borders: bool) -> Tensor:
     """Positions see the same offsets except near the borders: one table per range of offsets and kind of site."""
     reach = batch.sites.drop.shape[2]
     low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
     high = (batch.place + 1).clamp(0, reach)
+    if not heed_borders:
+        low, high = torch.zeros_like(low), torch.full_like(high, reach)
     borders, border = torch.unique(torch.cat([low, high]).flatten(1), dim=1, return_inverse=True)
     tables = []
     for ranges in borders.t().tolist():
@@ -55,7 +61,7 @@ def _below_maximum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Ten
     return per_site.gather(2, which[:, None].expand(-1, per_site.shape[1], -1)).transpose(1, 2)
 
 
-def _below_sum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
+def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
     fall, rise = batch.per_window(fall), batch.per_window(rise)  # D, T or 1, C
     windows = fall.shape[1]
     index = batch.sites.kind
@@ -73,7 +79,7 @@ def _below_sum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor)
     return total.amax(-1)
 
 
-def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows: int | None = None) -> Tensor:
+def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows: int | Tensor | None = None) -> Tensor:
     """D (Q,): `|u . f(x') - u . f(x)| <= m D` for all x, x' that differ in m letters; differentiable in the weights.
 
     directions u (Q, K): by default the logit for K = 1, all differences f_j - f_k, j < k, otherwise. windows: T of the
@@ -100,7 +106,7 @@ def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows:
         drop = torch.stack([profile.drop.sum(2) for profile in strands]).mean(0)
         up = torch.stack([profile.up.sum(2) for profile in strands]).mean(0)
         there, back = drop @ fall.t() + up @ rise.t(), up @ fall.t() + drop @ rise.t()
-        there, back = (cost / (windows or model.windows) for cost in (there, back))
+        there, back = (cost / (model.windows if windows is None else windows) for cost in (there, back))
     else:
         there = _over_positions(model, fall, rise, [(profile.drop, profile.up) for profile in strands])
         back = _over_positions(model, fall, rise, [(profile.up, profile.drop) for profile in strands])

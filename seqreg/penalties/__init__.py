@@ -11,6 +11,7 @@ number of the caller's; a network in training mode is called as it is, with drop
 from seqreg.penalties.adversarial import Adversarial
 from seqreg.penalties.deformation import Deformation, Tangent
 from seqreg.penalties.gradient import Gradient, LossGradient
+from seqreg.penalties.hamming import Certified, Hamming
 from seqreg.penalties.rkhs import RKHS
 from seqreg.penalties.virtual_adversarial import VirtualAdversarial
 from seqreg.penalties.weight_decay import WeightDecay
@@ -20,8 +21,10 @@ __all__ = [
     "PENALTIES",
     "RKHS",
     "Adversarial",
+    "Certified",
     "Deformation",
     "Gradient",
+    "Hamming",
     "LossGradient",
     "Tangent",
     "VirtualAdversarial",
@@ -37,5 +40,7 @@ PENALTIES: dict[str, type[Spec]] = {
     "deformation": Deformation,
     "tangent": Tangent,
     "rkhs": RKHS,
+    "hamming": Hamming,
+    "certified": Certified,
 }
 """The penalties people choose by name."""

@@ -1,0 +1,70 @@
+"""Penalties on what substituted letters can do to a prediction, by bounds that are proved and differentiable."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqreg.certificates import editable_batch, hamming_lipschitz, influences, largest_sums
+from seqreg.errors import UsageError
+from seqreg.networks import ConvNet, InputView, as_onehot
+from seqreg.penalties.letters import Letters
+from seqreg.specs import Spec, hyper
+
+
+def _network(view: InputView, name: str) -> ConvNet:
+    if not isinstance(view.model, ConvNet):
+        raise UsageError(
+            f"penalty {name} reads the layers of seqreg's networks and has no bound for a {type(view.model).__name__}"
+        )
+    return view.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hamming(Spec):
+    """`weight * sum_k D_k`, D_k the Hamming-Lipschitz constant: m substitutions move logit k by at most m D_k.
+
+    K > 1 classes: the mean over pairs of classes of the constant of `f_j - f_k`, which is what margins feel.
+    """
+
+    weight: float = hyper(0.1, "strength lambda", low=0)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []; looks at the weights, at lengths below mean pooling, and at y for whether labels are several."""
+        view = as_onehot(model, x, lengths)
+        net = _network(view, "hamming")
+        windows = 1 / net.window_counts(view.mask.sum(1)).to(net.output.weight.dtype).reciprocal().mean()
+        if y.dim() == 2:
+            labels = torch.eye(y.shape[1], dtype=net.output.weight.dtype, device=y.device)
+            return self.weight * hamming_lipschitz(net, labels, windows).sum()
+        return self.weight * hamming_lipschitz(net, windows=windows).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified(Spec):
+    """`weight * mean_i max(0, 1 - (margin_i - s bound_i(m)))`: a hinge loss on the margin that is proved at m letters.
+
+    bound_i(m) is the sum of the m largest influences of the sequence's positions (K > 1: of the least certain pair of
+    classes). The factor s grows from 0 to 1 over the share `warmup` of training: the bound at once would teach the
+    network to ignore its input.
+    """
+
+    weight: float = hyper(1.0, "strength lambda", low=0)
+    m: int = hyper(2, "substitutions to withstand", low=1)
+    warmup: float = hyper(0.5, "share of training over which the bound is brought in", low=0, high=1)
+
+    def __call__(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Penalty []."""
+        view = as_onehot(model, x, lengths)
+        net = _network(view, "certified")
+        ids = Letters(view).ids
+        batch = editable_batch(net, ids, y)
+        share = 1.0 if progress >= self.warmup else progress / self.warmup
+        bound = largest_sums(influences(batch, borders=False), self.m)  # N, P
+        margin = (batch.directions @ net(ids)[:, :, None]).squeeze(-1)
+        return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
