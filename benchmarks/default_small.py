@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from page import SECTIONS, markdown_table, write_section
 
-from seqreg.baselines import fit_baselines
 from seqreg.errors import SeqregError
 from seqreg.evaluation.scores import evaluate
 from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import InputSpec, SequenceSet, read_input
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 from seqreg.training.parts import split_parts
+from seqreg.training.run import baseline_probabilities
 
 DATA_SETS = ("amp", "signalp5", "ecoli-sigma70", "splice")
 TRAINING_SEQUENCES = 300
@@ -51,8 +51,8 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
         fit(module, config, parts.train, parts.valid)
     row("seqreg train", TrainedNetwork(architecture=architecture, module=module).probabilities(test), begun)
     begun = time.perf_counter()
-    for method, fitted in fit_baselines(parts.train_and_valid, seed=seed).items():
-        row(method, fitted.predict_proba(test), begun)
+    for method, probabilities in baseline_probabilities(parts.train_and_valid, test, seed).items():
+        row(method, probabilities, begun)
     return rows
 
 

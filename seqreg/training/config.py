@@ -60,17 +60,17 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     lengths = train.lengths
     anchored = lengths.max() <= ANCHORED_LENGTH and np.median(lengths) == lengths.max()
     model = config.model or default_model(train, anchored)
-    keeps_position = getattr(resolve("model", MODELS, model), "pooling", "max") == "position"
+    pooling = getattr(resolve("model", MODELS, model), "pooling", None)
     strands = config.reverse_complement
     if strands is None:
-        strands = train.alphabet.name == "dna" and not keeps_position
+        strands = train.alphabet.name == "dna" and pooling in ("max", "mean")
     batch_size = config.batch_size or 32
     epochs = config.epochs
     if epochs is None:
         epochs = 100 if valid is not None else max(10, min(100, EXAMPLES_SEEN_WITHOUT_VALIDATION // len(train)))
     penalty = config.penalty
     if penalty is None:
-        penalty = ("weight-decay:weight=0.01",) if keeps_position else ("gradient:weight=0.01",)
+        penalty = ("weight-decay:weight=0.01",) if pooling == "position" else ("gradient:weight=0.01",)
     return replace(
         config,
         model=_text("model", MODELS, model),

@@ -91,7 +91,7 @@ def train(
             metrics = _evaluate_on_test(network, parts.test, output, config.seed)
             clock = perf_counter()
             if config.baselines:
-                scores = _baseline_metrics(parts, config.seed)
+                scores = _baseline_metrics(parts, network.positive, config.seed)
             seconds["baselines"] = perf_counter() - clock
             write_json(
                 output / "metrics.json",
@@ -221,26 +221,33 @@ def _evaluate_on_test(network: TrainedNetwork, test: SequenceSet, output: Path, 
         ("id", "sequence", "label", "prediction", "p"),
         ((test.names[i], test.sequence(int(i)), shown[i], guesses[i], _short(right[i])) for i in worst),
     )
-    return evaluate(truth, p, test.classes, network.positive, multi_label=test.multi_label, split="test", seed=seed)
+    return _metrics(test, p, network.positive, seed)
 
 
-def _baseline_metrics(parts: Parts, seed: int) -> dict[str, Metrics]:
+def baseline_probabilities(train: SequenceSet, test: SequenceSet, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Class probabilities (N, number of classes) on `test` of every baseline, tuned inside `train`; the best first.
+
+    A one-hot baseline that learned from sequences of one length is left out where a test sequence has another.
+    """
+    scores = {}
+    for name, fitted in fit_baselines(train, seed=seed).items():
+        if name == "one-hot-logistic" and not np.isin(test.lengths, train.lengths).all():
+            continue
+        scores[name] = fitted.predict_proba(test)
+    return scores
+
+
+def _baseline_metrics(parts: Parts, positive: str | None, seed: int) -> dict[str, Metrics]:
     """The baselines, tuned on what the network had (training and validation part), on the same test part."""
     assert parts.test is not None
-    test = parts.test
-    fitted = fit_baselines(parts.train_and_valid, seed=seed)
     return {
-        name: evaluate(
-            _targets(test),
-            each.predict_proba(test),
-            test.classes,
-            each.positive,
-            multi_label=test.multi_label,
-            split="test",
-            seed=seed,
-        )
-        for name, each in fitted.items()
+        name: _metrics(parts.test, p, positive, seed)
+        for name, p in baseline_probabilities(parts.train_and_valid, parts.test, seed).items()
     }
+
+
+def _metrics(test: SequenceSet, p: NDArray[np.float64], positive: str | None, seed: int) -> Metrics:
+    return evaluate(_targets(test), p, test.classes, positive, multi_label=test.multi_label, split="test", seed=seed)
 
 
 def _label(classes: tuple[str, ...], row: Any) -> str:
