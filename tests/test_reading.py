@@ -23,6 +23,7 @@ from seqreg.sequences import (
     SequenceSet,
     choose_positive,
     class_weights,
+    joined,
     read_input,
     read_strings,
     stream_batches,
@@ -272,6 +273,27 @@ def test_labels_in_terms_of_a_model() -> None:
     assert several.y.tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
     with pytest.raises(InputError, match="exactly one class"):
         with_classes(read_strings(["AC", "CA"], ["a;b", "a"]), ("a", "b"))
+
+
+def test_parts_that_were_given_apart() -> None:
+    train = read_strings(["AC", "CA", "CC"], ["b", "c", "b"], groups=["g", "h", "h"])
+    test = read_strings(["GG", "CCA"], ["a", "c"], names=["seq2", "new"], weights=[2, 3], alphabet="dna")
+    whole = joined({"train": train, "test": test})
+    assert [whole.sequence(i) for i in range(5)] == ["AC", "CA", "CC", "GG", "CCA"]
+    assert [whole.label(i) for i in range(5)] == ["b", "c", "b", "a", "c"]
+    assert list(whole.names) == ["seq1", "seq2", "seq3", "test:seq2", "new"]
+    assert whole.split is not None
+    assert whole.split.tolist() == ["train"] * 3 + ["test"] * 2
+    assert whole.group is not None
+    assert whole.group.tolist() == ["g", "h", "h", "", ""]
+    assert whole.weight is not None
+    assert whole.weight.tolist() == [1, 1, 1, 2, 3]
+    again = joined({"train": train, "test": train})
+    assert again.warnings == ("sequences that occur in more than one part of the split (seq1, seq2, seq3): 3",)
+    with pytest.raises(InputError, match="the test part is rna, the others are dna"):
+        joined({"train": train, "test": read_strings(["ACU"], ["b"])})
+    with pytest.raises(InputError, match="without labels"):
+        joined({"train": train, "test": read_strings(["ACG"])})
 
 
 def test_records_of_biopython_are_read() -> None:

@@ -153,8 +153,11 @@ def test_nothing_similar_crosses(alphabet: Alphabet, similarity: float) -> None:
         assert not any("more than one part" in warning for warning in split.warnings)
 
 
-def test_groups_of_similar_sequences_are_the_chains() -> None:
+@pytest.mark.parametrize("most", [1, 50, 1 << 23])
+def test_groups_of_similar_sequences_are_the_chains(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups are the connected components of "at least this similar", found here by repeated merging."""
+    monkeypatch.setattr("seqreg.sequences.homology._MOST_WAITING", most)
+    monkeypatch.setattr("seqreg.sequences.homology._ROWS", 5)
     sequences = families(PROTEIN, seed=1)
     texts = [sequences.sequence(i) for i in range(len(sequences))]
     component = list(range(len(texts)))
@@ -170,7 +173,7 @@ def test_both_strands_of_dna_and_ambiguity() -> None:
     mirrored = text.translate(str.maketrans("ACGT", "TGCA"))[::-1]
     sequences = read_strings([text, mirrored, "N" * 24, "NNN" + text[3:], "ACG", "ACG", "ACC"], alphabet="dna")
     first, others = np.array([0]), [np.array([i]) for i in range(1, 5)]
-    found = [largest_similarity(sequences, first, other) for other in others]
+    found = [largest_similarity(sequences, [first, other]) for other in others]
     assert found == [1, 0, 1, 0]
     groups, _ = homology_groups(sequences, similarity=1)
     assert groups[0] == groups[1] == groups[3]
@@ -298,6 +301,15 @@ def test_equal_sequences_are_found() -> None:
 def test_impossible_wishes(call: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         call(random_set(12))
+
+
+def test_a_class_that_a_part_lacks_is_remarked() -> None:
+    sequences = read_strings(["ACGT"] * 21, ["x", "y"] * 10 + ["z"])
+    split = holdout(sequences, seed=1)
+    assert split.part[-1] == "train"
+    assert [text for text in split.warnings if "class" in text] == [
+        f"no sequence of class 'z' in the {part} part" for part in ("valid", "test")
+    ]
 
 
 def test_an_empty_part_is_refused() -> None:

@@ -16,6 +16,7 @@ from seqreg.sequences.duplicates import first_equal
 from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups, largest_similarity
 from seqreg.sequences.input_spec import InputSpec
+from seqreg.sequences.joining import joined
 from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, with_classes
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
@@ -40,6 +41,7 @@ __all__ = [
     "folds",
     "holdout",
     "homology_groups",
+    "joined",
     "klet_shuffle",
     "largest_similarity",
     "list_data_sets",

@@ -67,7 +67,7 @@ def _indexed(genome: str | Path) -> Iterator[Fasta]:
         usable = beside.exists() or os.access(beside.parent, os.W_OK)
         try:
             index = Fasta(str(plain), indexname=str(beside if usable else Path(folder, "genome.fai")), as_raw=True)
-        except (FastaIndexingError, ValueError, UnicodeDecodeError) as error:
+        except (FastaIndexingError, OSError, ValueError) as error:
             raise InputError(f"cannot be indexed: {error}", file=shown(genome)) from None
         with index:
             yield index

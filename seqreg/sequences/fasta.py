@@ -14,7 +14,7 @@ from seqreg.sequences.opening import open_text, shown
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.sequence_set import SequenceSet
 
-_TOKEN = re.compile(r"""\b(label|target|split|set|group|weight)=("[^"]*"|\S+)""", re.IGNORECASE)
+_TOKEN = re.compile(r"""(?<!\S)(label|target|split|set|group|weight)=("[^"]*"|\S+)""", re.IGNORECASE)
 _FIELD = {name: name for name in ("label", "split", "group", "weight")} | {"target": "label", "set": "split"}
 
 

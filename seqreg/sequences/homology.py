@@ -1,7 +1,7 @@
 """Groups of similar sequences: by shared k-mers, counted with an inverted index, or by an installed mmseqs.
 
 The *similarity* of two sequences is the share of distinct k-mers of the one with fewer that the other has too:
-|K(a) & K(b)| / min(|K(a)|, |K(b)|), in [0, 1]. k is 4 for protein and 8 for nucleotides; k-mers with ambiguity symbols
+|K(a) & K(b)| / min(|K(a)|, |K(b)|), in [0, 1]. k is 5 for protein and 10 for nucleotides; k-mers with ambiguity symbols
 do not count; in DNA a k-mer and its reverse complement are one. It is no alignment identity, and lower than one:
 without gaps an identity p gives about p^k.
 """
@@ -9,7 +9,7 @@ without gaps an identity p gives about p^k.
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from seqreg.sequences.duplicates import first_equal
 from seqreg.sequences.fasta import write_lines
 from seqreg.sequences.sequence_set import SequenceSet
 
-_MOST_PAIRS = 2e9  # coincidences of a k-mer in two sequences that are counted at most
+_MOST_PAIRS = 1e9  # coincidences of a k-mer in two sequences that are counted at most
 _ROWS = 512
-_PROTEIN_K, _NUCLEOTIDE_K = 4, 8
+_MOST_WAITING = 1 << 23  # pairs
+_PROTEIN_K, _NUCLEOTIDE_K = 5, 10
 
 
 def kmer_length(alphabet: Alphabet) -> int:
@@ -33,12 +34,12 @@ def kmer_length(alphabet: Alphabet) -> int:
 
 
 def kmer_table(sequences: SequenceSet) -> Any:
-    """(N, A^k) sparse matrix of int32 ones, in CSR form: which k-mers each sequence has."""
+    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has."""
     from scipy.sparse import csr_array
 
     alphabet = sequences.alphabet
     k, size = kmer_length(alphabet), alphabet.size
-    rows, columns = [], []
+    counts, columns = [], []
     for first in range(0, len(sequences), 4096):
         last = min(first + 4096, len(sequences))
         start = sequences.offsets[first]
@@ -51,11 +52,11 @@ def kmer_table(sequences: SequenceSet) -> Any:
         begins = owner[: len(value)]
         whole = (begins == owner[k - 1 :]) & (_ambiguous(codes, k, size) == 0)
         distinct = np.unique(begins[whole] * size**k + value[whole])
-        rows.append(distinct // size**k)
-        columns.append(distinct % size**k)
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    ones = np.ones(len(row), dtype=np.int32)
-    return csr_array((ones, (row, column)), shape=(len(sequences), size**k))
+        counts.append(np.bincount(distinct // size**k - first, minlength=last - first))
+        columns.append((distinct % size**k).astype(np.int32))
+    column = np.concatenate(columns)
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), size**k))
 
 
 def _windows(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
@@ -82,26 +83,19 @@ def homology_groups(
     group. For very large sets only every s-th k-mer, chosen by its hash, is looked at; a remark says so.
     Raises UsageError for a similarity outside (0, 1], an unknown tool or one that is not installed.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if not 0 < similarity <= 1:
         raise UsageError(f"similarity must be above 0 and at most 1; got {similarity}")
     if tool not in ("kmers", "mmseqs"):
         raise UsageError(f"Unknown tool {tool!r}. Choose from: kmers, mmseqs")
     remarks: list[str] = []
-    edges = [(np.arange(len(sequences)), first_equal(sequences))]
+    n = len(sequences)
     if tool == "mmseqs":
-        edges.append((np.arange(len(sequences)), _mmseqs_representatives(sequences, similarity)))
+        pairs = [(np.arange(n), _mmseqs_representatives(sequences, similarity))]
     else:
         table, remarks = _affordable(kmer_table(sequences))
-        for row, column, shared in _similarities(table, table):
-            alike = shared >= similarity
-            edges.append((row[alike], column[alike]))
-    row, column = (np.concatenate([edge[side] for edge in edges]) for side in (0, 1))
-    n = len(sequences)
-    graph = coo_array((np.ones(len(row), dtype=np.int8), (row, column)), shape=(n, n))
-    groups = connected_components(graph, directed=False)[1].astype(np.int64)
+        found = _similarities(table, table)
+        pairs = ((row[shared >= similarity], column[shared >= similarity]) for row, column, shared in found)
+    groups = _components(first_equal(sequences), pairs)
     largest = int(np.bincount(groups).max())
     if largest > n / 2:
         remarks.append(
@@ -110,12 +104,41 @@ def homology_groups(
     return groups, remarks
 
 
-def largest_similarity(sequences: SequenceSet, first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """The largest similarity between a sequence at positions `first` and one at positions `second`."""
+def _components(
+    parent: NDArray[np.int64], pairs: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+) -> NDArray[np.int64]:
+    """(N,) numbers of the components that these pairs, and those of each sequence with its parent, connect.
+
+    Pairs are merged whenever many have come together: a set of near copies has more of them than memory holds.
+    """
+    waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    for pair in pairs:
+        waiting.append(pair)
+        if sum(len(row) for row, _ in waiting) >= _MOST_WAITING:
+            parent, waiting = _merged(parent, waiting), []
+    return np.unique(_merged(parent, waiting), return_inverse=True)[1].astype(np.int64)
+
+
+def _merged(parent: NDArray[np.int64], pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
+    """(N,) the first member of each sequence's component."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(parent)
+    pairs = [(np.arange(n), parent), *pairs]
+    row, column = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+    graph = coo_array((np.ones(len(row), dtype=np.int8), (row, column)), shape=(n, n))
+    number = connected_components(graph, directed=False)[1]
+    return np.unique(number, return_index=True)[1][number]
+
+
+def largest_similarity(sequences: SequenceSet, parts: Sequence[NDArray[np.int64]]) -> float:
+    """The largest similarity between sequences of different parts, each given by positions; 0 if none is similar."""
     table, _ = _affordable(kmer_table(sequences))
     best = 0.0
-    for _, _, shared in _similarities(table[first], table[second]):
-        best = max(best, float(shared.max(initial=0)))
+    for place, part in enumerate(parts[:-1], start=1):
+        for _, _, shared in _similarities(table[part], table[np.concatenate(parts[place:])]):
+            best = max(best, float(shared.max(initial=0)))
     return best
 
 

@@ -212,19 +212,23 @@ def _split(
     split = Split(names=sequences.names, part=part, group=group, by=by, seed=seed)
     crossing = across_parts(sequences, part, first_equal(sequences))
     remarks += [f"{what}: {count}" for what, count in crossing.items()]
+    remarks += _missing_classes(sequences, split)
     if by == "homology":
-        pairs = [split.index(name) for name in split.parts]
-        nearest = max(
-            (
-                largest_similarity(sequences, one, np.concatenate(pairs[position + 1 :]))
-                for position, one in enumerate(pairs[:-1])
-            ),
-            default=0.0,
-        )
+        nearest = largest_similarity(sequences, [split.index(name) for name in split.parts])
         split = replace(split, largest_similarity=nearest)
         if tool == "kmers" and nearest >= similarity:
             remarks.append(f"a similarity of {nearest:.3g} remains between parts, above {similarity:g}")
     return replace(split, warnings=tuple(remarks))
+
+
+def _missing_classes(sequences: SequenceSet, split: Split) -> list[str]:
+    sizes = part_sizes(split, sequences).items()
+    return [
+        f"no sequence of class {name!r} in the {part} part"
+        for part, (_, counts) in sizes
+        for name, count in counts.items()
+        if not count
+    ]
 
 
 def _stratified_parts(
