@@ -44,7 +44,7 @@ class TrainConfig(Spec):
     valid: float = hyper(0.15, "share of the training part held out for early stopping", low=0, below=1)
     test: float = hyper(0.2, "share of all sequences held out for testing", low=0, below=1)
     by: str | None = hyper(None, "how parts are split", choices=("stratified", "group", "homology"))
-    similarity: float = hyper(0.5, "k-mer similarity above which sequences stay on one side", above=0, high=1)
+    similarity: float = hyper(0.3, "k-mer similarity above which sequences stay on one side", above=0, high=1)
     train_size: int | None = hyper(None, "training sequences used, drawn by class", low=2)
     positive: str | None = hyper(None, "positive class of a binary task")
     seed: int = hyper(0, "seed of every random choice", low=0)
