@@ -9,6 +9,8 @@ from subprocess import CompletedProcess
 import h5py
 import pytest
 
+from seqreg.networks.trained import Architecture, TrainedNetwork
+
 Call = Callable[..., CompletedProcess[str]]
 
 FASTA = ">a label=x\nACGTACGT\n>b label=y\nACGTTCGT\n>c label=x\nACGGACGT\n>d label=y\nACTTTCGT\n"
@@ -109,6 +111,93 @@ SEQUENCES = {
 }
 
 
+TRAINING = {
+    "unlabelled sequence": Bad(
+        "train in.fa -o out", "in.fa, record 5 (e): a sequence without a label", {"in.fa": FASTA + ">e\nACGT\n"}
+    ),
+    "one class": Bad("train in.fa -o out", "in.fa: only one class, 'x'", {"in.fa": FASTA.replace("=y", "=x")}),
+    "one sequence per class": Bad(
+        "train in.fa -o out", "in.fa: one sequence per class", {"in.fa": ">a label=x\nACGT\n>b label=y\nACGG\n"}
+    ),
+    "every sequence shorter than the filter": Bad(
+        "train in.fa -o out --model cnn:width=20",
+        "in.fa: every sequence is shorter than the filter: the longest has 8 letters, the filter 20",
+        {"in.fa": FASTA},
+    ),
+    "unknown penalty": Bad(
+        "train in.fa -o out --penalty adverserial",
+        "Unknown penalty 'adverserial'. Did you mean 'adversarial'? Choose from: ",
+        {"in.fa": FASTA},
+    ),
+    "unknown field": Bad(
+        "train in.fa -o out --constraint spectral-norm:radios=1",
+        "constraint 'spectral-norm' has no field 'radios'. Its fields: ",
+        {"in.fa": FASTA},
+    ),
+    "a field of a wrong type": Bad(
+        "train in.fa -o out --model cnn:filters=many",
+        "model 'cnn': filters must be whole number; got 'many'",
+        {"in.fa": FASTA},
+    ),
+    "a field out of range": Bad(
+        "train in.fa -o out --model cnn:width=0", "CNN: width must be at least 1; got 0", {"in.fa": FASTA}
+    ),
+    "an option out of range": Bad(
+        "train in.fa -o out --epochs 0", "TrainConfig: epochs must be at least 1; got 0", {"in.fa": FASTA}
+    ),
+    "both strands of proteins": Bad(
+        "train in.fa -o out --alphabet protein --reverse-complement",
+        "--reverse-complement needs dna or rna",
+        {"in.fa": FASTA},
+    ),
+    "an existing run": Bad("train in.fa -o out", "out already holds a run", {"in.fa": FASTA, "out/config.json": "{}"}),
+    "a file where the folder should be": Bad("train in.fa -o out", "out is a file", {"in.fa": FASTA, "out": ""}),
+    "unknown device": Bad("train in.fa -o out --device tpu", "", {"in.fa": FASTA}),
+    "unknown option": Bad(
+        "train in.fa -o out --epoch 3", "No such option: --epoch Did you mean --epochs?", {"in.fa": FASTA}
+    ),
+    "unknown key of a config file": Bad(
+        "train in.fa -o out --config c.toml",
+        "c.toml: Unknown key 'epoch'. Did you mean 'epochs'?",
+        {"in.fa": FASTA, "c.toml": "epoch = 3\n"},
+    ),
+}
+
+USING = {
+    "not a model": Bad(
+        "predict folder in.fa -o out", "folder is not a seqreg model: it has no model.json", {"folder/x": ""}
+    ),
+    "no such run": Bad("evaluate nowhere in.fa -o out", "nowhere is not a seqreg model: it has no model.json"),
+    "no description": Bad(
+        "predict run in.fa -o out", "run/model.json is not a model description", {"run/model.json": "{}"}
+    ),
+    "a description cut short": Bad(
+        "predict run in.fa -o out", "run/model.json is not a model description", {"run/model.json": '{"kind": '}
+    ),
+    "damaged weights": Bad(
+        "predict run in.fa -o out", "run/model.safetensors is damaged", {"run/model.safetensors": b"\x08" + bytes(20)}
+    ),
+    "weights of another network": Bad(
+        "predict run in.fa -o out", "run/model.safetensors is damaged or belongs to another"
+    ),
+    "letters the model does not know": Bad(
+        "predict run in.fa -o out", "in.fa, record 1 (p): ", {"in.fa": ">p\nMKLWQ\n"}
+    ),
+    "another alphabet": Bad("predict run amp -o out", "the model reads dna, and the input is protein"),
+    "no labels to evaluate": Bad(
+        "evaluate run in.fa -o out", "in.fa, record 1 (p): a sequence without a label", {"in.fa": ">p\nACGT\n"}
+    ),
+    "a class the model does not know": Bad(
+        "evaluate run in.fa -o out",
+        "in.fa, record 2 (q): label 'z' is not a class of the model",
+        {"in.fa": ">p label=x\nACGT\n>q label=z\nACGT\n"},
+    ),
+    "a part that is not there": Bad(
+        "evaluate run in.fa --part test -o out", "Unknown part of the input 'test'", {"in.fa": FASTA}
+    ),
+}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -133,3 +222,30 @@ def test_bad_sequences_are_refused(kind: str, folder: Path, call: Call) -> None:
     with h5py.File(folder / "in.h5", "w") as file:
         file["x"] = [1, 2, 3]
     check(SEQUENCES[kind], folder, call)
+
+
+@pytest.mark.parametrize("kind", TRAINING)
+def test_what_cannot_be_trained_on_is_refused(kind: str, folder: Path, call: Call) -> None:
+    check(TRAINING[kind], folder, call)
+
+
+@pytest.mark.parametrize("kind", USING)
+def test_what_cannot_be_scored_is_refused(kind: str, folder: Path, call: Call) -> None:
+    architecture = Architecture(
+        model="cnn:filters=3,width=4" if kind != "weights of another network" else "cnn:filters=5,width=4",
+        encoding="one-hot",
+        alphabet="dna",
+        classes=("x", "y"),
+        positive="y",
+        multi_label=False,
+        length=9,
+        shortest=5,
+        reverse_complement=False,
+    )
+    TrainedNetwork(architecture=architecture, module=architecture.build()).save(folder / "run")
+    if kind == "weights of another network":
+        (folder / "run/model.json").write_text(
+            (folder / "run/model.json").read_text().replace("filters=5", "filters=3")
+        )
+    (folder / "in.fa").write_text(FASTA)
+    check(USING[kind], folder, call)

@@ -4,11 +4,11 @@ Modules here import nothing heavy at the top; a command's body imports what it n
 once. Importing a module of commands registers them, in the order in which `seqreg --help` lists them.
 """
 
-# isort: off  # the order in which commands are listed
-from seqreg.cli import data as data
-from seqreg.cli import families as families
-
-# isort: on
+# Commands are listed in the order of these imports.
+from seqreg.cli import training as training  # isort: skip
+from seqreg.cli import using as using  # isort: skip
+from seqreg.cli import data as data  # isort: skip
+from seqreg.cli import families as families  # isort: skip
 from seqreg.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,0 +1,26 @@
+"""How metrics are shown: a line each, with their intervals, beside the baselines where there are some."""
+
+from typing import Any
+
+from seqreg.cli.terminal import Terminal
+
+
+def show_metrics(terminal: Terminal, metrics: dict[str, Any]) -> None:
+    """Print what `metrics.json` holds as a table; an undefined metric with its reason."""
+    baselines: dict[str, Any] = metrics.get("baselines") or {}
+    names = list(metrics["intervals"])
+    rows = [
+        (
+            name,
+            metrics[name],
+            _interval(metrics["intervals"][name]),
+            *(each[name] for each in baselines.values()),
+        )
+        for name in names
+    ]
+    terminal.table(("metric", "value", "95 % interval", *baselines), rows)
+    terminal.warn(f"{name} is undefined: {reason}" for name, reason in metrics.get("reason", {}).items())
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:.4g} to {ends[1]:.4g}"

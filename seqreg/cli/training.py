@@ -1,0 +1,148 @@
+"""Commands that make a run folder: train and baseline."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from seqreg.cli.app import command
+from seqreg.cli.options import (
+    OUTPUT,
+    Device,
+    InputOptions,
+    Output,
+    Overwrite,
+    PartOptions,
+    Positive,
+    Seed,
+    Threads,
+    TrainOptions,
+    option,
+)
+from seqreg.cli.scores import show_metrics
+from seqreg.cli.terminal import Moved, Terminal
+
+if TYPE_CHECKING:
+    from seqreg.sequences import SequenceSet
+    from seqreg.training import Progress
+
+PANEL = "Models"
+MAX_LENGTH = 10_000
+RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
+
+Resume = Annotated[bool, option(OUTPUT, "--resume", "", "Continue an interrupted run; start if there is none.")]
+
+
+@command(panel=PANEL, example="seqreg train --pos pos.fa.gz --neg neg.fa.gz -o runs/promoters --penalty gradient")
+def train(
+    terminal: Terminal,
+    data: InputOptions,
+    output: Output,
+    parts: PartOptions,
+    options: TrainOptions,
+    positive: Positive = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a network on labelled sequences, test it beside k-mer baselines, and write a report."""
+    from seqreg.report import write_report
+    from seqreg.training import TrainConfig
+    from seqreg.training import train as run_training
+
+    asked = {"require_labels": True, "max_length": data.max_length or MAX_LENGTH}
+    sequences = data.read(terminal, **asked)
+    shares, sets = _parts(terminal, parts, data, sequences)
+    chosen: dict[str, Any] = {name: value for name, value in _given(options).items() if value is not None}
+    config = TrainConfig(
+        **chosen,
+        **shares,
+        by=parts.by,
+        similarity=parts.similarity,
+        train_size=parts.train_size,
+        positive=positive,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+    try:
+        with terminal.progress("Epoch") as moved:
+            result = run_training(
+                sequences,
+                config,
+                output,
+                **sets,
+                command=terminal.command,
+                resume=resume,
+                overwrite=overwrite,
+                report=_reporter(terminal, output, moved),
+                finish=write_report,
+            )
+    except KeyboardInterrupt:
+        terminal.note(f"Stopped. The same command with --resume continues {output}")
+        raise
+    _show_run(terminal, result.folder)
+
+
+def _given(options: Any) -> dict[str, Any]:
+    return {entry.name: _frozen(getattr(options, entry.name)) for entry in fields(options)}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _parts(
+    terminal: Terminal, parts: PartOptions, data: InputOptions, sequences: "SequenceSet"
+) -> tuple[dict[str, Any], dict[str, "SequenceSet"]]:
+    """What --valid and --test say: shares of the input, or inputs of their own."""
+    shares: dict[str, Any] = {}
+    sets: dict[str, SequenceSet] = {}
+    for name in ("valid", "test"):
+        text = getattr(parts, name)
+        try:
+            shares[name] = float(text)
+        except ValueError:
+            other = InputOptions(
+                input=text, alphabet=sequences.alphabet.name, gaps=data.gaps, max_length=data.max_length
+            )
+            sets[name] = other.read(terminal, require_labels=True, min_classes=1)
+    return shares, sets
+
+
+def _reporter(terminal: Terminal, output: Path, moved: Moved) -> "Callable[[Progress], None]":
+    """Shows progress, having said before the first epoch's line what was chosen."""
+    said = False
+
+    def report(progress: "Progress") -> None:
+        nonlocal said
+        if not said:
+            from seqreg.records import read_json
+
+            config = read_json(output / "config.json")
+            for name in RESOLVED:
+                value = config.get(name)
+                if value not in (None, []):
+                    terminal.note(f"{name.capitalize()}: {', '.join(value) if isinstance(value, list) else value}")
+            said = True
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name != "epoch")
+        moved(progress.epoch, progress.epochs, numbers)
+
+    return report
+
+
+def _show_run(terminal: Terminal, folder: Path) -> None:
+    """The headline of a finished run."""
+    from seqreg.records import read_json
+
+    metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").exists() else None
+    if terminal.as_json:
+        terminal.json({"output": folder, "metrics": metrics})
+        return
+    if metrics is not None and not terminal.quiet:
+        show_metrics(terminal, metrics)
+    terminal.note(f"Wrote {folder}")
+    if (folder / "report.html").exists():
+        terminal.note(f"Report: {folder / 'report.html'}")

@@ -1,0 +1,209 @@
+"""Commands that use a run folder: predict and evaluate."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from seqreg.cli.app import command
+from seqreg.cli.options import FITTING, OUTPUT, PARTS, Device, InputOptions, Run, Seed, Threads, option
+from seqreg.cli.scores import show_metrics
+from seqreg.cli.terminal import Moved, Terminal
+from seqreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seqreg.alphabet import Alphabet
+    from seqreg.sequences import InputSpec, SequenceSet
+
+PANEL = "Models"
+PIECE = 8192  # sequences read, sorted by length and scored at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What a run folder holds, network or baseline. probabilities: set -> (N, K), a column per class."""
+
+    alphabet: "Alphabet"
+    classes: tuple[str, ...]
+    positive: str | None
+    multi_label: bool
+    probabilities: "Callable[[SequenceSet], NDArray[Any]]"
+
+
+def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> Model:
+    """The model of a run folder; raises ModelError for anything else."""
+    from seqreg.records import read_json
+
+    try:
+        kind = read_json(folder / "model.json").get("kind")
+    except (OSError, ValueError, AttributeError):
+        kind = None  # whoever loads it says what is wrong
+    if kind == "baseline":
+        from seqreg.baselines import FittedBaseline
+
+        baseline = FittedBaseline.load(folder)
+        terminal.note(f"Model: {baseline.name} of {folder}; classes {', '.join(baseline.classes)}")
+        return Model(
+            alphabet=baseline.alphabet,
+            classes=baseline.classes,
+            positive=baseline.positive,
+            multi_label=baseline.multi_label,
+            probabilities=baseline.predict_proba,
+        )
+    import torch
+
+    from seqreg.networks.trained import load_trained
+    from seqreg.training import choose_device
+
+    place = choose_device(device)
+    network = load_trained(folder, str(place))
+    torch.set_num_threads(threads or min(2, os.cpu_count() or 1))
+    terminal.note(
+        f"Model: {network.architecture.model} of {folder}; classes {', '.join(network.classes)}; device {place}"
+    )
+    return Model(
+        alphabet=network.alphabet,
+        classes=network.classes,
+        positive=network.positive,
+        multi_label=network.multi_label,
+        probabilities=lambda sequences: network.probabilities(sequences, batch_size),
+    )
+
+
+def check_alphabet(model: Model, spec: "InputSpec") -> "InputSpec":
+    """The same input; raises UsageError if it is known to be in another alphabet than the model's."""
+    known = spec.known_alphabet
+    if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):
+        raise UsageError(f"the model reads {model.alphabet.name}, and the input is {known.name}")
+    return spec
+
+
+BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
+Predictions = Annotated[
+    str, option(OUTPUT, "--output", "FILE", "A table: id, prediction, p_CLASS ...; without it, standard output.", "-o")
+]
+
+
+@command(panel=PANEL, example="seqreg predict runs/promoters new.fa.gz -o predictions.tsv")
+def predict(
+    terminal: Terminal,
+    run: Run,
+    data: InputOptions,
+    output: Predictions = "-",
+    batch_size: BatchSize = 256,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Score sequences of any number with a trained model."""
+    from seqreg.records import write_tsv
+    from seqreg.sequences import stream_batches
+
+    model = load_model(terminal, run, device, threads, batch_size)
+    pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=PIECE)
+    columns = ("id", "prediction", *(f"p_{name}" for name in model.classes))
+    with terminal.progress("Scored") as moved:
+        rows = _predictions(model, pieces, moved)
+        if output == "-" and terminal.as_json:
+            for row in rows:
+                print(json.dumps(dict(zip(columns, row, strict=True))))
+        elif output == "-":
+            writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+        else:
+            write_tsv(output, columns, rows)
+    terminal.warn(pieces.warnings)
+    if output != "-":
+        terminal.wrote(Path(output))
+
+
+def _predictions(model: Model, pieces: "Iterable[SequenceSet]", moved: Moved) -> Iterator[tuple[str, ...]]:
+    done = 0
+    for sequences in pieces:
+        p = model.probabilities(sequences)
+        if model.multi_label:
+            called = [_labels(model.classes, row) for row in (p >= 0.5).tolist()]
+        else:
+            called = [model.classes[k] for k in p.argmax(axis=1).tolist()]
+        for name, call, row in zip(sequences.names, called, p.tolist(), strict=True):
+            yield (name, call, *[f"{value:.6g}" for value in row])
+        done += len(sequences)
+        moved(done)
+
+
+def _labels(classes: tuple[str, ...], on: list[bool]) -> str:
+    """The labels of a multi-label prediction, joined as they are on input."""
+    return ";".join(name for name, called in zip(classes, on, strict=True) if called)
+
+
+MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]
+Part = Annotated[
+    str | None, option(PARTS, "--part", "train|valid|test", "Only the sequences that the input puts in this part.")
+]
+
+
+@command(panel=PANEL, example="seqreg evaluate runs/promoters test.csv -o metrics.json")
+def evaluate(
+    terminal: Terminal,
+    run: Run,
+    data: InputOptions,
+    output: MetricsFile = None,
+    part: Part = None,
+    batch_size: BatchSize = 256,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Measure a trained model on labelled sequences, with bootstrap 95 % intervals."""
+    import numpy as np
+
+    from seqreg.evaluation import evaluate as measure
+    from seqreg.records import write_json
+    from seqreg.sequences import with_classes
+    from seqreg.specs import unknown_name
+
+    model = load_model(terminal, run, device, threads, batch_size)
+    check_alphabet(model, data.spec())
+    sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name)
+    if part is None and sequences.sha256 == _trained_on(run):
+        terminal.warn([f"the model was trained on a part of these sequences; {run}/metrics.json is about the others"])
+    if part is not None:
+        parts = [] if sequences.split is None else sorted({str(name) for name in sequences.split} - {""})
+        if part not in parts:
+            raise unknown_name("part of the input", part, parts)
+        sequences = sequences.subset(np.flatnonzero(sequences.split == part))
+    sequences = with_classes(sequences, model.classes, multi_label=model.multi_label)
+    assert sequences.y is not None
+    metrics = measure(
+        sequences.y,
+        model.probabilities(sequences),
+        model.classes,
+        model.positive,
+        multi_label=model.multi_label,
+        split=part or "all",
+        seed=seed,
+    ).to_plain()
+    if output is not None:
+        write_json(output, metrics)
+    if terminal.as_json:
+        terminal.json(metrics)
+    elif output is None or not terminal.quiet:
+        show_metrics(terminal, metrics)
+    if output is not None:
+        terminal.note(f"Wrote {output}")
+
+
+def _trained_on(run: Path) -> str | None:
+    """Checksum of the input of a run, where it is known."""
+    from seqreg.records import read_json
+
+    try:
+        return read_json(run / "run.json")["data"]["sha256"]
+    except (OSError, ValueError, KeyError):
+        return None  # a model may be moved about without its run.json

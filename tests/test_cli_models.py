@@ -1,0 +1,202 @@
+"""train, predict and evaluate on tiny data: run folders, tables, streams, and what is said along the way."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+import seqreg
+from seqreg.alphabet import DNA
+from seqreg.cli import app
+from seqreg.evaluation import evaluate
+from seqreg.networks.trained import load_trained
+from seqreg.records import read_json, read_tsv
+from seqreg.sequences import InputSpec, read_input, write_fasta
+from tests.conftest import planted
+
+Call = Callable[..., CompletedProcess[str]]
+GROUNDS = Path(seqreg.__file__).parent.parent
+QUICK = ["--epochs", "3", "--model", "cnn:filters=6,width=5", "--no-baselines", "--device", "cpu", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sequences as FASTA with labels in headers, one FASTA per class, and a table; `new.fa` without labels.
+
+    `run` is a run on the first of them; tests that change a run make their own.
+    """
+    folder = tmp_path_factory.mktemp("made")
+    dna = planted(DNA, "TGACGTCA")
+    write_fasta(folder / "headers.fa", dna)
+    records = [(dna.names[i], dna.sequence(i), dna.label(i)) for i in range(len(dna))]
+    for label in dna.classes:
+        (folder / f"{label}.fa").write_text("".join(f">{n}\n{s}\n" for n, s, wanted in records if wanted == label))
+    (folder / "new.fa").write_text("".join(f">{name}\n{sequence}\n" for name, sequence, _ in records))
+    rows = sorted(records, key=lambda record: record[2])
+    (folder / "sorted.csv").write_text("id,sequence,label\n" + "".join(",".join(row) + "\n" for row in rows))
+    with pytest.raises(SystemExit, match="0"):
+        app(["train", str(folder / "headers.fa"), "-o", str(folder / "run"), *QUICK, "--quiet"])
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`made` as the working directory."""
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture
+def run(folder: Path) -> Path:
+    """The trained run in the working directory."""
+    return folder / "run"
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
+
+
+def test_train_leaves_a_run_and_says_what_it_chose(folder: Path, call: Call) -> None:
+    done = call("train", "headers.fa", "-o", "new", *QUICK)
+    assert done.returncode == 0
+    names = {path.name for path in Path("new").iterdir()}
+    assert names >= {"config.json", "run.json", "model.json", "model.safetensors", "splits.tsv", "history.tsv"}
+    assert names >= {"metrics.json", "predictions.tsv", "report.html"}
+    assert "checkpoint" not in names
+    metrics = read_json("new/metrics.json")
+    shown = {row["metric"]: row["value"] for row in table(done.stdout)}
+    assert shown["auroc"] == f"{metrics['auroc']:.4g}"
+    for said in (
+        "alphabet dna (as the data say)",
+        "Classes: absent 30, with 30",
+        "Model: cnn:filters=6,width=5,",
+        "Positive: with",
+        "Device: cpu",
+        "Epoch 3 of 3: ",
+        "Wrote new\n",
+    ):
+        assert said in done.stderr
+    assert read_json("new/run.json")["command"] == ["seqreg", "train", "headers.fa", "-o", "new", *QUICK]
+
+
+def test_quiet_and_json(folder: Path, call: Call) -> None:
+    done = call("train", "headers.fa", "-o", "one", *QUICK, "--quiet")
+    assert (done.stdout, done.stderr) == ("", "")
+    done = call("train", "headers.fa", "-o", "two", *QUICK, "--json", "--quiet")
+    assert json.loads(done.stdout) == {"output": "two", "metrics": read_json("two/metrics.json")}
+    assert done.stderr == ""
+
+
+def test_every_form_of_input_gives_the_same_model(folder: Path, call: Call) -> None:
+    assert call("encode", "sorted.csv", "-o", "store.h5").returncode == 0
+    forms = [
+        "sorted.csv",
+        "store.h5",
+        "--class absent=absent.fa --class with=with.fa",
+        "--config options.toml",
+    ]
+    Path("options.toml").write_text('class = ["absent=absent.fa", "with=with.fa"]\n')
+    weights = set()
+    for number, words in enumerate(forms):
+        assert call("train", *words.split(), "-o", f"run{number}", *QUICK).returncode == 0
+        weights.add(Path(f"run{number}/model.safetensors").read_bytes())
+    assert len(weights) == 1
+
+
+def test_a_run_in_the_way_is_kept_unless_told_otherwise(folder: Path, run: Path, call: Call) -> None:
+    other = shutil.copytree(run, folder / "other")
+    before = (run / "model.safetensors").read_bytes()
+
+    def weights_after(*words: str, code: int) -> bytes:
+        assert call("train", "headers.fa", "-o", "other", *QUICK, *words).returncode == code
+        return (other / "model.safetensors").read_bytes()
+
+    assert weights_after(code=2) == before
+    assert weights_after("--seed", "1", "--resume", code=2) == before
+    assert weights_after("--resume", code=0) == before
+    assert weights_after("--seed", "1", "--overwrite", code=0) != before
+
+
+def test_parts_may_be_inputs_or_absent(folder: Path, call: Call) -> None:
+    call("train", "headers.fa", "-o", "none", *QUICK, "--valid", "0", "--test", "0")
+    assert {row["split"] for row in read_tsv("none/splits.tsv")} == {"train"}
+    assert not Path("none/metrics.json").exists()
+    done = call("train", "headers.fa", "-o", "given", *QUICK, "--valid", "0", "--test", "sorted.csv")
+    assert done.returncode == 0
+    assert read_json("given/metrics.json")["n"] == 60
+
+
+def test_names_reach_the_training(folder: Path, call: Call) -> None:
+    words = "--penalty gradient:weight=0.5 --penalty weight-decay --encoding one-hot --class-weight balanced"
+    assert call("train", "headers.fa", "-o", "named", *QUICK, *words.split()).returncode == 0
+    config = read_json("named/config.json")
+    assert [text.partition(":")[0] for text in config["penalty"]] == ["gradient", "weight-decay"]
+    assert config["class_weight"] == "balanced"
+
+
+def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:
+    words = ["train", "headers.fa", *QUICK, "--epochs", "60", "--valid", "0"]
+    assert call(*words, "-o", "whole").returncode == 0
+    program = [sys.executable, "-m", "seqreg", *words, "-o", "stopped"]
+    world = {**os.environ, "PYTHONPATH": str(GROUNDS)}
+    with subprocess.Popen(program, env=world, stderr=subprocess.PIPE, text=True) as running:
+        while running.poll() is None and not Path("stopped/config.json").exists():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate()[1]
+    assert running.returncode == 130, said
+    assert said.endswith("Stopped. The same command with --resume continues stopped\nError: Interrupted\n")
+    assert not Path("stopped/model.safetensors").exists()
+    assert call(*words, "-o", "stopped", "--resume").returncode == 0
+    assert Path("stopped/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
+def test_predictions_are_those_of_the_network_in_the_order_of_the_input(run: Path, call: Call) -> None:
+    done = call("predict", "run", "new.fa", "-o", "p.tsv", "--batch-size", "7")
+    rows = read_tsv("p.tsv")
+    assert (done.stdout, done.stderr.splitlines()[-1]) == ("", "Wrote p.tsv")
+    data = read_input(InputSpec(input="new.fa"))
+    wanted = load_trained(run).probabilities(data)
+    assert [row["id"] for row in rows] == list(data.names)
+    assert np.allclose([[float(row["p_absent"]), float(row["p_with"])] for row in rows], wanted, atol=1e-6)
+    assert [row["prediction"] for row in rows] == [("absent", "with")[k] for k in wanted.argmax(1)]
+
+    to_a_pipe = call("predict", "run", "new.fa", "--quiet")
+    assert (to_a_pipe.stdout, to_a_pipe.stderr) == (Path("p.tsv").read_text(), "")
+    as_json = call("predict", "run", "new.fa", "-o", "-", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in as_json] == rows
+
+
+def test_predictions_do_not_depend_on_how_the_input_is_cut(
+    run: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = table(call("predict", "run", "new.fa").stdout)
+    monkeypatch.setattr("seqreg.cli.using.PIECE", 8)
+    assert table(call("predict", "run", "new.fa").stdout) == whole
+
+
+def test_metrics_are_those_of_the_evaluation(run: Path, call: Call) -> None:
+    done = call("evaluate", "run", "sorted.csv", "-o", "out/m.json")
+    data = read_input(InputSpec(input="sorted.csv", require_labels=True))
+    assert data.y is not None
+    p = load_trained(run).probabilities(data)
+    assert read_json("out/m.json") == evaluate(data.y, p, data.classes, "with", split="all").to_plain()
+    assert {row["metric"] for row in table(done.stdout)} >= {"auroc", "auroc50", "auprc", "mcc", "accuracy", "ece"}
+    assert json.loads(call("evaluate", "run", "sorted.csv", "--json").stdout) == read_json("out/m.json")
+
+
+def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) -> None:
+    remark = "Warning: the model was trained on a part of these sequences"
+    assert remark in call("evaluate", "run", "headers.fa").stderr
+    assert remark not in call("evaluate", "run", "sorted.csv").stderr
