@@ -154,7 +154,7 @@ TRAINING = {
     "a file where the folder should be": Bad("train in.fa -o out", "out is a file", {"in.fa": FASTA, "out": ""}),
     "unknown device": Bad("train in.fa -o out --device tpu", "", {"in.fa": FASTA}),
     "unknown option": Bad(
-        "train in.fa -o out --epoch 3", "No such option: --epoch Did you mean --epochs?", {"in.fa": FASTA}
+        "train in.fa -o out --epoch 3", "No such option: --epoch (Possible options: --epochs", {"in.fa": FASTA}
     ),
     "unknown key of a config file": Bad(
         "train in.fa -o out --config c.toml",
@@ -168,9 +168,7 @@ USING = {
         "predict folder in.fa -o out", "folder is not a seqreg model: it has no model.json", {"folder/x": ""}
     ),
     "no such run": Bad("evaluate nowhere in.fa -o out", "nowhere is not a seqreg model: it has no model.json"),
-    "no description": Bad(
-        "predict run in.fa -o out", "run/model.json is not a model description", {"run/model.json": "{}"}
-    ),
+    "no description": Bad("predict run in.fa -o out", "run/model.json has format None", {"run/model.json": "{}"}),
     "a description cut short": Bad(
         "predict run in.fa -o out", "run/model.json is not a model description", {"run/model.json": '{"kind": '}
     ),

@@ -24,7 +24,7 @@ from seqreg.evaluation.scores import Metrics, evaluate
 from seqreg.explain.motifs import filter_motifs
 from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.records import read_json, to_plain, write_json, write_tsv
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.loop import Progress, fit
@@ -69,15 +69,16 @@ def train(
     parts = split_parts(data, config, valid=valid, test=test)
     config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
     resolved = to_plain({**config.get_params(), "input_sha256": data.sha256})
-    if _is_complete(output, resolved, resume=resume, overwrite=overwrite):
-        return _finished_run(output)
-    write_json(output / "config.json", resolved)
-    write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
-
+    architecture = architecture_of(config, parts.train)
     with reproducible(config, device):
         clock = perf_counter()
-        architecture = architecture_of(config, parts.train)
         module = architecture.build().to(device, getattr(torch, config.precision))
+        check_filter_width(parts.train, getattr(module, "receptive_field", 1))
+        if _is_complete(output, resolved, resume=resume, overwrite=overwrite):
+            return _finished_run(output)
+        write_json(output / "config.json", resolved)
+        write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
+
         history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)  # pyright: ignore[reportArgumentType]
         seconds = {"training": perf_counter() - clock}
         network = TrainedNetwork(architecture=architecture, module=module)
