@@ -40,6 +40,9 @@ def slow_motif(net: ConvNet, data: SequenceSet, c: int) -> tuple[np.ndarray, lis
         for s, ids in enumerate(strands):
             for t in range(max(length, width) - width + 1):
                 value = float(torch.relu((mixtures[ids[t : t + width].long()].T * kernel).sum() + bias))
+                if net.pooling == "position":  # both strands carry half of the head's weight at window t
+                    heads = net.output.weight.detach().view(-1, len(net.first_kernel()), net.windows)
+                    value *= float(heads[:, c, t].abs().max()) / len(strands)
                 if value > found[0]:
                     found = (value, (max(length - width - t, 0) if s else t) + 1, ids[t : t + width])
         best.append(found)
@@ -49,7 +52,9 @@ def slow_motif(net: ConvNet, data: SequenceSet, c: int) -> tuple[np.ndarray, lis
     return counts.numpy(), [best[i][1] for i in sorted(sites)], sites
 
 
-@pytest.mark.parametrize(("strands", "depth", "pooling"), [(0, 1, "max"), (1, 1, "position"), (1, 2, "mean")])
+@pytest.mark.parametrize(
+    ("strands", "depth", "pooling"), [(0, 1, "max"), (0, 1, "position"), (1, 1, "position"), (1, 2, "mean")]
+)
 def test_counts_sites_and_starts_equal_a_loop_over_windows(
     strands: int, depth: int, pooling: str, dna: SequenceSet
 ) -> None:
@@ -101,6 +106,23 @@ def test_a_filter_made_of_the_motif_comes_first_and_shows_it(protein: SequenceSe
     assert first.fires["absent"] < 0.5
     assert first.effect["with"] > 0
     assert first.effect["absent"] == -first.effect["with"]
+
+
+def test_where_position_counts_a_motif_out_of_place_is_no_site(protein: SequenceSet) -> None:
+    net = build(PROTEIN, pooling="position")
+    motif = PROTEIN.encode("WKHFC")
+    codes = protein.codes.copy()
+    for i, begin in enumerate(protein.offsets[:-1]):
+        place = 3 if i % 2 else 11
+        codes[begin + place : begin + place + len(motif)] = motif
+    with torch.no_grad():
+        net.convs[0].weight[:] = torch.from_numpy(PROTEIN.mixtures[motif].T.copy())
+        net.convs[0].bias[:] = -3.5
+        net.output.weight.fill_(0.001)
+        net.output.weight.view(6, net.windows)[:, 3] = 1.0
+    found = filter_motifs(net, replace(protein, codes=codes))[0]
+    assert found.start == (4.0, 4.0, 4.0)
+    assert found.fires == {"absent": 0.0, "with": 1.0}
 
 
 def test_importance_falls_and_top_and_sample_are_obeyed(dna: SequenceSet) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError
 from seqreg.records import write_json, write_tsv
-from seqreg.report import figures, logos, words, write_report
+from seqreg.report import figures, logos, tables, words, write_report
 from seqreg.report.figures import Series, wilson
 from seqreg.report.page import HEADINGS
 from seqreg.report.run_folder import read_run
@@ -414,6 +415,19 @@ def test_the_verdict_on_baselines_is_plain(
     assert said in remark.text
 
 
+def test_the_baseline_that_only_guesses_wins_nothing(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["baselines"]["majority"] = {**metrics["baselines"]["kmer-svm"], "auroc": 0.5, "ece": 0.0, "log_loss": 0.9}
+    metrics["baselines"]["kmer-svm"]["ece"] = 0.01
+    write_json(folder / "metrics.json", metrics)
+    run = read_run(folder)
+    best = {row["name"]: [cell["best"] for cell in row["cells"]] for row in tables.metric_rows(run)}
+    assert best["ECE"] == [False, False, True, False]
+    assert best["AUROC"] == [True, False, False, False]
+    assert [row["name"] for row in tables.comparison(run)["rows"]] == ["this network", "kmer-logistic", "kmer-svm"]
+
+
 def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path, n=30)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -468,6 +482,34 @@ def test_consensus_is_lower_case_where_it_is_weak() -> None:
 def test_wilson_limits_solve_their_equation(share: float, n: int) -> None:
     for limit in wilson(share, n):
         assert abs(limit - share) == pytest.approx(1.96 * math.sqrt(limit * (1 - limit) / n), abs=1e-9)
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2)."""
+    shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+def test_colours_stand_out_from_what_they_lie_on(theme: str) -> None:
+    css = resources.files("seqreg.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    light, dark, printed = (
+        {
+            name: re.sub(r"^#(.)(.)(.)$", r"#\1\1\2\2\3\3", color)
+            for name, color in re.findall(r"--([\w-]+): (#\w+);", part)
+        }
+        for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    )
+    colors = {"light": light, "dark": dark, "print": printed}[theme]
+    assert colors.keys() == light.keys(), "every theme sets every colour"
+    text = {"ink": ("paper", "surface", "good-tint", "warn-tint", "note-tint"), "muted": ("paper", "surface")}
+    text |= {"accent": ("paper", "surface"), "good": ("good-tint",), "warn": ("warn-tint",), "note": ("note-tint",)}
+    marks = [name for name in colors if name.startswith(("series-", "letter-"))]
+    pairs = [(name, under, 4.5) for name, places in text.items() for under in places]
+    for name, under, least in [*pairs, *((mark, "surface", 3.0) for mark in marks)]:
+        low, high = sorted((luminance(colors[name]), luminance(colors[under])))
+        assert (high + 0.05) / (low + 0.05) >= least, f"{name} on {under}"
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:

@@ -22,7 +22,8 @@ class FilterMotif:
     """One filter of the first convolution and the windows that excite it.
 
     A sequence is a *site* of the filter if its best window, on either strand where both are scored, exceeds half of
-    the filter's largest activation (the rule of DeepBind and Basset, with one window per sequence).
+    the filter's largest activation (the rule of DeepBind and Basset, with one window per sequence). Where pooling keeps
+    positions, a motif out of place means nothing: there activations count times the largest slope of a logit at them.
 
     filter: index of the filter. letters: the A letters, columns of counts.
     counts: (W, A) letters of the sites' windows; a mixture counts in parts, padding not at all. sites: their number.
@@ -48,7 +49,7 @@ class FilterMotif:
 class _Look(NamedTuple):
     """What one pass over n sequences shows of C filters."""
 
-    activation: Tensor  # (n, C) at the best window
+    strength: Tensor  # (n, C) of the best window
     start: Tensor  # (n, C) where that begins, on its own strand
     reverse: Tensor  # (n, C) whether it is on the opposite strand
     contribution: Tensor  # (n, K, C) to the logits
@@ -69,8 +70,8 @@ def filter_motifs(
     with _evaluating(model):
         looks = [_look(model, ids) for ids in _batches(model, sequences, batch)]
     seen = _Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
-    largest = seen.activation.amax(0)
-    site = (seen.activation > SITE_THRESHOLD * largest) & (largest > 0)  # N, C
+    largest = seen.strength.amax(0)
+    site = (seen.strength > SITE_THRESHOLD * largest) & (largest > 0)  # N, C
     importance = seen.contribution.std(0, correction=0).square().mean(0).sqrt()  # C
     chosen = [c for c in importance.argsort(descending=True, stable=True).tolist() if site[:, c].any()][:top]
 
@@ -107,22 +108,23 @@ def _look(model: ConvNet, ids: Tensor) -> _Look:
     ids = _both_strands(model, ids)
     h = model.activation(letter_conv(model.one_hot(ids), kernel, model.mixtures, ids) + bias[:, None]).detach()
     lengths = model.lengths(ids)
+    h.requires_grad_()
+    logits = model.classify(model.join_strands(model.pool(model.deeper(h), model.window_counts(lengths)), n))
+    slopes = [torch.autograd.grad(logits[:, k].sum(), h, retain_graph=True)[0] for k in range(logits.shape[1])]
+    h = h.detach()
+    contribution = torch.stack([(slope * h).sum(2) for slope in slopes], 1)  # 2n or n, K, C
+
+    strength = h
+    if model.pooling == "position":
+        strength = h * torch.stack([slope.abs() for slope in slopes]).amax(0)
     outside = torch.arange(h.shape[2], device=h.device) > (lengths - kernel.shape[2]).clamp(min=0)[:, None, None]
-    scores = h.masked_fill(outside.view(len(h), 1, -1), -torch.inf).transpose(1, 2)
+    scores = strength.masked_fill(outside, -torch.inf).transpose(1, 2)
     start = first_argmax(scores)  # 2n or n, C
     best = scores.gather(1, start[:, None])[:, 0]
     reverse = torch.zeros_like(best[:n], dtype=torch.bool)
     if model.reverse_complement:
         reverse = best[n:] > best[:n]
         start, best = torch.where(reverse, start[n:], start[:n]), torch.maximum(best[:n], best[n:])
-
-    h.requires_grad_()
-    logits = model.classify(model.join_strands(model.pool(model.deeper(h), model.window_counts(lengths)), n))
-    moved = [
-        (torch.autograd.grad(logits[:, k].sum(), h, retain_graph=True)[0] * h.detach()).sum(2)
-        for k in range(logits.shape[1])
-    ]
-    contribution = torch.stack(moved, 1)  # 2n or n, K, C
     return _Look(best, start, reverse, contribution.unflatten(0, (-1, n)).sum(0))
 
 

@@ -77,6 +77,7 @@ def render(run: Run) -> str:
         headings=HEADINGS,
         present=[anchor for anchor in HEADINGS if not absent.get(anchor)],
         summary=words.summary(run),
+        alphabet=words.alphabet(run),
         split_remark=words.split_remark(run),
         counts=tables.class_counts(run),
         groups=tables.groups_per_part(run),

@@ -13,6 +13,7 @@ from seqreg.report.words import METRICS, headline_metric, interval, number, titl
 
 PARTS = ("train", "valid", "test")
 SHOWN_AT_ONCE = 240
+GUESSING = "majority"  # the baseline that looks at no letter: in the table, but no measure of anything
 
 
 def class_counts(run: Run) -> dict[str, Any]:
@@ -51,13 +52,13 @@ def metric_rows(run: Run) -> list[dict[str, Any]]:
         if not any(metric in each for each in models):
             continue
         values = [each.get(metric) for each in models]
-        known = [value for value in values if value is not None]
+        known = [v for v, rival in zip(values, model_names(run), strict=True) if v is not None and rival != GUESSING]
         best = (min if less else max)(known) if known else None
         cells = [
             {
                 "text": number(value),
                 "interval": _interval_text(each, metric),
-                "best": value == best and known.count(best) == 1 < len(known),
+                "best": value == best and known.count(value) == 1 < len(known),
                 "reason": (each.get("reason") or {}).get(metric) if value is None else None,
             }
             for each, value in zip(models, values, strict=True)
@@ -70,7 +71,11 @@ def comparison(run: Run) -> dict[str, Any]:
     """The headline metric of every model as points and intervals on one scale; positions in percent."""
     metric = headline_metric(run)
     named = zip(model_names(run), [run.metrics, *(run.metrics.get("baselines") or {}).values()], strict=True)
-    known = [(name, each[metric], interval(each, metric)) for name, each in named if each.get(metric) is not None]
+    known = [
+        (name, each[metric], interval(each, metric))
+        for name, each in named
+        if each.get(metric) is not None and name != GUESSING
+    ]
     ends = [end for _, value, limits in known for end in (value, *(limits or ()))]
     low, high = float(np.floor(10 * min(ends, default=0) - 0.1)) / 10, 1.0
 
@@ -89,7 +94,7 @@ def comparison(run: Run) -> dict[str, Any]:
         }
         for i, (name, value, limits) in enumerate(known)
     ]
-    ticks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    ticks = [float(tick) for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     return {
         "metric": title(metric),
         "rows": [rows[0], *sorted(rows[1:], key=lambda row: -row["at"])] if rows else [],

@@ -65,13 +65,19 @@ def summary(run: Run) -> str:
     """One sentence: what was trained on what."""
     counts = run.data.get("classes")
     trained_on = sum(n.get("train", 0) for n in counts.values()) if isinstance(counts, dict) else 0
-    kind = {"dna": "DNA", "rna": "RNA"}.get(str(run.data.get("alphabet")), run.data.get("alphabet") or "")
+    kind = alphabet(run)
     what = "A k-mer baseline" if run.model.get("kind") == "baseline" else _network(str(run.model.get("model") or ""))
     several = "labels" if run.multi_label else "classes"
     size = f"{trained_on:,} " if trained_on and not run.multi_label else ""
     names = run.classes if len(run.classes) <= 4 else [*run.classes[:3], f"{len(run.classes) - 3} more"]
     listed = f": {', '.join(names)}" if names else ""
     return f"{what} trained on {size}{kind} sequences of {len(run.classes)} {several}{listed}.".replace("  ", " ")
+
+
+def alphabet(run: Run) -> str:
+    """The alphabet as people write it."""
+    name = str(run.data.get("alphabet") or "")
+    return name.upper() if name in ("dna", "rna") else name
 
 
 def _network(spec: str) -> str:
@@ -97,15 +103,21 @@ def meaning(run: Run) -> str:
     if run.binary:
         pair = f"one unseen “{run.positive}” and one “{run.negative}” sequence"
         return f"Given {pair}, the model ranks the “{run.positive}” one higher in {share} of cases{within}."
-    kind, kinds = ("label", "labels") if run.multi_label else ("class", "classes")
-    pair = f"one unseen sequence with a {kind} and one without"
-    return f"Given {pair}, the model ranks the right one higher in {share} of cases{within}, averaged over the {kinds}."
+    pair, kinds = (
+        ("with a label and one without it", "labels")
+        if run.multi_label
+        else ("of a class and one of another", "classes")
+    )
+    return (
+        f"Given one unseen sequence {pair}, the model ranks the right one higher in {share} of cases{within}, "
+        f"averaged over the {kinds}."
+    )
 
 
 def verdict(run: Run) -> list[Remark]:
-    """How far the numbers can be trusted, the most important first."""
+    """How far the numbers can be trusted, warnings first."""
     remarks = [against_baselines(run), *_against_guessing(run), *_test_size(run), *_calibration(run)]
-    return sorted(remarks, key=lambda remark: ("warn", "good", "note").index(remark.tone))
+    return sorted(remarks, key=lambda remark: remark.tone != "warn")
 
 
 def against_baselines(run: Run) -> Remark:
