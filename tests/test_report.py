@@ -355,6 +355,21 @@ def test_a_run_without_a_test_part_says_what_is_not_known(tmp_path: Path) -> Non
     assert re.findall(r'<section id="(\w+)"', text) == ["performance", "data", "motifs", "reproduce"]
 
 
+def test_a_baseline_by_itself_has_a_page_too(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    for name in ("history.tsv", "motifs.json", "examples.tsv", "splits.tsv"):
+        (folder / name).unlink()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["baselines"]
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "model.json", {"kind": "baseline", "baseline": "kmer-logistic", "classes": metrics["classes"]})
+    text, page = read(folder)
+    assert page.problems == []
+    assert "A k-mer baseline trained on" in text
+    assert "this baseline" in text
+    assert "beside simple models" not in text
+
+
 def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     classes = (f"a{evil}", '"><b>$x^2$ & 蛋白')
