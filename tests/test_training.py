@@ -134,8 +134,10 @@ def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_
         train(data, replace(SMALL, epochs=9), tmp_path / "run", resume=True)
     with pytest.raises(UsageError, match="already holds a run"):
         train(data, SMALL, tmp_path / "run")
+    (tmp_path / "run" / "robustness.json").write_text('{"about": "the model before"}')
     train(data, replace(SMALL, epochs=2), tmp_path / "run", overwrite=True)
     assert weights(tmp_path / "run") != before
+    assert not (tmp_path / "run" / "robustness.json").exists()
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "log.txt").write_text("a workflow engine was here")
     train(data, replace(SMALL, epochs=1), tmp_path / "logs")

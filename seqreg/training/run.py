@@ -31,6 +31,10 @@ from seqreg.training.loop import Progress, fit
 from seqreg.training.parts import Parts, split_parts
 
 MARKS_OF_A_RUN = ("run.json", "config.json", "model.safetensors")
+OTHER_FILES_OF_A_RUN = (
+    *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
+    *("robustness.json", "norm.json", "report.html"),  # what was found about the model that is overwritten
+)
 WORST_EXAMPLES = 20
 
 
@@ -186,7 +190,7 @@ def _is_complete(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
         return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
     if found and not overwrite:
         raise UsageError(f"{output} already holds a run ({found[0]}). Use --resume, --overwrite or another --output")
-    for name in (*MARKS_OF_A_RUN, "model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv"):
+    for name in (*MARKS_OF_A_RUN, *OTHER_FILES_OF_A_RUN):
         (output / name).unlink(missing_ok=True)
     shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
     return False
