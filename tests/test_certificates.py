@@ -11,6 +11,7 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.certificates import (
     CertifiedBatch,
     certified_batch,
+    edit_certificate,
     hamming_certificate,
     hamming_lipschitz,
     in_double,
@@ -21,10 +22,12 @@ from seqreg.certificates import (
     predicted,
 )
 from seqreg.certificates.context import influences_here
+from seqreg.certificates.euclidean import deeper_norms, euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.intervals import interval_bound
+from seqreg.certificates.levenshtein import edit_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
-from seqreg.mutagenesis import substitution_scores
-from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
+from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
+from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN, SmoothConvNet
 
 SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
 
@@ -125,6 +128,7 @@ def check(case: Case) -> Tensor:
     batch = certified_batch(in_double(case.net), case.ids, case.y, case.allowed)
     torch.testing.assert_close(batch.margins, truth[0], atol=SLACK, rtol=0)
     scores = substitution_scores(case.net, case.ids)
+    shortest = int(case.net.lengths(case.ids).min())
     anywhere, singles = influences(batch), worst_singles(batch, scores)
     torch.testing.assert_close(single_and_tail_bound(batch, singles, anywhere, 1), truth[1], atol=SLACK, rtol=0)
     for m in range(1, case.most + 1):
@@ -133,6 +137,8 @@ def check(case: Case) -> Tensor:
             "influences here": batch.margins - largest_sums(influences_here(batch, m), m),
             "intervals": interval_bound(batch, m),
             "tail": single_and_tail_bound(batch, singles, anywhere, m),
+            "l2": euclidean_bound(batch, margin_lipschitz(batch.model, batch.directions, shortest), m),
+            "first layer and l2": layerwise(batch, m),
             "constant": batch.margins - m * constant(case, batch),
         }
         for name, bound in bounds.items():
@@ -145,6 +151,13 @@ def check(case: Case) -> Tensor:
         )
         assert (proved.radius <= true_radius).all()
     return proved.radius - true_radius
+
+
+def layerwise(batch: CertifiedBatch, m: int) -> Tensor:
+    """The layerwise bound, where there are layers to go through."""
+    if isinstance(batch.model, SmoothConvNet):
+        return batch.margins - torch.inf
+    return layerwise_bound(batch, deeper_norms(batch.model, batch.directions), m)
 
 
 def constant(case: Case, batch: CertifiedBatch) -> Tensor:
@@ -187,3 +200,59 @@ def test_the_constant_has_a_gradient() -> None:
     net = CNN(filters=3, width=2, depth=2, hidden=2).build(DNA, outputs=3, length=9).double()
     hamming_lipschitz(net).mean().backward()
     assert all(parameter.grad is not None for name, parameter in net.named_parameters() if name.endswith("weight"))
+
+
+def edited_once(net: ConvNet, sequence: tuple[int, ...]) -> set[tuple[int, ...]]:
+    """All sequences one substitution, insertion or deletion away."""
+    letters, places = range(net.alphabet.size), range(len(sequence))
+    found = {(*sequence[:i], a, *sequence[i + 1 :]) for i in places for a in letters}
+    found |= {(*sequence[:i], a, *sequence[i:]) for i in range(len(sequence) + 1) for a in letters}
+    return found | {(*sequence[:i], *sequence[i + 1 :]) for i in places if len(sequence) > 1}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_no_edit_changes_what_is_proved_for_edits(seed: int) -> None:
+    torch.manual_seed(seed)
+    depth, hidden, strands = 1 + seed % 2, (0, 3)[seed // 2 % 2], seed // 4 % 2 == 1
+    spec = CNN(filters=3, width=2, depth=depth, hidden=hidden, pooling="mean")
+    net = spec.build(DNA, outputs=1 + seed % 3, length=8, reverse_complement=strands)
+    if seed > 20:
+        net = SmoothCNN(filters=3, width=2).build(DNA, outputs=2, length=8)
+    net = net.double().eval()
+    codes = [tuple(torch.randint(0, 4, (length,)).tolist()) for length in (8, 5)]
+    if seed % 4 == 0:
+        codes[0] = (DNA.symbols.index("R"), *codes[0][1:])
+
+    def padded(sequences) -> Tensor:
+        width = max(map(len, sequences))
+        return torch.tensor([[*row, *[DNA.pad] * (width - len(row))] for row in sequences]).to(torch.uint8)
+
+    ids = padded(codes)
+    with torch.no_grad():  # a weak signal beside a bias, so that proofs are possible
+        net.output.weight.mul_(torch.rand(()) * 0.4)
+        y = predicted(net(ids))
+    reached = [[{row} for row in codes]]
+    for _ in range(2):
+        reached.append([set().union(*(edited_once(net, row) for row in rows)) | rows for rows in reached[-1]])
+    truth = torch.tensor(
+        [
+            [margins(net(padded(sorted(rows))), y[n].expand(len(rows))).min().item() for n, rows in enumerate(level)]
+            for level in reached
+        ]
+    )
+    batch = certified_batch(in_double(net), ids, y)
+    for m in (1, 2):
+        assert (edit_bound(batch, m).amin(1) <= truth[m] + SLACK).all()
+    singles = [
+        function(net, ids).flatten(1, -2) for function in (substitution_scores, insertion_scores, deletion_scores)
+    ]
+    exact = edit_certificate(net, ids, y, most=2, singles=singles)
+    true_radius = (truth > 0).long().cumprod(0).sum(0) - 1
+    assert (exact <= true_radius).all()
+    assert (exact[truth[1] > 1e-5] >= 1).all()
+    assert (edit_certificate(net, ids, y, most=2) <= exact).all()
+
+
+def test_other_poolings_have_no_radius_beyond_one_edit() -> None:
+    net, ids = CNN(filters=3, width=2).build(DNA, outputs=1, length=9), torch.zeros(1, 9, dtype=torch.uint8)
+    assert edit_certificate(net, ids, predicted(net(ids)), most=3).tolist() == [0]

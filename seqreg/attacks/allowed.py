@@ -11,14 +11,11 @@ import torch
 from torch import Tensor
 
 from seqreg.alphabet import Alphabet
+from seqreg.deformations import similar_letters, synonymous_codons
 from seqreg.errors import UsageError
-from seqreg.networks import BLOSUM62
 from seqreg.specs import unknown_name
 
 RULES = ["any", "blosum62", "transitions", "synonymous"]
-
-# The standard genetic code, codons in the order of their letters in ACGT (NCBI translation table 1, rearranged).
-_AMINO_ACIDS = "KNKNTTTTRSRSIIMIQHQHPPPPRRRRLLLLEDEDAAAAGGGGVVVV*Y*YSSSS*CWCLFLF"
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,8 @@ class Allowed:
             return _synonymous(original, current, self.alphabet, number)
         size = self.alphabet.size
         table = torch.ones(len(self.alphabet.symbols), size, dtype=torch.bool, device=original.device)
-        if name == "blosum62":
-            table[:size] = torch.as_tensor(number <= BLOSUM62, device=original.device)
-        if name == "transitions":
-            table[:size] = torch.eye(size, dtype=torch.bool, device=original.device)[[2, 3, 0, 1]]
+        if name in ("blosum62", "transitions"):
+            table[:size] = torch.as_tensor(similar_letters(self.alphabet, number), device=original.device)
         if name != "any":
             table[size:] = False  # what an ambiguous symbol is similar to is not known
         table[self.alphabet.pad] = False
@@ -94,20 +89,22 @@ def _synonymous(original: Tensor, current: Tensor | None, alphabet: Alphabet, fr
     if not whole:
         return allowed
     inside = slice(frame, frame + 3 * whole)
-    amino = torch.tensor([ord(letter) for letter in _AMINO_ACIDS], device=original.device)
-    codons = original[:, inside].long().unflatten(1, (whole, 3))
-    plain = (codons < alphabet.size).all(2)
+    codes = original[:, inside].long().unflatten(1, (whole, 3))
+    plain = (codes < alphabet.size).all(2)
     place_value = torch.tensor([16, 4, 1], device=original.device)
-    meaning = amino[(codons.clamp(max=3) * place_value).sum(2)]  # N, whole
+    same = (
+        torch.as_tensor(synonymous_codons(alphabet), device=original.device)
+        | torch.eye(64, device=original.device).bool()
+    )
+    number = (codes.clamp(max=3) * place_value).sum(2)  # N, whole
     if current is None:
         every = torch.cartesian_prod(*[torch.arange(4, device=original.device)] * 3)  # 64, 3
-        same = amino == meaning[..., None]  # N, whole, 64
-        letters = torch.stack([same[..., every[:, at] == letter].any(-1) for at in range(3) for letter in range(4)], -1)
-        letters = letters.unflatten(-1, (3, 4))
+        at = torch.nn.functional.one_hot(every, 4).flatten(1).bool()  # codon, (position in it, letter)
+        letters = (same[number][..., None] & at).any(-2).unflatten(-1, (3, 4))
     else:
         now = current[:, inside].long().unflatten(1, (whole, 3)).clamp(max=3)
         without = (now * place_value).sum(2, keepdim=True) - now * place_value  # N, whole, 3
-        letter = torch.arange(4, device=original.device)
-        letters = amino[without[..., None] + letter * place_value[:, None]] == meaning[:, :, None, None]
+        variants = without[..., None] + torch.arange(4, device=original.device) * place_value[:, None]
+        letters = same[number[..., None, None], variants]
     allowed[:, inside] = (letters & plain[:, :, None, None]).flatten(1, 2)
     return allowed

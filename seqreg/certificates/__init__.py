@@ -7,7 +7,9 @@ layer out. Estimates have no place here.
 """
 
 from seqreg.certificates.batch import CertifiedBatch, EditableBatch, certified_batch, editable_batch, in_double
+from seqreg.certificates.euclidean import margin_lipschitz
 from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums
+from seqreg.certificates.levenshtein import edit_certificate
 from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
 from seqreg.certificates.margins import margin_directions, margins, predicted
 from seqreg.certificates.radius import TOLERANCE, HammingCertificate, hamming_certificate
@@ -20,6 +22,7 @@ __all__ = [
     "HammingCertificate",
     "LayerNorms",
     "certified_batch",
+    "edit_certificate",
     "editable_batch",
     "hamming_certificate",
     "hamming_lipschitz",
@@ -29,6 +32,7 @@ __all__ = [
     "layer_norms",
     "lipschitz_upper_bound",
     "margin_directions",
+    "margin_lipschitz",
     "margins",
     "predicted",
 ]

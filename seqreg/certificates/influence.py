@@ -41,14 +41,18 @@ def influences(batch: EditableBatch, borders: bool = True) -> Tensor:
 def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor, heed_borders: bool) -> Tensor:
     """Positions see the same offsets except near the borders: one table per range of offsets and kind of site."""
     reach = batch.sites.drop.shape[2]
-    low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
-    high = (batch.place + 1).clamp(0, reach)
-    if not heed_borders:
-        low, high = torch.zeros_like(low), torch.full_like(high, reach)
-    borders, border = torch.unique(torch.cat([low, high]).flatten(1), dim=1, return_inverse=True)
+    if heed_borders:
+        low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
+        high = (batch.place + 1).clamp(0, reach)
+        digits = (reach + 1) ** torch.arange(2 * len(low), device=low.device)
+        codes, border = torch.unique((torch.cat([low, high]) * digits[:, None, None]).sum(0), return_inverse=True)
+        borders = codes[:, None] // digits % (reach + 1)
+    else:
+        borders = torch.tensor([[0] * len(batch.place) + [reach] * len(batch.place)])
+        border = torch.zeros_like(batch.ids, dtype=torch.long)
     tables = []
-    for ranges in borders.t().tolist():
-        pairs = list(zip(ranges[: len(low)], ranges[len(low) :], strict=True))
+    for ranges in borders.tolist():
+        pairs = list(zip(ranges[: len(batch.place)], ranges[len(batch.place) :], strict=True))
 
         def largest(profiles: Tensor, pairs: list[tuple[int, int]] = pairs) -> Tensor:
             found = [profile[:, a:b].amax(1) for profile, (a, b) in zip(profiles, pairs, strict=True) if a < b]
@@ -57,7 +61,7 @@ def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tens
         cost = fall @ largest(batch.sites.drop) + rise @ largest(batch.sites.up)  # kinds, D, A
         tables.append(cost.amax(-1))
     table = torch.stack(tables)  # borders, kinds, D
-    per_site = table[border.view(batch.ids.shape), batch.sites.kind]  # N, L, D
+    per_site = table[border, batch.sites.kind]  # N, L, D
     return per_site.gather(2, which[:, None].expand(-1, per_site.shape[1], -1)).transpose(1, 2)
 
 

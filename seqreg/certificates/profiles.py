@@ -31,10 +31,7 @@ def substitution_profiles(model: ConvNet, old: Tensor, new: Tensor, opposite: bo
 
     opposite: as seen from the opposite strand, where old and new become their complements.
     """
-    if opposite:
-        old, new = model.complement[old], model.complement[new]
-    table = symbol_table(model.first_kernel(), model.mixtures)
-    change = (table[:, new] - table[:, old]).permute(1, 2, 0)
+    change = _first_changes(model, old, new, opposite)
     if type(model) is SmoothConvNet:
         return _smooth_profiles(model, change, old, new)
     drop, up = F.relu(-change), F.relu(change)
@@ -46,6 +43,14 @@ def substitution_profiles(model: ConvNet, old: Tensor, new: Tensor, opposite: bo
             F.conv_transpose1d(up, plus) + F.conv_transpose1d(drop, minus),
         )
     return Profile(drop, up)
+
+
+def _first_changes(model: ConvNet, old: Tensor, new: Tensor, opposite: bool) -> Tensor:
+    """(B, C, W) change of the first convolution's output at each tap."""
+    if opposite:
+        old, new = model.complement[old], model.complement[new]
+    table = symbol_table(model.first_kernel(), model.mixtures)
+    return (table[:, new] - table[:, old]).permute(1, 2, 0)
 
 
 def _smooth_profiles(model: SmoothConvNet, change: Tensor, old: Tensor, new: Tensor) -> Profile:
@@ -65,33 +70,36 @@ class Sites(NamedTuple):
 
     kind (N, L): which of them each position is. drop, up (strands, S, R, C, A): profiles of replacing the symbol of
     kind s by each letter, zero where that is not allowed. may (S, A): what is allowed; a letter itself is not.
+    moved (strands, S): most that one substitution moves the first layer's output in l2.
     """
 
     kind: Tensor
     drop: Tensor
     up: Tensor
     may: Tensor
+    moved: Tensor
 
 
 def sites(model: ConvNet, ids: Tensor, allowed: Tensor | None = None) -> Sites:
     """The kinds of place in ids (N, L), where letter a may come at position i if allowed[n, i, a] (N, L, A)."""
     letters = model.alphabet.size
-    code = ids.long()
-    if allowed is not None:
+    if allowed is None:
+        kinds, kind = torch.arange(len(model.alphabet.symbols), device=ids.device), ids.long()
+    else:
         packed = (allowed.long() << torch.arange(letters, device=ids.device)).sum(-1)
-        code = (packed << 8) + code
-    kinds, kind = torch.unique(code, return_inverse=True)
+        kinds, kind = torch.unique((packed << 8) + ids.long(), return_inverse=True)
     symbol = kinds & 255
     letter = torch.arange(letters, device=ids.device)
     may = (symbol[:, None] != letter) & (symbol != model.alphabet.pad)[:, None]
     if allowed is not None:
         may &= ((kinds >> 8)[:, None] >> letter & 1).bool()
-    drops, ups = [], []
+    drops, ups, moved = [], [], []
+    old, new = symbol.repeat_interleave(letters), letter.repeat(len(symbol))
     for opposite in (False, True)[: 1 + model.reverse_complement]:
-        profile = substitution_profiles(
-            model, symbol.repeat_interleave(letters), letter.repeat(len(symbol)), opposite=opposite
-        )
+        change = torch.linalg.vector_norm(_first_changes(model, old, new, opposite), dim=(1, 2))
+        moved.append((change.unflatten(0, may.shape) * may).amax(1))
+        profile = substitution_profiles(model, old, new, opposite)
         for kept, values in zip((drops, ups), profile, strict=True):
             by_kind = values.unflatten(0, (len(symbol), letters)) * may[:, :, None, None]
             kept.append(by_kind.permute(0, 3, 2, 1).contiguous())  # S, R, C, A
-    return Sites(kind, torch.stack(drops), torch.stack(ups), may)
+    return Sites(kind, torch.stack(drops), torch.stack(ups), may, torch.stack(moved))

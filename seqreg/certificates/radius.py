@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
 from seqreg.certificates.context import influences_here
+from seqreg.certificates.euclidean import deeper_norms, euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.influence import influences, largest_sums
 from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
@@ -48,11 +49,13 @@ def hamming_certificate(
     of all single mutants from the network in float64, which settle one substitution exactly and tighten the rest.
     """
     model = in_double(model)
+    shortest = int(model.lengths(ids).min()) if len(ids) else None
     parts = [
         _certify(
             certified_batch(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
             None if singles is None else singles[rows],
             most,
+            shortest,
         )
         for rows in torch.arange(len(ids), device=ids.device).split(batch_size)
     ]
@@ -63,15 +66,17 @@ def hamming_certificate(
     )
 
 
-def _certify(batch: CertifiedBatch, scores: Tensor | None, most: int) -> HammingCertificate:
+def _certify(batch: CertifiedBatch, scores: Tensor | None, most: int, shortest: int | None) -> HammingCertificate:
     margin = batch.margins.amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
     anywhere = influences(batch)
+    norms = margin_lipschitz(batch.model, batch.directions, shortest), deeper_norms(batch.model, batch.directions)
     singles = None if scores is None else worst_singles(batch, scores)
     for m in range(1, most + 1):
         rows = torch.nonzero(radius == m - 1).squeeze(1)
-        bounds = _bounds(batch.rows(rows), anywhere[rows], None if singles is None else singles[rows], m)
+        here = None if singles is None else singles[rows]
+        bounds = _bounds(batch.rows(rows), anywhere[rows], here, (norms[0][rows], norms[1][rows]), m)
         best = batch.margins.new_full((len(rows), batch.margins.shape[1]), -torch.inf)
         for name, bound in bounds:
             open_ = torch.nonzero(best.amin(1) <= TOLERANCE).squeeze(1)
@@ -85,7 +90,7 @@ def _certify(batch: CertifiedBatch, scores: Tensor | None, most: int) -> Hamming
 
 
 def _bounds(
-    batch: CertifiedBatch, anywhere: Tensor, singles: Tensor | None, m: int
+    batch: CertifiedBatch, anywhere: Tensor, singles: Tensor | None, norms: tuple[Tensor, Tensor], m: int
 ) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
     """Lower bounds (n, P) of the margins of chosen rows, by name, cheapest first. What is exact stands alone."""
     bounds: list[tuple[str, Callable[[Tensor], Tensor]]] = []
@@ -100,6 +105,9 @@ def _bounds(
             return bounds
     else:
         bounds.append(("influences", lambda rows: batch.margins[rows] - largest_sums(anywhere[rows], m)))
+    bounds.append(("l2", lambda rows: euclidean_bound(batch.rows(rows), norms[0][rows], m)))
+    if len(batch.model.convs) > 1:
+        bounds.append(("first layer and l2", lambda rows: layerwise_bound(batch.rows(rows), norms[1][rows], m)))
     bounds.append(("intervals", lambda rows: interval_bound(batch.rows(rows), m)))
     bounds.append(
         (

@@ -1,0 +1,126 @@
+"""How many edits, insertions and deletions included, a prediction withstands: below mean pooling, by counting windows.
+
+An edit destroys at most R windows (an insertion R - 1) and leaves the others as they are, wherever they move to; mean
+pooling does not ask where they are. With i insertions, d deletions and s substitutions, T' = T + i - d windows are
+left, of which all but T' - T + r are old ones, r <= (R - 1) i + R (d + s) being destroyed. The margin is smallest if
+those with the largest contribution go and the new ones contribute as little as any window of letters can:
+
+    margin' >= (sum_t psi_t - sum of the r largest psi + (T' - T + r) psi_min) / T' + bias,    psi_t = w . h_t.
+
+A hidden layer takes the same bounds filter by filter, and interval arithmetic from there. (Ours; for the bound by the
+l2 norms of layers see Abad Rocamora et al., Certified Robustness Under Bounded Levenshtein Distance, 2025.)
+"""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
+from seqreg.certificates.margins import head_interval, margins
+from seqreg.certificates.radius import TOLERANCE
+from seqreg.errors import UnknownLayerError
+from seqreg.networks import ConvNet, SmoothConvNet, smoothed_relu
+from seqreg.networks.lookup import symbol_table
+
+
+@torch.no_grad()
+def edit_certificate(
+    model: ConvNet, ids: Tensor, y: Tensor, *, most: int, singles: list[Tensor] | None = None, batch_size: int = 64
+) -> Tensor:
+    """(N,) int64 number of edits, up to `most`, that no prediction y of ids (N, L) can be changed with; -1 where wrong.
+
+    singles: float64 logits (N, ..., K) of all single edits, of every kind that counts; they settle one edit exactly.
+    Poolings other than the mean have no bound for more than one edit: their radius is 1 at most.
+    """
+    model = in_double(model)
+    radii = []
+    for rows in torch.arange(len(ids), device=ids.device).split(batch_size):
+        batch = certified_batch(model, ids[rows], y[rows])
+        radius = torch.where(batch.margins.amin(1) > TOLERANCE, 0, -1)
+        for m in range(1, most + 1):
+            if m == 1 and singles is not None:
+                worst = torch.stack([margins(scores[rows], y[rows]).flatten(1).amin(1) for scores in singles]).amin(0)
+            elif model.pooling == "mean":
+                worst = edit_bound(batch, m).amin(1)
+            else:
+                break
+            radius = torch.where((radius == m - 1) & (worst > TOLERANCE), m, radius)
+        radii.append(radius)
+    return torch.cat(radii)
+
+
+def edit_bound(batch: CertifiedBatch, m: int) -> Tensor:
+    """(N, P) lower bounds of the margins after at most m edits; -inf where a sequence may lose its last full window."""
+    model, reach = batch.model, batch.model.receptive_field
+    assert model.pooling == "mean"
+    h = batch.activations()  # S, N, T, C
+    if len(h) == 2:
+        h = torch.stack([h[0], _mirrored(h[1], batch.counts)])
+    h = h.mean(0)
+    low, high = _window_range(model)
+    if model.hidden is None:
+        w = batch.directions @ model.output.weight  # N, P, C
+        value = torch.einsum("npc,ntc->npt", w, h)
+        least = F.relu(w) @ low - F.relu(-w) @ high
+        fixed = batch.directions @ model.output.bias
+
+        def bound(grow: int, destroyed: int) -> Tensor:
+            return _smallest_mean(value, least[:, :, None], batch.counts, grow, destroyed) + fixed
+    else:
+        filters = h.transpose(1, 2)
+
+        def bound(grow: int, destroyed: int) -> Tensor:
+            bottom = _smallest_mean(filters, low[None, :, None], batch.counts, grow, destroyed)
+            top = -_smallest_mean(-filters, -high[None, :, None], batch.counts, grow, destroyed)
+            return head_interval(model, bottom, top, batch.directions)
+
+    worst = batch.margins
+    for insertions, deletions in itertools.product(range(m + 1), repeat=2):
+        if insertions + deletions <= m:
+            others = m - insertions
+            worst = torch.minimum(worst, bound(insertions - deletions, (reach - 1) * insertions + reach * others))
+    plain = (batch.ids < model.alphabet.size) | (batch.ids == model.alphabet.pad)
+    possible = model.lengths(batch.ids) - m >= reach
+    if isinstance(model, SmoothConvNet):  # the range of its windows is known for plain letters
+        possible &= plain.all(1)
+    return worst.masked_fill(~possible[:, None], -math.inf)
+
+
+def _smallest_mean(value: Tensor, least: Tensor, counts: Tensor, grow: int, destroyed: int) -> Tensor:
+    """(N, Q) smallest mean over T + grow windows of value (N, Q, T), `destroyed` of which may become `least`."""
+    exists = torch.arange(value.shape[2], device=value.device) < counts[:, None, None]
+    largest = value.masked_fill(~exists, -math.inf).sort(2, descending=True).values
+    gone = torch.arange(value.shape[2], device=value.device) < destroyed
+    kept = largest.masked_fill(gone | ~exists, 0).sum(2)
+    new = grow + counts.clamp(max=destroyed)
+    return (kept + new[:, None] * least[:, :, 0]) / (counts + grow)[:, None]
+
+
+def _mirrored(h: Tensor, counts: Tensor) -> Tensor:
+    """h (N, T, C) of the opposite strand's windows, in the order of the windows they lie opposite to."""
+    window = torch.arange(h.shape[1], device=h.device)
+    opposite = torch.where(window < counts[:, None], counts[:, None] - 1 - window, window)
+    return h.gather(1, opposite[:, :, None].expand_as(h))
+
+
+def _window_range(model: ConvNet) -> tuple[Tensor, Tensor]:
+    """low, high (C,): activations of the last layer over all windows of letters, by interval arithmetic."""
+    table = symbol_table(model.first_kernel(), model.mixtures)[:, : model.alphabet.size]
+    low, high = table.amin(1).sum(0), table.amax(1).sum(0)
+    if type(model) is SmoothConvNet:
+        scale = model.receptive_field**-0.5
+        return smoothed_relu(low * scale, model.smoothing), smoothed_relu(high * scale, model.smoothing)
+    if type(model) is not ConvNet:
+        raise UnknownLayerError(f"the range of the windows of a {type(model).__name__} is not known")
+    low, high = model.activation(low + model.first_bias()), model.activation(high + model.first_bias())
+    for conv in list(model.convs)[1:]:
+        weight: Tensor = conv.weight.sum(2)  # pyright: ignore[reportCallIssue]
+        plus = F.relu(conv.weight).sum(2)  # pyright: ignore[reportArgumentType]
+        minus = plus - weight
+        bias: Tensor = conv.bias  # pyright: ignore[reportAssignmentType]
+        low, high = plus @ low - minus @ high + bias, plus @ high - minus @ low + bias
+        low, high = model.activation(low), model.activation(high)
+    return low, high
