@@ -72,7 +72,9 @@ def train(
     threads = config.threads or min(2, os.cpu_count() or 1)
     parts = split_parts(data, config, valid=valid, test=test)
     config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
-    resolved = to_plain({**config.get_params(), "input_sha256": data.sha256})
+    given = {"input": data, "valid": valid, "test": test}
+    checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
+    resolved = to_plain({**config.get_params(), **checksums})
     architecture = architecture_of(config, parts.train)
     with reproducible(config, device):
         clock = perf_counter()
