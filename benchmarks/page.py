@@ -12,7 +12,8 @@ SECTIONS = HERE / "results"
 HEAD = """# What was measured
 
 Every section is written by the script it names, never by hand. Times are ratios of medians measured side by side in
-one process, because machines differ and are noisy; scores are means over seeds, and each section says what its settings were chosen on.
+one process, because machines differ and are noisy; scores are means over seeds, and each section says what its
+settings were chosen on.
 """
 
 
