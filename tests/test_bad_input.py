@@ -150,6 +150,11 @@ TRAINING = {
         "--reverse-complement needs dna or rna",
         {"in.fa": FASTA},
     ),
+    "unknown baseline": Bad(
+        "baseline in.fa -o out --model kmer-smv",
+        "Unknown baseline 'kmer-smv'. Did you mean 'kmer-svm'?",
+        {"in.fa": FASTA},
+    ),
     "an existing run": Bad("train in.fa -o out", "out already holds a run", {"in.fa": FASTA, "out/config.json": "{}"}),
     "a file where the folder should be": Bad("train in.fa -o out", "out is a file", {"in.fa": FASTA, "out": ""}),
     "unknown device": Bad("train in.fa -o out --device tpu", "", {"in.fa": FASTA}),

@@ -1,4 +1,4 @@
-"""train, predict and evaluate on tiny data: run folders, tables, streams, and what is said along the way."""
+"""train, baseline, predict, evaluate and norm on tiny data: folders, tables, streams, and what is said."""
 
 import csv
 import io
@@ -18,6 +18,7 @@ import pytest
 
 import seqreg
 from seqreg.alphabet import DNA
+from seqreg.baselines import FittedBaseline
 from seqreg.cli import app
 from seqreg.evaluation import evaluate
 from seqreg.networks.trained import load_trained
@@ -200,3 +201,47 @@ def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) ->
     remark = "Warning: the model was trained on a part of these sequences"
     assert remark in call("evaluate", "run", "headers.fa").stderr
     assert remark not in call("evaluate", "run", "sorted.csv").stderr
+
+
+def test_a_baseline_is_a_run_like_another(folder: Path, call: Call) -> None:
+    done = call("baseline", "headers.fa", "-o", "kmers", "--model", "kmer-logistic:k=3", "--seed", "3")
+    assert done.returncode == 0
+    assert "Model: kmer-logistic" in done.stderr
+    assert {row["split"] for row in read_tsv("kmers/splits.tsv")} == {"train", "test"}
+    assert read_json("kmers/run.json")["command"][:2] == ["seqreg", "baseline"]
+    metrics = read_json("kmers/metrics.json")
+    assert {row["metric"]: row["value"] for row in table(done.stdout)}["auroc"] == f"{metrics['auroc']:.4g}"
+
+    data = read_input(InputSpec(input="new.fa"))
+    wanted = FittedBaseline.load("kmers").predict_proba(data)
+    rows = table(call("predict", "kmers", "new.fa").stdout)
+    assert np.allclose([[float(row["p_absent"]), float(row["p_with"])] for row in rows], wanted, atol=1e-6)
+    assert call("evaluate", "kmers", "sorted.csv", "-o", "kmers.json").returncode == 0
+    assert call("baseline", "headers.fa", "-o", "kmers").returncode == 2
+
+
+def test_the_best_baseline_is_kept_and_the_others_measured(folder: Path, call: Call) -> None:
+    assert call("baseline", "headers.fa", "-o", "best").returncode == 0
+    about, metrics = read_json("best/model.json"), read_json("best/metrics.json")
+    assert {about["baseline"], *metrics["baselines"]} == {"kmer-logistic", "kmer-svm", "majority"}
+    assert about["baseline"] != "majority"
+
+
+def test_norms_are_bounded_from_above_and_below(run: Path, call: Call) -> None:
+    done = call("norm", "run", "sorted.csv", "-o", "norm.json", "--sample", "5")
+    report = read_json("norm.json")
+    assert [row["name"] for row in report["layers"]]
+    assert report["n"] == 5
+    assert max(value for value in report["lower_bounds"].values() if value) <= report["lipschitz_upper_bound"]
+    shown = {row["figure"]: row["value"] for row in table(done.stdout)}
+    assert shown["Lipschitz constant, upper bound"] == f"{report['lipschitz_upper_bound']:.4g}"
+    without = json.loads(call("norm", "run", "--json").stdout)
+    assert without["lipschitz_upper_bound"] == pytest.approx(report["lipschitz_upper_bound"])
+    assert set(without["lower_bounds"].values()) == {None}
+
+
+def test_norms_are_of_networks(folder: Path, call: Call) -> None:
+    call("baseline", "headers.fa", "-o", "majority", "--model", "majority")
+    done = call("norm", "majority")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: majority holds a baseline")

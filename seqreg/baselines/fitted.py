@@ -46,6 +46,11 @@ class FittedBaseline:
     trained_on: int = 0
     trials: tuple[dict[str, Any], ...] = ()
 
+    def reads(self, sequences: SequenceSet) -> bool:
+        """Whether it can score all of these: a one-hot baseline knows one length only."""
+        features = self.features
+        return not isinstance(features, OneHotFeatures) or bool((sequences.lengths == features.length).all())
+
     def scores(self, sequences: SequenceSet) -> Array:
         """(N, J) before the link."""
         if sequences.alphabet.name != self.alphabet.name:

@@ -7,6 +7,7 @@ once. Importing a module of commands registers them, in the order in which `seqr
 # Commands are listed in the order of these imports.
 from seqreg.cli import training as training  # isort: skip
 from seqreg.cli import using as using  # isort: skip
+from seqreg.cli import trust as trust  # isort: skip
 from seqreg.cli import data as data  # isort: skip
 from seqreg.cli import families as families  # isort: skip
 from seqreg.cli.app import app, main

@@ -46,6 +46,10 @@ By = Annotated[
 Similarity = Annotated[
     float, option(PARTS, "--similarity", "SHARE", "Sequences at least this similar stay together.", default=True)
 ]
+ReverseComplement = Annotated[
+    bool | None,
+    option(NETWORK, "--reverse-complement/--no-reverse-complement", "", "Read both strands as one."),
+]
 Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
 Threads = Annotated[int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2 without it.")]
 Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there.")]
@@ -87,6 +91,11 @@ class InputOptions:
     max_length: Annotated[
         int | None, option(SEQUENCES, "--max-length", "LETTERS", "Refuse longer sequences (train: above 10000).")
     ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any input was named."""
+        return any((self.input, self.class_files, self.pos, self.neg, self.fasta, self.labels, self.bed, self.genome))
 
     def spec(self, **asked: Any) -> "InputSpec":
         """What the sequences room reads; `asked` are its further fields, which may replace options."""
@@ -149,12 +158,7 @@ class TrainOptions:
 
     model: Annotated[str | None, option(NETWORK, "--model", "SPEC", "See: seqreg models.")] = None
     encoding: Annotated[str | None, option(NETWORK, "--encoding", "SPEC", "See: seqreg encodings.")] = None
-    reverse_complement: Annotated[
-        bool | None,
-        option(
-            NETWORK, "--reverse-complement/--no-reverse-complement", None, "Read both strands with the same filters."
-        ),
-    ] = None
+    reverse_complement: ReverseComplement = None
     penalty: Annotated[
         list[str] | None,
         option(REGULARIZATION, "--penalty", "SPEC", "Added to the loss; repeat it. See: seqreg penalties."),

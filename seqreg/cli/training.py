@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.options import (
+    NETWORK,
     OUTPUT,
     Device,
     InputOptions,
@@ -14,6 +15,7 @@ from seqreg.cli.options import (
     Overwrite,
     PartOptions,
     Positive,
+    ReverseComplement,
     Seed,
     Threads,
     TrainOptions,
@@ -84,6 +86,54 @@ def train(
         terminal.note(f"Stopped. The same command with --resume continues {output}")
         raise
     _show_run(terminal, result.folder)
+
+
+@command(panel=PANEL, example="seqreg baseline splice -o runs/kmers")
+def baseline(
+    terminal: Terminal,
+    data: InputOptions,
+    output: Output,
+    parts: PartOptions,
+    model: Annotated[
+        str | None,
+        option(NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic or majority; else the best."),
+    ] = None,
+    reverse_complement: ReverseComplement = None,
+    positive: Positive = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train linear models on k-mers, tuned by cross-validation, and keep the best of them."""
+    from seqreg.report import write_report
+    from seqreg.training import TrainConfig, train_baseline
+
+    sequences = data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH)
+    shares, sets = _parts(terminal, parts, data, sequences)
+    config = TrainConfig(
+        **shares,
+        by=parts.by,
+        similarity=parts.similarity,
+        train_size=parts.train_size,
+        reverse_complement=reverse_complement,
+        positive=positive,
+        seed=seed,
+    )
+    best = train_baseline(
+        sequences,
+        config,
+        output,
+        baseline=model,
+        **sets,
+        command=terminal.command,
+        overwrite=overwrite,
+        finish=write_report,
+    )
+    features = best.describe()["features"] or {}
+    settings = ", ".join(f"{name} {value}" for name, value in {**features, "c": best.c}.items() if name != "name")
+    terminal.note(f"Model: {best.name}: {settings}")
+    if best.positive is not None:
+        terminal.note(f"Positive: {best.positive}")
+    _show_run(terminal, output)
 
 
 def _given(options: Any) -> dict[str, Any]:

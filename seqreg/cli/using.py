@@ -2,86 +2,22 @@
 
 import csv
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from seqreg.cli.app import command
+from seqreg.cli.loading import Model, check_alphabet, load_model
 from seqreg.cli.options import FITTING, OUTPUT, PARTS, Device, InputOptions, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
 from seqreg.cli.terminal import Moved, Terminal
-from seqreg.errors import UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from seqreg.alphabet import Alphabet
-    from seqreg.sequences import InputSpec, SequenceSet
+    from seqreg.sequences import SequenceSet
 
 PANEL = "Models"
 PIECE = 8192  # sequences read, sorted by length and scored at a time
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """What a run folder holds, network or baseline. probabilities: set -> (N, K), a column per class."""
-
-    alphabet: "Alphabet"
-    classes: tuple[str, ...]
-    positive: str | None
-    multi_label: bool
-    probabilities: "Callable[[SequenceSet], NDArray[Any]]"
-
-
-def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> Model:
-    """The model of a run folder; raises ModelError for anything else."""
-    from seqreg.records import read_json
-
-    try:
-        kind = read_json(folder / "model.json").get("kind")
-    except (OSError, ValueError, AttributeError):
-        kind = None  # whoever loads it says what is wrong
-    if kind == "baseline":
-        from seqreg.baselines import FittedBaseline
-
-        baseline = FittedBaseline.load(folder)
-        terminal.note(f"Model: {baseline.name} of {folder}; classes {', '.join(baseline.classes)}")
-        return Model(
-            alphabet=baseline.alphabet,
-            classes=baseline.classes,
-            positive=baseline.positive,
-            multi_label=baseline.multi_label,
-            probabilities=baseline.predict_proba,
-        )
-    import torch
-
-    from seqreg.networks.trained import load_trained
-    from seqreg.training import choose_device
-
-    place = choose_device(device)
-    network = load_trained(folder, str(place))
-    torch.set_num_threads(threads or min(2, os.cpu_count() or 1))
-    terminal.note(
-        f"Model: {network.architecture.model} of {folder}; classes {', '.join(network.classes)}; device {place}"
-    )
-    return Model(
-        alphabet=network.alphabet,
-        classes=network.classes,
-        positive=network.positive,
-        multi_label=network.multi_label,
-        probabilities=lambda sequences: network.probabilities(sequences, batch_size),
-    )
-
-
-def check_alphabet(model: Model, spec: "InputSpec") -> "InputSpec":
-    """The same input; raises UsageError if it is known to be in another alphabet than the model's."""
-    known = spec.known_alphabet
-    if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):
-        raise UsageError(f"the model reads {model.alphabet.name}, and the input is {known.name}")
-    return spec
 
 
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]

@@ -3,6 +3,7 @@
 One contract: `train(data, config, folder)` writes a run; `fit(model, config, train, valid)` is the loop alone.
 """
 
+from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.loop import Progress, fit
 from seqreg.training.run import RunResult, architecture_of, choose_device, reproducible, train
@@ -16,5 +17,6 @@ __all__ = [
     "fit",
     "reproducible",
     "train",
+    "train_baseline",
     "with_defaults",
 ]

@@ -1,0 +1,87 @@
+"""What a run folder holds, network or baseline, ready to score sequences."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqreg.cli.terminal import Terminal
+from seqreg.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seqreg.alphabet import Alphabet
+    from seqreg.networks.trained import TrainedNetwork
+    from seqreg.sequences import InputSpec, SequenceSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What a run folder holds, network or baseline. probabilities: set -> (N, K), a column per class."""
+
+    alphabet: "Alphabet"
+    classes: tuple[str, ...]
+    positive: str | None
+    multi_label: bool
+    probabilities: "Callable[[SequenceSet], NDArray[Any]]"
+
+
+def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> Model:
+    """The model of a run folder; raises ModelError for anything else."""
+    if not _holds_baseline(folder):
+        network = load_network(terminal, folder, device, threads)
+        return Model(
+            alphabet=network.alphabet,
+            classes=network.classes,
+            positive=network.positive,
+            multi_label=network.multi_label,
+            probabilities=lambda sequences: network.probabilities(sequences, batch_size),
+        )
+    from seqreg.baselines import FittedBaseline
+
+    baseline = FittedBaseline.load(folder)
+    terminal.note(f"Model: {baseline.name} of {folder}; classes {', '.join(baseline.classes)}")
+    return Model(
+        alphabet=baseline.alphabet,
+        classes=baseline.classes,
+        positive=baseline.positive,
+        multi_label=baseline.multi_label,
+        probabilities=baseline.predict_proba,
+    )
+
+
+def load_network(terminal: Terminal, folder: Path, device: str, threads: int | None) -> "TrainedNetwork":
+    """The network of a run folder, on the device; raises ModelError for anything else, baselines included."""
+    if _holds_baseline(folder):
+        raise ModelError(f"{folder} holds a baseline, and this needs a network. Give a folder that `train` wrote")
+    import torch
+
+    from seqreg.networks.trained import load_trained
+    from seqreg.training import choose_device
+
+    place = choose_device(device)
+    network = load_trained(folder, str(place))
+    torch.set_num_threads(threads or min(2, os.cpu_count() or 1))
+    terminal.note(
+        f"Model: {network.architecture.model} of {folder}; classes {', '.join(network.classes)}; device {place}"
+    )
+    return network
+
+
+def _holds_baseline(folder: Path) -> bool:
+    from seqreg.records import read_json
+
+    try:
+        return read_json(folder / "model.json").get("kind") == "baseline"
+    except (OSError, ValueError, AttributeError):
+        return False  # load_trained says what is wrong
+
+
+def check_alphabet(model: Model, spec: "InputSpec") -> "InputSpec":
+    """The same input; raises UsageError if it is known to be in another alphabet than the model's."""
+    known = spec.known_alphabet
+    if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):
+        raise UsageError(f"the model reads {model.alphabet.name}, and the input is {known.name}")
+    return spec

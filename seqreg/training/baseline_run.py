@@ -1,0 +1,90 @@
+"""A run folder for the best k-mer baseline, split, tested and described as a network's is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
+from seqreg.records import to_plain, write_json, write_tsv
+from seqreg.sequences import SequenceSet, choose_positive
+from seqreg.specs import parse
+from seqreg.training.config import TrainConfig
+from seqreg.training.folder import claim_folder, describe, measure, versions, write_predictions
+from seqreg.training.parts import split_parts
+
+DECIDING = ("valid", "test", "by", "similarity", "train_size", "reverse_complement", "seed")
+
+
+def train_baseline(
+    data: SequenceSet,
+    config: TrainConfig,
+    output: Path,
+    *,
+    baseline: str | None = None,
+    valid: SequenceSet | None = None,
+    test: SequenceSet | None = None,
+    command: Sequence[str] = (),
+    overwrite: bool = False,
+    finish: Callable[[Path], object] | None = None,
+) -> FittedBaseline:
+    """Tune a baseline, or all of them to keep the best by cross-validation, and write a run folder.
+
+    config: its shares, sizes, seed, positive class and `reverse_complement` (whether a k-mer and its reverse
+    complement are one) count; what concerns networks does not. The validation part is learned from too, as baselines
+    tune by cross-validation. finish: as for `train`. Raises UsageError for an unknown baseline or a folder in the
+    way, InputError for data that cannot be used.
+    """
+    chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
+    started = datetime.now(UTC)
+    parts = split_parts(data, config, valid=valid, test=test)
+    positive = choose_positive(parts.train_and_valid, config.positive)
+    deciding = {name: getattr(config, name) for name in DECIDING}
+    resolved = to_plain({"baseline": baseline, **deciding, "positive": positive, "input_sha256": data.sha256})
+    claim_folder(output, resolved, resume=False, overwrite=overwrite)
+
+    clock = perf_counter()
+    learned_from = replace(parts.train_and_valid, positive=positive)
+    how = {"seed": config.seed, "strand_free": config.reverse_complement}
+    if chosen is None:
+        fitted = fit_baselines(learned_from, **how)
+        best = next(iter(fitted.values()))
+    else:
+        best = fit_baseline(chosen, learned_from, **how)
+        fitted = {best.name: best}
+    seconds = perf_counter() - clock
+
+    write_json(output / "config.json", resolved)
+    write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
+    best.save(output)
+    if parts.test is not None:
+        p = best.predict_proba(parts.test)
+        write_predictions(output, parts.test, p)
+        others = {
+            name: measure(parts.test, each.predict_proba(parts.test), positive, config.seed).to_plain()
+            for name, each in fitted.items()
+            if each is not best
+            and (name != "one-hot-logistic" or np.isin(parts.test.lengths, learned_from.lengths).all())
+        }
+        metrics = measure(parts.test, p, positive, config.seed)
+        write_json(output / "metrics.json", {**metrics.to_plain(), "baselines": others})
+    run = {
+        "versions": versions(),
+        "seed": config.seed,
+        "device": "cpu",
+        "command": list(command),
+        "started": started.isoformat(timespec="seconds"),
+        "timings": {"training": round(seconds, 3)},
+        "data": describe(data, parts),
+        "complete": False,
+    }
+    write_json(output / "run.json", run)
+    if finish:
+        finish(output)
+    write_json(
+        output / "run.json", {**run, "finished": datetime.now(UTC).isoformat(timespec="seconds"), "complete": True}
+    )
+    return best

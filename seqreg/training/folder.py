@@ -1,0 +1,127 @@
+"""The run folder: what may be written where, what the test part showed, and what is known about the making of it."""
+
+import platform
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg import __version__
+from seqreg.errors import InputError, UsageError
+from seqreg.evaluation.scores import Metrics, evaluate
+from seqreg.records import read_json, write_tsv
+from seqreg.sequences import SequenceSet
+from seqreg.training.checkpoint import FILE as CHECKPOINT
+from seqreg.training.parts import Parts
+
+MARKS_OF_A_RUN = ("run.json", "config.json", "model.safetensors")
+OTHER_FILES = (
+    *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
+    *("robustness.json", "norm.json", "report.html"),  # what was found about the model that is overwritten
+)
+WORST_EXAMPLES = 20
+
+
+def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
+    """Make the folder ready for a run, or say (True) that it holds this very run, finished.
+
+    resolved: the configuration as `config.json` holds it. What an earlier run left is removed. Raises UsageError if
+    the folder holds another run, unless overwriting, and if a run to resume had another configuration.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file. Choose a folder with --output")
+    found = [name for name in MARKS_OF_A_RUN if (output / name).exists()]
+    if resume and (output / "config.json").exists():
+        before = read_json(output / "config.json")
+        changed = sorted(key for key in {*before, *resolved} if before.get(key) != resolved.get(key))
+        if changed:
+            difference = ", ".join(f"{key} was {before.get(key)!r}, now {resolved.get(key)!r}" for key in changed[:3])
+            raise UsageError(
+                f"cannot resume {output}: {difference}. Use the same options, or --overwrite to start anew"
+            )
+        return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
+    if found and not overwrite:
+        raise UsageError(f"{output} already holds a run ({found[0]}). Use --resume, --overwrite or another --output")
+    for name in (*MARKS_OF_A_RUN, *OTHER_FILES):
+        (output / name).unlink(missing_ok=True)
+    shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
+    return False
+
+
+def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -> None:
+    """Write predictions.tsv from probabilities p (N, K), and the examples the model is most wrong about."""
+    truth = targets(test)
+    shown = [_label(test.classes, row) for row in truth]
+    guesses = [_label(test.classes, row) for row in (p >= 0.5 if test.multi_label else p.argmax(1))]
+    columns = ("id", "label", "prediction", *(f"p_{name}" for name in test.classes))
+    rows = zip(test.names, shown, guesses, p, strict=True)
+    write_tsv(
+        output / "predictions.tsv",
+        columns,
+        ((name, label, guess, *map(_short, row)) for name, label, guess, row in rows),
+    )
+    right = (p * truth + (1 - p) * (1 - truth)).min(1) if test.multi_label else p[np.arange(len(p)), truth]
+    worst = np.argsort(right, kind="stable")[:WORST_EXAMPLES]
+    write_tsv(
+        output / "examples.tsv",
+        ("id", "sequence", "label", "prediction", "p"),
+        ((test.names[i], test.sequence(int(i)), shown[i], guesses[i], _short(right[i])) for i in worst),
+    )
+
+
+def measure(test: SequenceSet, p: NDArray[np.float64], positive: str | None, seed: int) -> Metrics:
+    """Metrics on the test part from probabilities p (N, K)."""
+    return evaluate(targets(test), p, test.classes, positive, multi_label=test.multi_label, split="test", seed=seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of seqreg and of what its results depend on."""
+    names = ("torch", "numpy", "scipy", "scikit-learn", "biopython", "safetensors")
+    return {"seqreg": __version__, "python": platform.python_version(), "platform": sys.platform} | {
+        name: version(name) for name in names
+    }
+
+
+def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
+    """What the run was trained on, for run.json and the report."""
+    present = {
+        name: part for name, part in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)) if part
+    }
+    counts = {
+        name: {
+            part: int(np.sum(targets(each)[:, k] if each.multi_label else targets(each) == k))
+            for part, each in present.items()
+        }
+        for k, name in enumerate(data.classes)
+    }
+    lengths = np.concatenate([each.lengths for each in present.values()])
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "alphabet": data.alphabet.name,
+        "n": sum(map(len, present.values())),
+        "lengths": [int(lengths.min()), float(np.median(lengths)), int(lengths.max())],
+        "classes": counts,
+        "warnings": [*data.warnings, *parts.warnings],
+    }
+
+
+def targets(data: SequenceSet) -> NDArray[Any]:
+    """The labels; raises InputError where there are none."""
+    if data.y is None:
+        raise InputError("these sequences have no labels", file=data.source or None)
+    return data.y
+
+
+def _label(classes: tuple[str, ...], row: Any) -> str:
+    return (
+        classes[int(row)] if np.ndim(row) == 0 else ";".join(name for name, on in zip(classes, row, strict=True) if on)
+    )
+
+
+def _short(p: Any) -> str:
+    return f"{p:.6g}"
