@@ -41,12 +41,14 @@ def hamming_certificate(
     most: int,
     allowed: Tensor | None = None,
     singles: Tensor | None = None,
+    ceiling: Tensor | None = None,
     batch_size: int = 32,
 ) -> HammingCertificate:
     """Certificates of ids (N, L) with targets y, for up to `most` substitutions.
 
     allowed (N, L, A) bool: letters each position may turn into (all, where None). singles (N, L, A, K) float64: logits
     of all single mutants from the network in float64, which settle one substitution exactly and tighten the rest.
+    ceiling (N,): no radius above this is asked for, say because an attack has shown that there is none.
     """
     model = in_double(model)
     shortest = int(model.lengths(ids).min()) if len(ids) else None
@@ -54,7 +56,7 @@ def hamming_certificate(
         _certify(
             certified_batch(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
             None if singles is None else singles[rows],
-            most,
+            torch.full((len(rows),), most, device=ids.device) if ceiling is None else ceiling[rows].clamp(max=most),
             shortest,
         )
         for rows in torch.arange(len(ids), device=ids.device).split(batch_size)
@@ -66,15 +68,15 @@ def hamming_certificate(
     )
 
 
-def _certify(batch: CertifiedBatch, scores: Tensor | None, most: int, shortest: int | None) -> HammingCertificate:
+def _certify(batch: CertifiedBatch, scores: Tensor | None, ceiling: Tensor, shortest: int | None) -> HammingCertificate:
     margin = batch.margins.amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
     anywhere = influences(batch)
     norms = margin_lipschitz(batch.model, batch.directions, shortest), deeper_norms(batch.model, batch.directions)
     singles = None if scores is None else worst_singles(batch, scores)
-    for m in range(1, most + 1):
-        rows = torch.nonzero(radius == m - 1).squeeze(1)
+    for m in range(1, int(ceiling.max()) + 1):
+        rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)
         here = None if singles is None else singles[rows]
         bounds = _bounds(batch.rows(rows), anywhere[rows], here, (norms[0][rows], norms[1][rows]), m)
         best = batch.margins.new_full((len(rows), batch.margins.shape[1]), -torch.inf)

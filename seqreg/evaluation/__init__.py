@@ -5,6 +5,7 @@ One contract: a function takes what a model said about labelled sequences and re
 """
 
 from seqreg.evaluation.intervals import bootstrap_intervals
+from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.evaluation.scores import Metrics, evaluate
 
-__all__ = ["Metrics", "bootstrap_intervals", "evaluate"]
+__all__ = ["Metrics", "Robustness", "bootstrap_intervals", "evaluate", "evaluate_robustness"]
