@@ -14,34 +14,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-# Matplotlib knows no CSS variables: these colours stand for them while drawing, and `_svg` puts the variables in.
+# Matplotlib knows no CSS variables: these colours stand for them while drawing, and `svg` puts the variables in.
 _VARIABLE = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
     "#030303": "var(--line)",
     **{f"#0404{i:02x}": f"var(--series-{i})" for i in range(1, 9)},
 }
-_INK, _MUTED, _LINE, *_SERIES = _VARIABLE
+INK, MUTED, LINE, *SERIES = _VARIABLE
 # Dashes in units of line width, so that series differ without colour.
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.6), (1.2, 1.4), (6, 1.4, 1.2, 1.4))
 _STYLE: Any = {
     "font.size": 9,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": _LINE,
+    "grid.color": LINE,
     "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
-    "text.color": _INK,
+    "text.color": INK,
     "text.parse_math": False,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -72,26 +72,26 @@ def curves(
     steps: bool = False,
 ) -> str:
     """ROC or precision-recall curves on the unit square; `chance` is the diagonal or horizontal line of no skill."""
-    with _axes(3.5, 3.0) as (figure, ax):
+    with axes(3.5, 3.0) as (figure, ax):
         if len(chance) == 2:
-            ax.plot([0, 1], chance, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+            ax.plot([0, 1], chance, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for i, each in enumerate(series):
-            ax.plot(each.x, each.y, **_line(i), drawstyle="steps-post" if steps else "default")
+            ax.plot(each.x, each.y, **line(i), drawstyle="steps-post" if steps else "default")
         _unit_square(ax)
         ax.set(xlabel=x_label, ylabel=y_label)
-        return _svg(figure, name, alt)
+        return svg(figure, name, alt)
 
 
 def learning(
     series: Sequence[Series], *, name: str, alt: str, y_label: str, best: float | None = None, log: bool = False
 ) -> str:
     """Values per epoch, with a vertical line at the epoch that was kept."""
-    with _axes(3.9, 2.7) as (figure, ax):
+    with axes(3.9, 2.7) as (figure, ax):
         if best is not None:
-            ax.axvline(best, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+            ax.axvline(best, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for i, each in enumerate(series):
             alone = "o" if np.size(each.x) == 1 else None
-            ax.plot(each.x, each.y, **_line(i), marker=alone, markersize=3.5)
+            ax.plot(each.x, each.y, **line(i), marker=alone, markersize=3.5)
         if log:
             ax.set_yscale("log")
             ax.minorticks_off()
@@ -99,7 +99,7 @@ def learning(
             ax.yaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.set(xlabel="epoch", ylabel=y_label)
-        return _svg(figure, name, alt)
+        return svg(figure, name, alt)
 
 
 def reliability(
@@ -108,40 +108,40 @@ def reliability(
     """What was promised against what came true; area of a dot ~ sequences, whiskers a 95 % interval (Wilson)."""
     x, y, n = (np.asarray(values, dtype=np.float64) for values in (forecast, observed, count))
     low, high = wilson(y, n)
-    with _axes(3.5, 3.0) as (figure, ax):
-        ax.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-        ax.vlines(x, low, high, color=_SERIES[0], linewidth=1.1, alpha=0.55)
-        ax.plot(x, y, color=_SERIES[0], linewidth=1, alpha=0.55)
-        ax.scatter(x, y, s=12 + 90 * n / n.max(), color=_SERIES[0], linewidths=0, clip_on=False, zorder=3)
+    with axes(3.5, 3.0) as (figure, ax):
+        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+        ax.vlines(x, low, high, color=SERIES[0], linewidth=1.1, alpha=0.55)
+        ax.plot(x, y, color=SERIES[0], linewidth=1, alpha=0.55)
+        ax.scatter(x, y, s=12 + 90 * n / n.max(), color=SERIES[0], linewidths=0, clip_on=False, zorder=3)
         _unit_square(ax)
         ax.set(xlabel=x_label, ylabel=y_label)
-        return _svg(figure, "reliability", alt)
+        return svg(figure, "reliability", alt)
 
 
 def histogram(groups: Sequence[Series], *, alt: str, x_label: str, y_label: str) -> str:
     """Share of each group's sequences (its `y` are their scores) per tenth of [0, 1], groups side by side."""
     edges = np.linspace(0, 1, 11)
     width = 0.084 / len(groups)
-    with _axes(3.5, 3.0) as (figure, ax):
+    with axes(3.5, 3.0) as (figure, ax):
         for i, each in enumerate(groups):
             counts, _ = np.histogram(each.y, edges)
             shares = counts / max(1, counts.sum())
-            ax.bar(edges[:-1] + 0.008 + (i + 0.5) * width, shares, width * 0.94, color=_SERIES[i], linewidth=0)
+            ax.bar(edges[:-1] + 0.008 + (i + 0.5) * width, shares, width * 0.94, color=SERIES[i], linewidth=0)
         ax.set(xlim=(0, 1), xlabel=x_label, ylabel=y_label)
         ax.xaxis.set_major_formatter("{x:.2g}")
         ax.grid(visible=False, axis="x")
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\N{NO-BREAK SPACE}%"))
-        return _svg(figure, "scores", alt)
+        return svg(figure, "scores", alt)
 
 
 def per_budget(series: Sequence[Series], *, name: str, alt: str, x_label: str, y_label: str, whole: bool) -> str:
     """Accuracy against the size of a perturbation; a dot per budget, whole numbers of edits or a radius."""
-    with _axes(3.9, 2.7) as (figure, ax):
+    with axes(3.9, 2.7) as (figure, ax):
         for i, each in enumerate(series):
-            ax.plot(each.x, each.y, **_line(i), marker="o", markersize=3.5)
+            ax.plot(each.x, each.y, **line(i), marker="o", markersize=3.5)
         ax.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.02))
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
-        return _svg(figure, name, alt)
+        return svg(figure, name, alt)
 
 
 def wilson(share: ArrayLike, n: ArrayLike, z: float = 1.96) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -156,7 +156,7 @@ def legend(series: Sequence[Series], *, lines: bool = True) -> list[dict[str, st
     """What the page's legend shows: colour, dashes (None for areas), name and note of each series."""
     return [
         {
-            "color": f"var(--series-{i % len(_SERIES) + 1})",
+            "color": f"var(--series-{i % len(SERIES) + 1})",
             "dashes": " ".join(f"{1.8 * dash:.1f}" for dash in DASHES[i % len(DASHES)]) if lines else None,
             "name": each.name,
             "note": each.note,
@@ -166,16 +166,17 @@ def legend(series: Sequence[Series], *, lines: bool = True) -> list[dict[str, st
 
 
 @contextmanager
-def _axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure of one chart, in the page's style; sizes in inches."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
 
 
-def _line(i: int) -> dict[str, Any]:
+def line(i: int) -> dict[str, Any]:
+    """How series i is drawn."""
     dashes = DASHES[i % len(DASHES)]
-    return {"color": _SERIES[i % len(_SERIES)], "linestyle": (0, dashes) if dashes else "-", "clip_on": False}
+    return {"color": SERIES[i % len(SERIES)], "linestyle": (0, dashes) if dashes else "-", "clip_on": False}
 
 
 def _unit_square(ax: Axes) -> None:
@@ -185,15 +186,15 @@ def _unit_square(ax: Axes) -> None:
     ax.yaxis.set_major_formatter("{x:.2g}")
 
 
-def _svg(figure: Figure, name: str, alt: str) -> str:
+def svg(figure: Figure, name: str, alt: str) -> str:
     """The figure as an SVG element; `name` keeps its ids apart from those of other figures."""
     text = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.id": name}):
         figure.savefig(text, format="svg", metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
-    svg = text.getvalue()
-    view = re.search(r'viewBox="[^"]*"', svg)
+    drawn = text.getvalue()
+    view = re.search(r'viewBox="[^"]*"', drawn)
     assert view
-    body = svg[svg.index(">", view.end()) + 1 :]
+    body = drawn[drawn.index(">", view.end()) + 1 :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body).replace("xlink:href", "href")
     body = re.sub(r"#0[0-9a-f]{5}\b", lambda found: _VARIABLE.get(found[0], found[0]), body)

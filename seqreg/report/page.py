@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -11,6 +10,7 @@ from seqreg import __version__
 from seqreg.records import atomic_write
 from seqreg.report import figures, logos, tables, words
 from seqreg.report.figures import Series
+from seqreg.report.pages import environment
 from seqreg.report.run_folder import Run, read_run
 
 MOST_CURVES = 8
@@ -44,14 +44,6 @@ def write_report(run: Path) -> Path:
 
 def render(run: Run) -> str:
     """The page as HTML text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("seqreg.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals.update(number=words.number, percent=words.percent)
     performance, norms = _performance(run), tables.norms(run)
     parts = {
         "performance": performance,
@@ -69,23 +61,27 @@ def render(run: Run) -> str:
         "robustness": not (parts["robustness"] or norms),
         **{name: not parts[name] for name in ("curves", "calibration", "learning", "motifs", "trials")},
     }
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        version=__version__,
-        name=run.folder.resolve().name,
-        when=tables.moment(str(run.run.get("finished") or run.run.get("started") or "")),
-        headings=HEADINGS,
-        present=[anchor for anchor in HEADINGS if not absent.get(anchor)],
-        summary=words.summary(run),
-        alphabet=words.alphabet(run),
-        split_remark=words.split_remark(run),
-        counts=tables.class_counts(run),
-        groups=tables.groups_per_part(run),
-        norms=norms,
-        configuration=tables.configuration(run),
-        facts=tables.facts(run),
-        command=tables.command(run),
-        **parts,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            version=__version__,
+            name=run.folder.resolve().name,
+            when=tables.moment(str(run.run.get("finished") or run.run.get("started") or "")),
+            headings=HEADINGS,
+            present=[anchor for anchor in HEADINGS if not absent.get(anchor)],
+            summary=words.summary(run),
+            alphabet=words.alphabet(run),
+            split_remark=words.split_remark(run),
+            counts=tables.class_counts(run),
+            groups=tables.groups_per_part(run),
+            norms=norms,
+            configuration=tables.configuration(run),
+            facts=tables.facts(run),
+            command=tables.command(run),
+            **parts,
+        )
     )
 
 
