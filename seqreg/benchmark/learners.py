@@ -1,0 +1,135 @@
+"""What a method of a suite can be made of: the network, every baseline, and LS-GKM where it is installed.
+
+One contract: `fit(learner, fields, train, seed=, device=)` sees training sequences and nothing else.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqreg.attacks import ATTACKS
+from seqreg.baselines import BASELINES
+from seqreg.benchmark.ls_gkm import LsGkm
+from seqreg.constraints import CONSTRAINTS
+from seqreg.deformations import AUGMENTATIONS
+from seqreg.errors import UsageError
+from seqreg.networks import ENCODINGS, MODELS
+from seqreg.networks.trained import TrainedNetwork
+from seqreg.penalties import PENALTIES
+from seqreg.sequences import SequenceSet
+from seqreg.specs import Spec, parse, unknown_name
+from seqreg.training import TrainConfig, architecture_of, choose_device, reproducible, with_defaults
+from seqreg.training import fit as fit_network
+from seqreg.training.parts import split_parts
+
+NETWORK = "network"
+LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": LsGkm}
+# Fields of TrainConfig that the protocol, the cell or the command line decide.
+_NOT_OF_A_METHOD = {
+    *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "train_size", "positive", "baselines"),
+}
+_SPECS = {
+    "model": ("model", MODELS),
+    "encoding": ("encoding", ENCODINGS),
+    "penalty": ("penalty", PENALTIES),
+    "constraint": ("constraint", CONSTRAINTS),
+    "attack": ("attack", ATTACKS),
+    "augment": ("augmentation", AUGMENTATIONS),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A trained method. predict: class probabilities (N, K). network: the network, where it is one.
+
+    cv_score: what the method's own inner cross-validation promised, None where it has none.
+    settings_tried: settings that its own inner cross-validation compared.
+    """
+
+    predict: Callable[[SequenceSet], NDArray[np.float64]]
+    network: TrainedNetwork | None = None
+    cv_score: float | None = None
+    settings_tried: int = 1
+
+
+def fit(learner: str, setting: Mapping[str, Any], train: SequenceSet, *, seed: int = 0, device: str = "cpu") -> Fitted:
+    """A learner with the fields of a setting, trained on one thread."""
+    if learner != NETWORK:
+        fitted: Any = LEARNERS[learner](**setting)
+        model = fitted(train, seed=seed)
+        return Fitted(predict=model.predict_proba, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
+    where = choose_device(device)
+    config = TrainConfig(**setting, seed=seed, device=device, threads=1, test=0.0, baselines=False)
+    parts = split_parts(replace(train, split=None), config)
+    config = with_defaults(config, parts.train, parts.valid)
+    with reproducible(config, where):
+        architecture = architecture_of(config, parts.train)
+        module = architecture.build().to(where, getattr(torch, config.precision))
+        fit_network(module, config, parts.train, parts.valid)  # pyright: ignore[reportArgumentType]
+    network = TrainedNetwork(architecture=architecture, module=module)
+    return Fitted(predict=network.probabilities, network=network)
+
+
+def unavailable(learner: str) -> str | None:
+    """Why a learner cannot be used on this machine; None where it can."""
+    if learner == "ls-gkm":
+        return LsGkm.missing_program(os.environ.get("PATH", ""))
+    return None
+
+
+def inapplicable(learner: str, train: SequenceSet, test: SequenceSet) -> str | None:
+    """Why a learner cannot learn from these sequences, or not read the others; None where it can."""
+    if learner == "one-hot-logistic" and len(np.unique(np.concatenate([train.lengths, test.lengths]))) > 1:
+        return "sequences of several lengths"
+    if learner == "ls-gkm" and (train.alphabet.name != "dna" or len(train.classes) != 2 or train.multi_label):
+        return "not two classes of DNA"
+    return None
+
+
+def checked_fields(learner: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as fields of the learner, lists as tuples. Raises UsageError for what it would not take."""
+    cls = LEARNERS[learner]
+    hints = get_type_hints(cls)
+    known = [entry.name for entry in fields(cls)]  # pyright: ignore[reportArgumentType]
+    if learner == NETWORK:
+        known = [name for name in known if name not in _NOT_OF_A_METHOD]
+    checked: dict[str, Any] = {}
+    for written, value in values.items():
+        name = written.replace("-", "_")
+        if name not in known:
+            raise unknown_name(f"field of {learner}", written, known)
+        if _holds_several(hints[name]) and not isinstance(value, list | tuple):
+            value = (value,)
+        if isinstance(value, list):
+            value = tuple(value)
+        if not fits(value, hints[name]):
+            raise UsageError(f"{learner}: {written} cannot be {value!r}")
+        kind, family = _SPECS.get(name, ("", {})) if learner == NETWORK else ("", {})
+        for text in (value if isinstance(value, tuple) else (value,)) if family and value is not None else ():
+            parse(kind, family, text)
+        checked[name] = value
+    cls(**checked)
+    return checked
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from TOML is of the type of a field; a whole number is a number."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return hint in (str, bool, NoneType) and isinstance(value, hint)
+
+
+def _holds_several(hint: Any) -> bool:
+    return any(get_origin(option) is tuple for option in (hint, *get_args(hint)))

@@ -1,0 +1,159 @@
+"""Computing what is missing of a suite, by several processes on one folder."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqreg.benchmark.cells import Cell, cells_of
+from seqreg.benchmark.compute import Bench, attempt
+from seqreg.benchmark.folder import SuiteFolder
+from seqreg.benchmark.learners import unavailable
+from seqreg.benchmark.suite import Suite
+from seqreg.errors import SeqregError
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a suite has come. seconds_left: an estimate, None before the first result of this sitting."""
+
+    done: int
+    total: int
+    failed: int
+    seconds_left: float | None
+
+
+Report = Callable[[Progress], None]
+
+
+def available_cells(suite: Suite) -> tuple[list[Cell], dict[str, str]]:
+    """The cells that this machine can compute, and the methods that it cannot, with the reason."""
+    reasons = {method.name: unavailable(method.learner) for method in suite.methods}
+    absent = {name: reason for name, reason in reasons.items() if reason is not None}
+    return [cell for cell in cells_of(suite) if cell.method not in absent], absent
+
+
+def run_cells(
+    suite: Suite,
+    folder: SuiteFolder,
+    cells: Sequence[Cell],
+    *,
+    workers: int = 1,
+    device: str = "cpu",
+    minutes: float | None = None,
+    retry: bool = False,
+    report: Report | None = None,
+) -> None:
+    """Compute the cells that have no result, until all have one or no cell may be begun any more.
+
+    workers: processes of one thread each. minutes: no cell is begun after these. retry: failed cells once more.
+    Safe beside other processes on the same folder: each cell is computed by one of them.
+    Raises SeqregError if processes died on the way.
+    """
+    folder.create()
+    for cell, record in folder.finished(cells) if retry else ():
+        if record["error"]:
+            folder.forget(cell.key)
+    until = None if minutes is None else time.time() + 60 * minutes
+
+    last: Progress | None = None
+
+    def tell() -> None:
+        nonlocal last
+        now = progress_of(folder, cells, workers)
+        if report and now != last:
+            report(now)
+        last = now
+
+    if workers == 1:
+        work(suite, folder, cells, device=device, until=until, tell=tell)
+        return
+    start = multiprocessing.get_context("spawn")
+    started = [
+        start.Process(
+            target=_work_apart, args=(suite, folder.path, list(cells), device, until, os.getpid()), daemon=True
+        )
+        for _ in range(workers)
+    ]
+    for process in started:
+        process.start()
+    try:
+        while any(process.is_alive() for process in started):
+            tell()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+    tell()
+    died = [process.exitcode for process in started if process.exitcode]
+    if died:
+        raise SeqregError(
+            f"{len(died)} of {workers} processes died (exit code {died[0]}), perhaps for lack of memory. "
+            "The same command goes on; try fewer --workers"
+        )
+
+
+def work(
+    suite: Suite,
+    folder: SuiteFolder,
+    cells: Sequence[Cell],
+    *,
+    device: str = "cpu",
+    until: float | None = None,
+    tell: Callable[[], None] = lambda: None,
+    parent: int | None = None,
+) -> None:
+    """Compute one missing cell after another, waiting for those that others compute.
+
+    until: the time after which no cell is begun. parent: the process without which this one stops too.
+    """
+    bench = Bench(suite=suite, folder=folder, cells={cell.key: cell for cell in cells}, device=device)
+    left = list(cells)
+    while left := [cell for cell in left if not folder.done(cell.key)]:
+        moved = False
+        for cell in left:
+            if (until is not None and time.time() > until) or (parent is not None and os.getppid() != parent):
+                return
+            if not all(folder.done(key) for key in cell.needs):
+                continue
+            with folder.claimed(cell.key) as mine:
+                if mine:
+                    folder.save(cell.key, attempt(bench, cell))
+                    moved = True
+            if mine:
+                tell()
+        if not moved:
+            tell()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _work_apart(suite: Suite, path: Path, cells: list[Cell], device: str, until: float | None, parent: int) -> None:
+    """`work` in a process of its own."""
+    try:
+        work(suite, SuiteFolder(path=path), cells, device=device, until=until, parent=parent)
+    except KeyboardInterrupt:  # the parent says so
+        os._exit(0)
+
+
+def progress_of(folder: SuiteFolder, cells: Sequence[Cell], workers: int = 1) -> Progress:
+    """Results so far, and the time left by what cells of the same method and size have taken."""
+    finished = folder.finished(cells)
+    taken: dict[tuple[str, int], list[float]] = {}
+    for cell, record in finished:
+        taken.setdefault((cell.method, cell.size), []).append(record["seconds"])
+    usual = float(np.mean([record["seconds"] for _, record in finished])) if finished else 0.0
+    expected = {key: float(np.mean(seconds)) for key, seconds in taken.items()}
+    waiting = [expected.get((cell.method, cell.size), usual) for cell in cells if not folder.done(cell.key)]
+    return Progress(
+        done=len(finished),
+        total=len(cells),
+        failed=sum(1 for _, record in finished if record["error"]),
+        seconds_left=sum(waiting) / workers if finished else None,
+    )
