@@ -104,7 +104,7 @@ def main() -> None:
     write_section(
         __file__,
         "Predicting from a stream",
-        f"Random proteins of {LENGTHS[0]} to {LENGTHS[1]} residues, 32 filters of width 8 and max pooling, one thread; seconds are of "
+        f"Random proteins of {LENGTHS[0]} to {LENGTHS[1]} residues, 32 filters of width 8, one thread; seconds are of "
         "the whole command, start-up included.\n\n"
         + markdown_table(columns, rows)
         + f"\n\nPeak memory on the large file is {memory[1] / memory[0]:.2f} times that on the small one.",

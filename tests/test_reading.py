@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from seqreg.sequences import (
     choose_positive,
     class_weights,
     joined,
+    read_ahead,
     read_input,
     read_strings,
     stream_batches,
@@ -139,6 +140,21 @@ def content(sequences: SequenceSet) -> tuple[Any, ...]:
         sequences.y.tolist(),
         sequences.sha256,
     )
+
+
+def test_reading_ahead_changes_neither_pieces_nor_errors() -> None:
+    pieces = [read_strings(["ACGT"] * n) for n in (1, 2, 3)]
+
+    def failing() -> Iterator[SequenceSet]:
+        yield pieces[0]
+        raise InputError("broken")
+
+    assert list(read_ahead(pieces)) == pieces
+    assert list(read_ahead([])) == []
+    ahead = read_ahead(failing())
+    assert next(ahead) is pieces[0]
+    with pytest.raises(InputError, match="broken"):
+        next(ahead)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -38,13 +38,13 @@ def predict(
 ) -> None:
     """Score sequences of any number with a trained model."""
     from seqreg.records import write_tsv
-    from seqreg.sequences import stream_batches
+    from seqreg.sequences import read_ahead, stream_batches
 
     model = load_model(terminal, run, device, threads, batch_size)
     pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=PIECE)
     columns = ("id", "prediction", *(f"p_{name}" for name in model.classes))
     with terminal.progress("Scored") as moved:
-        rows = _predictions(model, pieces, moved)
+        rows = _predictions(model, read_ahead(pieces), moved)
         if output == "-" and terminal.as_json:
             for row in rows:
                 print(json.dumps(dict(zip(columns, row, strict=True))))

@@ -22,7 +22,7 @@ from seqreg.sequences.read import check_data_set, check_filter_width, read_input
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset
 from seqreg.sequences.store import read_store, write_store
-from seqreg.sequences.stream import SequenceStream, stream_batches
+from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
 
 __all__ = [
     "DataSet",
@@ -47,6 +47,7 @@ __all__ = [
     "list_data_sets",
     "matched_background",
     "part_sizes",
+    "read_ahead",
     "read_input",
     "read_split",
     "read_store",

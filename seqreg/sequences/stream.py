@@ -1,7 +1,8 @@
 """Inputs that are too large to hold: the same reader, piece by piece."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from seqreg.alphabet import Alphabet
@@ -62,3 +63,13 @@ class SequenceStream:
 def stream_batches(spec: InputSpec, alphabet: Alphabet, *, batch: int = 1024) -> SequenceStream:
     """The sequences of an input in pieces of at most `batch`."""
     return SequenceStream(spec, alphabet, batch)
+
+
+def read_ahead(pieces: Iterable[SequenceSet]) -> Iterator[SequenceSet]:
+    """The same pieces; the next one is read, in a thread, while the caller works on this one."""
+    waiting = iter(pieces)
+    with ThreadPoolExecutor(1) as reader:
+        upcoming = reader.submit(next, waiting, None)
+        while (piece := upcoming.result()) is not None:
+            upcoming = reader.submit(next, waiting, None)
+            yield piece
