@@ -196,7 +196,7 @@ USING = {
         {"in.fa": ">p label=x\nACGT\n>q label=z\nACGT\n"},
     ),
     "a part that is not there": Bad(
-        "evaluate run in.fa --part test -o out", "Unknown part of the input 'test'", {"in.fa": FASTA}
+        "evaluate run in.fa --part test -o out", "--part test: neither run nor the input says", {"in.fa": FASTA}
     ),
 }
 

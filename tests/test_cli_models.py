@@ -201,6 +201,11 @@ def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) ->
     remark = "Warning: the model was trained on a part of these sequences"
     assert remark in call("evaluate", "run", "headers.fa").stderr
     assert remark not in call("evaluate", "run", "sorted.csv").stderr
+    done = call("evaluate", "run", "headers.fa", "--part", "test", "--json")
+    assert remark not in done.stderr
+    own = read_json("run/metrics.json")
+    del own["baselines"]
+    assert json.loads(done.stdout) == own
 
 
 def test_a_baseline_is_a_run_like_another(folder: Path, call: Call) -> None:

@@ -85,3 +85,40 @@ def check_alphabet(model: Model, spec: "InputSpec") -> "InputSpec":
     if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):
         raise UsageError(f"the model reads {model.alphabet.name}, and the input is {known.name}")
     return spec
+
+
+def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str | None) -> "SequenceSet":
+    """The sequences of a part: as the run divided them if it was trained on these, else as the input says.
+
+    Raises UsageError for a part that does not exist. Without a part, a warning if the run was trained on them.
+    """
+    import numpy as np
+
+    from seqreg.records import read_tsv
+    from seqreg.specs import unknown_name
+
+    own = sequences.sha256 == _trained_on(run)
+    if part is None:
+        if own:
+            terminal.warn(["the model was trained on a part of these sequences; --part test leaves that out"])
+        return sequences
+    if own:
+        part_of = {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
+        parts = np.array([part_of.get(name, "") for name in sequences.names])
+    else:
+        if sequences.split is None:
+            raise UsageError(f"--part {part}: neither {run} nor the input says which sequences these are")
+        parts = sequences.split
+    if part not in parts:
+        raise unknown_name("part", part, [str(name) for name in np.unique(parts) if name])
+    return sequences.subset(np.flatnonzero(parts == part))
+
+
+def _trained_on(run: Path) -> str | None:
+    """Checksum of the input of a run, where it is known."""
+    from seqreg.records import read_json
+
+    try:
+        return read_json(run / "run.json")["data"]["sha256"]
+    except (OSError, ValueError, KeyError):
+        return None  # a model may be moved about without its run.json

@@ -50,6 +50,10 @@ ReverseComplement = Annotated[
     bool | None,
     option(NETWORK, "--reverse-complement/--no-reverse-complement", "", "Read both strands as one."),
 ]
+Part = Annotated[
+    str | None,
+    option(PARTS, "--part", "train|valid|test", "Only this part: of the split in RUN if it was trained on this input."),
+]
 Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
 Threads = Annotated[int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2 without it.")]
 Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there.")]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from seqreg.cli.app import command
-from seqreg.cli.loading import Model, check_alphabet, load_model
-from seqreg.cli.options import FITTING, OUTPUT, PARTS, Device, InputOptions, Run, Seed, Threads, option
+from seqreg.cli.loading import Model, check_alphabet, load_model, only_part
+from seqreg.cli.options import FITTING, OUTPUT, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
 from seqreg.cli.terminal import Moved, Terminal
 
@@ -79,9 +79,6 @@ def _labels(classes: tuple[str, ...], on: list[bool]) -> str:
 
 
 MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]
-Part = Annotated[
-    str | None, option(PARTS, "--part", "train|valid|test", "Only the sequences that the input puts in this part.")
-]
 
 
 @command(panel=PANEL, example="seqreg evaluate runs/promoters test.csv -o metrics.json")
@@ -97,23 +94,14 @@ def evaluate(
     threads: Threads = None,
 ) -> None:
     """Measure a trained model on labelled sequences, with bootstrap 95 % intervals."""
-    import numpy as np
-
     from seqreg.evaluation import evaluate as measure
     from seqreg.records import write_json
     from seqreg.sequences import with_classes
-    from seqreg.specs import unknown_name
 
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
     sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name)
-    if part is None and sequences.sha256 == _trained_on(run):
-        terminal.warn([f"the model was trained on a part of these sequences; {run}/metrics.json is about the others"])
-    if part is not None:
-        parts = [] if sequences.split is None else sorted({str(name) for name in sequences.split} - {""})
-        if part not in parts:
-            raise unknown_name("part of the input", part, parts)
-        sequences = sequences.subset(np.flatnonzero(sequences.split == part))
+    sequences = only_part(terminal, run, sequences, part)
     sequences = with_classes(sequences, model.classes, multi_label=model.multi_label)
     assert sequences.y is not None
     metrics = measure(
@@ -133,13 +121,3 @@ def evaluate(
         show_metrics(terminal, metrics)
     if output is not None:
         terminal.note(f"Wrote {output}")
-
-
-def _trained_on(run: Path) -> str | None:
-    """Checksum of the input of a run, where it is known."""
-    from seqreg.records import read_json
-
-    try:
-        return read_json(run / "run.json")["data"]["sha256"]
-    except (OSError, ValueError, KeyError):
-        return None  # a model may be moved about without its run.json
