@@ -22,6 +22,8 @@ ANCHORED_LENGTH = 100
 # With fewer sequences than this to hold out, early stopping follows noise: train for a fixed number of epochs.
 SMALLEST_VALIDATION = 40
 EXAMPLES_SEEN_WITHOUT_VALIDATION = 20_000
+# From this many training sequences on, steps are twice as large and an epoch half as many.
+LARGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     strands = config.reverse_complement
     if strands is None:
         strands = train.alphabet.name == "dna" and pooling in ("max", "mean")
-    batch_size = config.batch_size or 32
+    batch_size = config.batch_size or (32 if len(train) < LARGE else 64)
     epochs = config.epochs
     if epochs is None:
         epochs = 100 if valid is not None else max(10, min(100, EXAMPLES_SEEN_WITHOUT_VALIDATION // len(train)))
