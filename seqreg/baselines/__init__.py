@@ -9,6 +9,8 @@ strand_free: count both strands of DNA as one (True), one strand only (False), o
 
 from collections.abc import Callable
 
+from threadpoolctl import threadpool_limits
+
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures, count_kmers
 from seqreg.baselines.fitted import FittedBaseline
 from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic
@@ -38,7 +40,9 @@ def fit_baseline(
     strand_free: bool | None = None,
 ) -> FittedBaseline:
     """A baseline by its name (`kmer-svm`, `kmer-logistic:k=3`) or as an object, tuned and trained on `train`."""
-    return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free)
+    # The vectors are small: more BLAS threads only wait for each other, on a busy machine for minutes.
+    with threadpool_limits(limits=1):
+        return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free)
 
 
 def fit_baselines(train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> dict[str, FittedBaseline]:
