@@ -195,6 +195,17 @@ USING = {
         "in.fa, record 2 (q): label 'z' is not a class of the model",
         {"in.fa": ">p label=x\nACGT\n>q label=z\nACGT\n"},
     ),
+    "unknown kind of edit": Bad(
+        "robustness run in.fa --edits substitution+insert", "Unknown kind of edit 'insert'. Did you mean 'insertion'?"
+    ),
+    "unknown rule of letters": Bad(
+        "robustness run in.fa --allowed transition", "Unknown rule of allowed letters 'transition'"
+    ),
+    "a protected region beyond the end": Bad(
+        "robustness run in.fa --protect p.bed",
+        "p.bed, record 1: position 9 is beyond the 8 letters of a",
+        {"p.bed": "a\t0\t9\n"},
+    ),
     "a part that is not there": Bad(
         "evaluate run in.fa --part test -o out", "--part test: neither run nor the input says", {"in.fa": FASTA}
     ),

@@ -1,4 +1,4 @@
-"""train, baseline, predict, evaluate and norm on tiny data: folders, tables, streams, and what is said."""
+"""train, baseline, predict, evaluate, robustness and norm on tiny data: folders, tables, streams, and what is said."""
 
 import csv
 import io
@@ -250,3 +250,25 @@ def test_norms_are_of_networks(folder: Path, call: Call) -> None:
     done = call("norm", "majority")
     assert done.returncode == 2
     assert done.stderr.startswith("Error: majority holds a baseline")
+
+
+def test_robustness_is_written_shown_and_put_into_the_report(folder: Path, run: Path, call: Call) -> None:
+    own = shutil.copytree(run, folder / "studied")
+    words = ["robustness", "studied", "headers.fa", "--part", "test", "--max-substitutions", "2", "--sample", "7"]
+    done = call(*words, "-o", "studied/robustness.json")
+    found = read_json("studied/robustness.json")
+    assert (found["n"], found["substitutions"]) == (7, [0, 1, 2])
+    assert all(low <= high for low, high in zip(found["certified_accuracy"], found["attacked_accuracy"], strict=True))
+    assert [row["attacked accuracy"] for row in table(done.stdout)] == [f"{x:.4g}" for x in found["attacked_accuracy"]]
+    assert len(read_tsv("studied/robustness.tsv")) == 7
+    assert 'id="robustness"' in (own / "report.html").read_text()
+    assert 'id="robustness"' not in (run / "report.html").read_text()
+    assert json.loads(call(*words, "--json", "--quiet").stdout) == found
+
+
+def test_protected_sequences_withstand_everything(run: Path, call: Call) -> None:
+    Path("all.bed").write_text("* 0 1000\n")
+    done = call("robustness", "run", "sorted.csv", "--protect", "all.bed", "--json", "--sample", "5")
+    found = json.loads(done.stdout)
+    assert len(set(found["attacked_accuracy"])) == 1
+    assert found["attack"]["protected"]

@@ -16,11 +16,12 @@ from seqreg.errors import UsageError
 if TYPE_CHECKING:
     from seqreg.sequences import InputSpec, SequenceSet
 
-SEQUENCES, NETWORK, REGULARIZATION, FITTING, PARTS, MACHINE, OUTPUT = (
+SEQUENCES, NETWORK, REGULARIZATION, FITTING, EDITS, PARTS, MACHINE, OUTPUT = (
     "Sequences",
     "Network",
     "Regularization",
     "Fitting",
+    "Edits",
     "Train, validation and test parts",
     "Machine",
     "Output",
@@ -54,6 +55,7 @@ Part = Annotated[
     str | None,
     option(PARTS, "--part", "train|valid|test", "Only this part: of the split in RUN if it was trained on this input."),
 ]
+BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
 Threads = Annotated[int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2 without it.")]
 Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there.")]

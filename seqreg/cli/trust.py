@@ -1,16 +1,95 @@
-"""Commands about how far a model can be trusted: norm."""
+"""Commands about how far a network can be trusted: robustness and norm."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from seqreg.cli.app import command
-from seqreg.cli.loading import load_network
-from seqreg.cli.options import FITTING, OUTPUT, Device, InputOptions, Run, Seed, Threads, option
+from seqreg.cli.loading import load_network, only_part
+from seqreg.cli.options import EDITS, FITTING, OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.terminal import Terminal
+from seqreg.specs import unknown_name
 
 PANEL = "Models"
+KINDS = ["substitution", "insertion", "deletion"]
 Sample = Annotated[int, option(FITTING, "--sample", "N", "Sequences looked at for lower bounds.", default=True)]
 Figures = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "All figures as JSON.", "-o")]
+
+
+@command(panel=PANEL, example="seqreg robustness runs/promoters test.csv -o robustness.json --max-substitutions 3")
+def robustness(
+    terminal: Terminal,
+    run: Run,
+    data: InputOptions,
+    output: Figures = None,
+    part: Part = None,
+    max_substitutions: Annotated[
+        int, option(EDITS, "--max-substitutions", "N", "Edits of each sequence, at most.", default=True)
+    ] = 5,
+    edits: Annotated[
+        str, option(EDITS, "--edits", "KIND+...", "Of substitution, insertion and deletion.", default=True)
+    ] = "substitution",
+    allowed: Annotated[
+        str,
+        option(
+            EDITS,
+            "--allowed",
+            "RULE|FILE",
+            "any, blosum62:1, transitions, synonymous:0, or a table of position, letters [, id].",
+            default=True,
+        ),
+    ] = "any",
+    protect: Annotated[
+        Path | None, option(EDITS, "--protect", "FILE", "Regions that never change: id, start, end as in BED.")
+    ] = None,
+    beam: Annotated[int, option(EDITS, "--beam", "N", "Variants kept while searching; 1 is greedy.", default=True)] = 1,
+    sample: Annotated[int | None, option(FITTING, "--sample", "N", "Only N sequences, chosen by class.")] = None,
+    batch_size: BatchSize = 32,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Accuracy after the worst edits that were found, and whatever the edits are, for 0, 1, 2, ... edits.
+
+    With -o x.json, x.tsv beside it says for every sequence what changes its prediction.
+    """
+    from seqreg.evaluation.robustness import COLUMNS, evaluate_robustness
+    from seqreg.records import write_json, write_tsv
+    from seqreg.sequences import editable, with_classes
+    from seqreg.sequences.splits import train_subset
+
+    network = load_network(terminal, run, device, threads)
+    kinds = edits.split("+")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unknown_name("kind of edit", kind, KINDS)
+    sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name)
+    sequences = only_part(terminal, run, sequences, part)
+    sequences = with_classes(sequences, network.classes, multi_label=network.multi_label)
+    if sample is not None and sample < len(sequences):
+        sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
+    table = allowed if Path(allowed).is_file() else None
+    mask = None if protect is None and table is None else editable(sequences, protect=protect, allowed=table)
+    with terminal.progress("Attacked") as moved:
+        found = evaluate_robustness(
+            network,
+            sequences,
+            max_substitutions=max_substitutions,
+            edits=kinds,
+            rule="any" if table else allowed,
+            mask=mask,
+            beam=beam,
+            batch_size=batch_size,
+            progress=moved,
+        )
+    if output is not None:
+        write_json(output, found.to_plain())
+        write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
+    if terminal.as_json:
+        terminal.json(found.to_plain())
+    elif output is None or not terminal.quiet:
+        accuracies = zip(found.substitutions, found.attacked_accuracy, found.certified_accuracy, strict=True)
+        terminal.table(("edits", "attacked accuracy", "certified accuracy"), list(accuracies))
+    _saved(terminal, run, output)
 
 
 @command(panel=PANEL, example="seqreg norm runs/promoters test.csv -o norm.json")
@@ -41,8 +120,19 @@ def norm(
         terminal.json(report)
     elif output is None or not terminal.quiet:
         _show_norm(terminal, report)
-    if output is not None:
-        terminal.note(f"Wrote {output}")
+    _saved(terminal, run, output)
+
+
+def _saved(terminal: Terminal, run: Path, output: Path | None) -> None:
+    """Say where the figures are; inside the run's folder, the report shows them too."""
+    if output is None:
+        return
+    terminal.note(f"Wrote {output}")
+    if output.resolve().parent == run.resolve() and (run / "report.html").exists():
+        from seqreg.report import write_report
+
+        write_report(run)
+        terminal.note(f"Report: {run / 'report.html'}")
 
 
 def _show_norm(terminal: Terminal, report: dict[str, Any]) -> None:

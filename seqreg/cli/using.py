@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from seqreg.cli.app import command
 from seqreg.cli.loading import Model, check_alphabet, load_model, only_part
-from seqreg.cli.options import FITTING, OUTPUT, Device, InputOptions, Part, Run, Seed, Threads, option
+from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
 from seqreg.cli.terminal import Moved, Terminal
 
@@ -20,7 +20,6 @@ PANEL = "Models"
 PIECE = 8192  # sequences read, sorted by length and scored at a time
 
 
-BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Predictions = Annotated[
     str, option(OUTPUT, "--output", "FILE", "A table: id, prediction, p_CLASS ...; without it, standard output.", "-o")
 ]

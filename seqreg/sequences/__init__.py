@@ -13,6 +13,7 @@ from seqreg.sequences.datasets import (
     tasks_of,
 )
 from seqreg.sequences.duplicates import first_equal
+from seqreg.sequences.editable import editable
 from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups, largest_similarity
 from seqreg.sequences.input_spec import InputSpec
@@ -36,6 +37,7 @@ __all__ = [
     "check_filter_width",
     "choose_positive",
     "class_weights",
+    "editable",
     "find_data_set",
     "first_equal",
     "folds",

@@ -1,0 +1,89 @@
+"""Which letters may be written where: protected regions and allowed letters, read from files, as masks."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.alphabet import INVALID
+from seqreg.errors import InputError
+from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.tables import table_rows
+
+EVERY = "*"
+Mask = Callable[[NDArray[np.int64], int], NDArray[np.bool_]]
+
+
+def editable(sequences: SequenceSet, *, protect: str | Path | None = None, allowed: str | Path | None = None) -> Mask:
+    """mask(index, length): (n, length, A) bool, the letters that may be written in the chosen sequences.
+
+    protect: a BED file, whose lines name id, start and end (from 0, end excluded) of regions in which nothing changes.
+    allowed: a table with columns `position` (from 1), `letters` and, unless it speaks of all sequences, `id`; positions
+    that it does not name stay free. The id `*` stands for all sequences. Raises InputError for an unknown id, a
+    position beyond the end and a letter outside the alphabet.
+    """
+    size = sequences.alphabet.size
+    rules: dict[int, list[tuple[slice, NDArray[np.bool_]]]] = defaultdict(list)
+    number = {name: row for row, name in enumerate(sequences.names)}
+
+    def add(name: str, start: int, end: int, letters: NDArray[np.bool_], error: Callable[[str], InputError]) -> None:
+        if name != EVERY and name not in number:
+            raise error(f"{sequences.source or 'the input'} has no sequence {name!r}")
+        for row in range(len(sequences)) if name == EVERY else [number[name]]:
+            if name != EVERY and end > sequences.lengths[row]:
+                raise error(f"position {end} is beyond the {sequences.lengths[row]} letters of {name}")
+            rules[row].append((slice(start, end), letters))
+
+    if protect is not None:
+        for name, start, end, error in _regions(protect):
+            add(name, start, end, np.zeros(size, dtype=bool), error)
+    if allowed is not None:
+        for name, position, text, error in _allowed_letters(allowed):
+            codes = sequences.alphabet.encode(text)
+            if (codes >= size).any() or INVALID in codes:
+                raise error(f"{text!r} is not a list of letters of {sequences.alphabet.name}")
+            add(name, position - 1, position, np.isin(np.arange(size), codes), error)
+
+    def mask(index: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+        may = np.ones((len(index), length, size), dtype=bool)
+        for row, sequence in enumerate(index.tolist()):
+            for place, letters in rules.get(sequence, ()):
+                may[row, place] &= letters
+        return may
+
+    return mask
+
+
+Error = Callable[[str], InputError]
+
+
+def _regions(path: str | Path) -> Iterable[tuple[str, int, int, Error]]:
+    with open_text(path) as (handle, _):
+        lines = (line.split() for line in handle if line.strip() and not line.startswith(("#", "track", "browser")))
+        for record, fields in enumerate(lines, start=1):
+            error = _error_at(path, record)
+            try:
+                name, start, end = fields[0], int(fields[1]), int(fields[2])
+            except (IndexError, ValueError):
+                raise error("not a BED line: it needs id, start and end") from None
+            if not 0 <= start < end:
+                raise error(f"region {start}-{end} is empty or begins before 0")
+            yield name, start, end, error
+
+
+def _allowed_letters(path: str | Path) -> Iterable[tuple[str, int, str, Error]]:
+    with open_text(path) as (handle, _):
+        for record, row in table_rows(handle, shown(path)):
+            error = _error_at(path, record)
+            if not {"position", "letters"} <= row.keys():
+                raise error("the header needs the columns position and letters [, id]")
+            if not row["position"].isdigit() or row["position"] == "0":
+                raise error(f"position {row['position']!r} is not a whole number of at least 1")
+            yield row.get("id", EVERY), int(row["position"]), row["letters"], error
+
+
+def _error_at(path: str | Path, record: int) -> Error:
+    return lambda problem: InputError(problem, file=shown(path), record=record)
