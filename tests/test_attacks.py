@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqreg.alphabet import ALPHABETS
 from seqreg.attacks import PGD, ascend, origin
-from seqreg.networks import CNN, ConvNet, as_onehot, per_example_loss
+from seqreg.networks import CNN, ConvNet, as_onehot, lookup, per_example_loss
 from tests import oracles
 
 NETWORKS = [
@@ -52,6 +52,20 @@ def test_ascent_goes_where_a_slow_one_goes(network: tuple[Any, ...], lengths: Te
         torch.testing.assert_close(end.delta(torch.tensor([i]))[0], padded, atol=1e-10, rtol=0)
         torch.testing.assert_close(end.logits[i : i + 1], net(x + delta), atol=1e-10, rtol=0)
         torch.testing.assert_close(start.logits[i : i + 1], net(x), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("elements", [1, 200])
+def test_a_batch_in_pieces_goes_where_the_whole_goes(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, ids = build(*NETWORKS[0]), batch("dna", LONG)
+
+    def answers() -> list[Tensor]:
+        end = ascend(origin(as_onehot(net, ids)), lambda z: z[:, 1], epsilon=0.6, steps=3, step_size=0.3)
+        return [net(ids), end.logits, end.delta(), end.delta(torch.tensor([3, 0, 4, 3]))]
+
+    whole = answers()
+    monkeypatch.setattr(lookup, "CACHED", elements)
+    for mine, other in zip(answers(), whole, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-12, rtol=0)
 
 
 def test_ascents_from_one_origin_do_not_touch_each_other() -> None:

@@ -10,6 +10,7 @@ import torch
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError, UsageError
 from seqreg.networks import BLOSUM62, CNN, Blosum62, ConvNet, as_onehot
+from seqreg.networks.convolution import conv, conv_outer, conv_place
 from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
 from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.sequences import SequenceSet
@@ -117,6 +118,17 @@ def test_trilinear_pieces_have_right_derivatives_of_both_orders() -> None:
         assert torch.autograd.gradgradcheck(function, inputs)
 
 
+def test_convolution_pieces_have_right_derivatives_of_both_orders() -> None:
+    x = torch.randn(3, 4, 9, dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(5, 4, 2, dtype=torch.float64, requires_grad=True)
+    g = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(conv(x, kernel, bias), torch.nn.functional.conv1d(x, kernel, bias))
+    for function, inputs in ((conv, (x, kernel, bias)), (conv_place, (g, kernel)), (conv_outer, (g, x))):
+        assert torch.autograd.gradcheck(function, inputs)
+        assert torch.autograd.gradgradcheck(function, inputs)
+
+
 def test_first_argmax_is_the_first_of_equal_windows() -> None:
     torch.manual_seed(0)
     for windows in (1, 5, 31, 32, 47, 100):
@@ -166,27 +178,3 @@ def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
         load_trained(tmp_path)
     with pytest.raises(ModelError, match=r"no model\.json"):
         load_trained(tmp_path / "elsewhere")
-
-
-def test_a_batch_holds_no_more_letters_than_it_may(protein: SequenceSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(
-        model="cnn:filters=3,width=4",
-        encoding="one-hot",
-        alphabet="protein",
-        classes=("a", "b"),
-        positive="b",
-        multi_label=False,
-        length=34,
-        shortest=21,
-        reverse_complement=False,
-    )
-    network = TrainedNetwork(architecture=architecture, module=architecture.build())
-    whole = network.logits(protein)
-    shapes: list[tuple[int, int]] = []
-    network.module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
-    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 100)
-    np.testing.assert_allclose(network.logits(protein, batch_size=4), whole, atol=1e-6)
-    assert sum(n for n, _ in shapes) == len(protein)
-    assert max(n * length for n, length in shapes) <= 100
-    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 1)  # a sequence longer than a batch goes alone
-    np.testing.assert_allclose(network.logits(protein), whole, atol=1e-6)

@@ -5,7 +5,8 @@ values, `climb` makes the next one. The network is called as it is, with dropout
 training. Nothing is written to any `.grad`, and no random number is drawn here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from seqreg.attacks.ball import project, steepest
 from seqreg.networks import InputView
 from seqreg.networks.best_windows import BestWindows
-from seqreg.networks.lookup import first_argmax
+from seqreg.networks.lookup import Cover, first_argmax
 
 
 class Point(Protocol):
@@ -39,7 +40,7 @@ def origin(view: InputView, norm: str = "l2") -> Point:
     windows = view.best_windows if norm == "l2" else None
     if windows is None:
         return _DensePoint(view, norm, None)
-    return _WindowPoint(windows, windows.scores, None, torch.zeros_like(windows.scores[:, 0, :1]))
+    return _Joined([_WindowPoint.at_zero(piece) for piece in windows.pieces()])
 
 
 def ascend(
@@ -61,7 +62,10 @@ class _DensePoint:
         self.logits = view.forward(self._leaf)
 
     def climb(self, values: Tensor, step: float, epsilon: float) -> "_DensePoint":
-        (gradient,) = torch.autograd.grad(values.sum(), self._leaf, retain_graph=True)
+        shared = (
+            self._delta is None
+        )  # any number of ascents start at zero; elsewhere memory is freed for the next point
+        (gradient,) = torch.autograd.grad(values.sum(), self._leaf, retain_graph=shared)
         move = step * steepest(self._view.masked(gradient), self._norm)
         moved = move if self._delta is None else self._delta + move
         return _DensePoint(self._view, self._norm, project(moved, epsilon, self._norm))
@@ -78,42 +82,66 @@ class _WindowPoint:
     with any perturbation v is `sum_c g_c (what v adds to the score of filter c at its window)`.
     """
 
-    def __init__(
-        self, windows: BestWindows, scores: Tensor, placed: tuple[Tensor, Tensor] | None, square: Tensor
-    ) -> None:
+    def __init__(self, windows: BestWindows, scores: Tensor, starts: Tensor, strengths: Tensor, square: Tensor) -> None:
         self._windows, self._scores = windows, scores
-        self._placed = placed  # windows (N, S C) and strengths (N, S C) after S steps
+        self._placed = starts, strengths  # windows and strengths (N, S C) of the filters of S steps
         self._square = square  # ||delta||^2 (N, 1)
         self._starts = first_argmax(scores)
         self._best = self._at_starts(scores).requires_grad_()
         self.logits = windows.logits(self._best)
 
+    @staticmethod
+    def at_zero(windows: BestWindows) -> "_WindowPoint":
+        none = windows.scores[:, 0, :0]
+        return _WindowPoint(windows, windows.scores, none.long(), none, windows.scores.new_zeros(len(none), 1))
+
+    @cached_property
+    def _cover(self) -> Cover:
+        return self._windows.cover(self._starts)
+
     def climb(self, values: Tensor, step: float, epsilon: float) -> "_WindowPoint":
         (g,) = torch.autograd.grad(values.sum(), self._best, retain_graph=True)
         with torch.no_grad():
             clean = self._windows.scores
-            effect = self._windows.effect(self._starts, g)
+            effect = self._cover.add(self._windows.filters.correlations, g)
             norm = (g * self._at_starts(effect)).sum(1, keepdim=True).clamp(min=0).sqrt()
             size = step / torch.where(norm > 0, norm, torch.inf)
             inner = (g * (self._best - self._at_starts(clean))).sum(1, keepdim=True)
             square = self._square + 2 * size * inner + (size * norm).square()
-            scores = torch.addcmul(self._scores, effect, size[:, :, None])
-            starts, strengths = self._starts, size * g
-            if self._placed is not None:
-                starts = torch.cat([self._placed[0], starts], 1)
-                strengths = torch.cat([self._placed[1], strengths], 1)
+            scores = torch.addcmul(self._scores, effect, size[:, :, None], out=effect)  # fresh memory is slow memory
+            starts = torch.cat([self._placed[0], self._starts], 1)
+            strengths = torch.cat([self._placed[1], size * g], 1)
             shrink = torch.where(square > epsilon**2, epsilon / square.clamp(min=0).sqrt(), 1)
             if bool((shrink < 1).any()):
-                scores = torch.lerp(clean, scores, shrink[:, :, None])
+                torch.lerp(clean, scores, shrink[:, :, None], out=scores)
                 strengths, square = strengths * shrink, square * shrink.square()
-        return _WindowPoint(self._windows, scores, (starts, strengths), square)
+        return _WindowPoint(self._windows, scores, starts, strengths, square)
 
     def delta(self, rows: Tensor | None = None) -> Tensor:
-        if self._placed is None:
-            n = len(self._scores) if rows is None else len(rows)
-            return self._scores.new_zeros(n, self._windows.kernel.shape[1], self._windows.length)
         starts, strengths = self._placed if rows is None else (self._placed[0][rows], self._placed[1][rows])
         return self._windows.place(starts, strengths)
 
     def _at_starts(self, scores: Tensor) -> Tensor:
         return scores.gather(1, self._starts[:, None]).squeeze(1)
+
+
+class _Joined:
+    """Points of the parts of a batch, as one."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+        self.logits = torch.cat([point.logits for point in points])
+
+    def climb(self, values: Tensor, step: float, epsilon: float) -> "_Joined":
+        return _Joined([point.climb(values, step, epsilon) for point in self._points])
+
+    def delta(self, rows: Tensor | None = None) -> Tensor:
+        if rows is None:
+            return torch.cat([point.delta() for point in self._points])
+        deltas, places, first = [], [], 0
+        for point in self._points:
+            mine = torch.nonzero((rows >= first) & (rows < first + len(point.logits))).flatten()
+            deltas.append(point.delta(rows[mine] - first))
+            places.append(mine)
+            first += len(point.logits)
+        return torch.cat(deltas)[torch.cat(places).argsort()]

@@ -12,7 +12,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.networks.convnet import ConvNet
-from seqreg.networks.lookup import Cover, filter_correlations, first_argmax, lookup_scores, symbol_table, window_rows
+from seqreg.networks.lookup import (
+    Cover,
+    cached_few,
+    filter_correlations,
+    first_argmax,
+    lookup_scores,
+    symbol_table,
+    window_rows,
+)
+
+
+class Filters:
+    """The filters of a first layer, kernel (C', A, W), and what they say about each other."""
+
+    def __init__(self, model: ConvNet) -> None:
+        kernel = model.first_kernel().detach()
+        if model.reverse_complement:
+            kernel = torch.cat([kernel, kernel[:, model.complement[: kernel.shape[1]]].flip(2)])
+        self.kernel, self.width = kernel, kernel.shape[2]
+
+    @cached_property
+    def correlations(self) -> Tensor:
+        """(C', 2 W - 1, C') what each filter, placed at a window, scores under each filter at windows around."""
+        return filter_correlations(self.kernel)
 
 
 class BestWindows:
@@ -20,59 +43,62 @@ class BestWindows:
 
     x is ids (N, L) or one-hot (N, A, L), lengths (N,) the letters of each sequence, W or more. With strands shared,
     the filters are followed by their reverse complements, which score the opposite strand from this one: C' = 2 C.
-
-    kernel (C', A, W): the filters. scores (N, T, C'): without bias; windows over padding are far below all others.
     """
 
-    def __init__(self, model: ConvNet, x: Tensor, lengths: Tensor | None) -> None:
-        self._model = model
-        with torch.no_grad():
-            kernel = model.first_kernel()
-            if model.reverse_complement:
-                kernel = torch.cat([kernel, kernel[:, model.complement[: kernel.shape[1]]].flip(2)])
-            if x.dim() == 2:
-                rows = window_rows(x, kernel.shape[2], len(model.mixtures))
-                scores = lookup_scores(symbol_table(kernel, model.mixtures), rows)
-            else:
-                scores = F.conv1d(x, kernel).transpose(1, 2).contiguous()
-            if lengths is not None and bool((lengths < x.shape[-1]).any()):
-                outside = torch.arange(scores.shape[1], device=x.device) >= model.window_counts(lengths)[:, None]
-                # Finite, so that differences of scores stay numbers.
-                scores.masked_fill_(outside[:, :, None], torch.finfo(scores.dtype).min / 4)
-            self.kernel, self.scores, self.length = kernel, scores, x.shape[-1]
+    def __init__(self, model: ConvNet, x: Tensor, lengths: Tensor | None, filters: Filters | None = None) -> None:
+        self._model, self._x, self._lengths = model, x.detach(), lengths
+        self.filters = filters or Filters(model)
+
+    def pieces(self) -> "list[BestWindows]":
+        """The batch by the few sequences whose scores stay in a processor's cache."""
+        windows = self._x.shape[-1] - self.filters.width + 1
+        few = cached_few(windows * len(self.filters.kernel))
+        parts = self._x.split(few)
+        lengths = [None] * len(parts) if self._lengths is None else self._lengths.split(few)
+        return [BestWindows(self._model, *part, self.filters) for part in zip(parts, lengths, strict=True)]
 
     @cached_property
-    def correlations(self) -> Tensor:
-        """(C', 2 W - 1, C') what each filter, placed at a window, scores under each filter at windows around."""
-        return filter_correlations(self.kernel)
+    def scores(self) -> Tensor:
+        """(N, T, C') without bias; windows over padding are far below all others, yet finite."""
+        kernel, model = self.filters.kernel, self._model
+        with torch.no_grad():
+            if self._x.dim() == 2:
+                rows = window_rows(self._x, self.filters.width, len(model.mixtures))
+                scores = lookup_scores(symbol_table(kernel, model.mixtures), rows)
+            else:
+                scores = F.conv1d(self._x, kernel).transpose(1, 2).contiguous()
+            if self._lengths is not None and bool((self._lengths < self._x.shape[-1]).any()):
+                counts = model.window_counts(self._lengths)
+                outside = torch.arange(scores.shape[1], device=scores.device) >= counts[:, None]
+                scores.masked_fill_(outside[:, :, None], torch.finfo(scores.dtype).min / 4)
+        return scores
 
     def logits(self, best: Tensor) -> Tensor:
         """Logits (N, K) from the score of each filter's best window, (N, C')."""
-        model, bias = self._model, self._model.convs[0].bias
-        assert isinstance(bias, Tensor)
-        if not model.reverse_complement:
-            return model.classify(model.activation(best + bias))
-        forward, backward = best.chunk(2, dim=1)
-        return model.classify(model.activation(torch.maximum(forward, backward) + bias))
+        model = self._model
+        strands = torch.cat(best.chunk(2, dim=1)) if model.reverse_complement else best
+        features = model.activation(strands + model.first_bias())
+        return model.classify(model.join_strands(features, len(best)))
 
-    def effect(self, starts: Tensor, g: Tensor) -> Tensor:
-        """(N, T, C') what `place(starts, g)` adds to the scores."""
-        reach = self.kernel.shape[2] - 1
-        return Cover(starts - reach, 2 * reach + 1, self.scores.shape[1]).add(self.correlations, g)
+    def cover(self, starts: Tensor) -> Cover:
+        """The plan by which filters at windows starts (N, C') move scores: `add(correlations, g)` (N, T, C')."""
+        reach = self.filters.width - 1
+        return Cover(starts - reach, 2 * reach + 1, self.scores.shape[1])
 
     def place(self, starts: Tensor, g: Tensor) -> Tensor:
         """Perturbation (N, A, L) of filters at windows starts (N, S C'), times g (N, S C'): S of each filter."""
-        table = self.kernel.transpose(1, 2).repeat(starts.shape[1] // len(self.kernel), 1, 1)
-        return Cover(starts, self.kernel.shape[2], self.length).add(table, g).transpose(1, 2)
+        kernel = self.filters.kernel
+        table = kernel.transpose(1, 2).repeat(max(1, starts.shape[1] // len(kernel)), 1, 1)
+        return Cover(starts, self.filters.width, self._x.shape[-1]).add(table, g).transpose(1, 2)
 
     def squared_gradients(self) -> Tensor:
         """(N, K) `||grad_x f_k(x_i)||_2^2`, without graph."""
         starts = first_argmax(self.scores)
         best = self.scores.gather(1, starts[:, None]).squeeze(1).requires_grad_()
         logits = self.logits(best)
-        cover = Cover(starts, self.kernel.shape[2], self.length)
+        cover, table = Cover(starts, self.filters.width, self._x.shape[-1]), self.filters.kernel.transpose(1, 2)
         squares = []
         for k in range(logits.shape[1]):
             (g,) = torch.autograd.grad(logits[:, k].sum(), best, retain_graph=True)
-            squares.append(cover.add(self.kernel.transpose(1, 2), g).square().sum((1, 2)))
+            squares.append(cover.add(table, g).square().sum((1, 2)))
         return torch.stack(squares, 1)

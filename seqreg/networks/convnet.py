@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
-from seqreg.networks.lookup import first_argmax, letter_conv, lookup_scores, symbol_table, window_dot, window_rows
+from seqreg.networks.convolution import conv
+from seqreg.networks.lookup import best_windows, first_argmax, letter_conv, symbol_table, window_dot
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
 
@@ -156,8 +157,9 @@ class ConvNet(nn.Module):
 
     def deeper(self, h: Tensor) -> Tensor:
         """Activations (N, C, T) of the last convolution from those of the first."""
-        for conv in list(self.convs)[1:]:
-            h = self.activation(conv(h))
+        for layer in list(self.convs)[1:]:
+            assert isinstance(layer, nn.Conv1d)
+            h = self.activation(conv(h, layer.weight, layer.bias))
         return h
 
     def join_strands(self, features: Tensor, n: int) -> Tensor:
@@ -188,12 +190,7 @@ class ConvNet(nn.Module):
         kernel = self.first_kernel()
         if len(self.convs) == 1 and self.pooling == "max":
             with torch.no_grad():
-                rows = window_rows(ids, kernel.shape[2], len(self.mixtures))
-                scores = lookup_scores(symbol_table(kernel, self.mixtures), rows)
-                if counts is not None:
-                    outside = torch.arange(scores.shape[1], device=ids.device) >= counts[:, None]
-                    scores.masked_fill_(outside[:, :, None], -math.inf)
-                starts = first_argmax(scores)
+                starts = best_windows(symbol_table(kernel, self.mixtures), ids, counts)
             features = self.activation(window_dot(x, kernel, starts, ids, self.mixtures) + self.first_bias())
         else:
             h = self.activate_first(letter_conv(x, kernel, self.mixtures, ids), x)
@@ -218,7 +215,7 @@ class ConvNet(nn.Module):
                 starts = first_argmax(scores.transpose(1, 2))
             features = self.activation(window_dot(x, kernel, starts) + self.first_bias())
         else:
-            features = self.pool(self.deeper(self.activate_first(F.conv1d(x, kernel), x)), counts)
+            features = self.pool(self.deeper(self.activate_first(conv(x, kernel), x)), counts)
         return self.join_strands(features, n)
 
     def _counts_unless_full(self, ids: Tensor) -> Tensor | None:

@@ -16,6 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqreg.networks.convolution import conv_outer, conv_place, with_gradients
+
+CACHED = 2**20
+"""Numbers that a processor's cache holds: passes over more of them wait for memory."""
+
+
+def cached_few(numbers: int) -> int:
+    """How many sequences to take at a time, each with so many numbers."""
+    return max(1, CACHED // numbers)
+
 
 def symbol_table(kernel: Tensor, mixtures: Tensor) -> Tensor:
     """(W, V, C) contribution of each symbol at each tap, from a kernel (C, A, W) and symbol mixtures (V, A)."""
@@ -44,49 +54,43 @@ def first_argmax(scores: Tensor, block: int = 16) -> Tensor:
     memory, as a convolution leaves them, it is the faster of the two.
     """
     windows = scores.shape[1]
-    if scores.stride(1) == 1:
-        return scores.argmax(1)
+    if scores.stride(1) == 1 or windows < 2 * block:
+        return scores.max(1).indices
     whole = windows // block * block
-    if windows < 2 * block:
-        return _first_equal(scores).clamp_(max=windows - 1)
     maxima = scores[:, :whole].unflatten(1, (-1, block)).amax(2)
     if whole < windows:
         maxima = torch.cat([maxima, scores[:, whole:].amax(1, keepdim=True)], 1)
-    begin = _first_equal(maxima) * block
+    begin = maxima.max(1).indices * block
     inside = (begin[:, None] + torch.arange(block, device=scores.device)[:, None]).clamp_(max=windows - 1)
-    return (begin + _first_equal(scores.gather(1, inside))).clamp_(max=windows - 1)
+    return begin + scores.gather(1, inside).max(1).indices
 
 
-def _first_equal(scores: Tensor) -> Tensor:
-    """Index (N, C) of the first maximum along axis 1, or the axis's length where it is NaN."""
-    count = scores.shape[1]
-    at = torch.arange(count, device=scores.device, dtype=torch.int32)[:, None]
-    absent = torch.full((), count, device=scores.device, dtype=torch.int32)
-    return torch.where(scores == scores.amax(1, keepdim=True), at, absent).amin(1).long()
+def best_windows(table: Tensor, ids: Tensor, counts: Tensor | None) -> Tensor:
+    """(N, C) int64 first window of the highest score, among the first `counts` (N,) windows of ids (N, L), or all.
 
-
-class _LetterConv(torch.autograd.Function):
-    """Convolution (N, C, T) of x (N, A, L) = one-hot of ids; only its value comes from the table."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Tensor:
-        ctx.save_for_backward(x, kernel)
-        table = symbol_table(kernel, mixtures)
-        return lookup_scores(table, window_rows(ids, kernel.shape[2], len(mixtures))).transpose(1, 2).contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, kernel = ctx.saved_tensors
-        grad_x = F.conv_transpose1d(grad, kernel) if ctx.needs_input_grad[0] else None
-        grad_kernel = None
-        if ctx.needs_input_grad[1]:
-            grad_kernel = F.conv1d(x.transpose(0, 1), grad.transpose(0, 1)).transpose(0, 1)
-        return grad_x, grad_kernel, None, None
+    On a CPU, sequences are taken by the few whose scores stay in its cache.
+    """
+    width, symbols, channels = table.shape
+    rows = window_rows(ids, width, symbols)
+    few = cached_few(rows.shape[1] * channels) if ids.device.type == "cpu" else max(1, len(ids))
+    starts = []
+    for begin in range(0, max(1, len(ids)), few):
+        scores = lookup_scores(table, rows[begin : begin + few])
+        if counts is not None:
+            outside = torch.arange(scores.shape[1], device=ids.device) >= counts[begin : begin + few, None]
+            scores.masked_fill_(outside[:, :, None], -torch.inf)
+        starts.append(first_argmax(scores))
+    return torch.cat(starts)
 
 
 def letter_conv(x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Tensor:
     """Convolution (N, C, T) of x (N, A, L) with a kernel (C, A, W), x being the one-hot of ids (N, L)."""
-    return _LetterConv.apply(x, kernel, mixtures, ids)
+
+    def value() -> Tensor:
+        table = symbol_table(kernel, mixtures)
+        return lookup_scores(table, window_rows(ids, kernel.shape[2], len(mixtures))).transpose(1, 2).contiguous()
+
+    return with_gradients(value, (x, lambda g: conv_place(g, kernel)), (kernel, lambda g: conv_outer(g, x)))
 
 
 def window_dot(
@@ -120,23 +124,22 @@ class Cover:
         starting = begin.new_zeros(n, width + length)
         starting.scatter_add_(1, begin + width, torch.ones_like(begin))
         started = starting.cumsum(1)  # at w + p: windows that begin at or before position p
-        lowest, count = started[:, :length], started[:, width:] - started[:, :length]
-        ends = count.flatten().cumsum(0)
-        self._offsets = ends - count.flatten()
+        lowest, count = started[:, :length], (started[:, width:] - started[:, :length]).flatten()
+        ends = count.cumsum(0)
+        self._offsets = ends - count
         sequence = torch.arange(n, device=first.device)[:, None]
-        position = torch.arange(n * length, device=first.device).repeat_interleave(count.flatten())
+        position = torch.arange(n * length, device=first.device).repeat_interleave(count)
         run = (lowest + sequence * channels).flatten() - self._offsets
-        self._window = run[position].add_(torch.arange(len(position), device=first.device))
+        self._window = run.index_select(0, position).add_(torch.arange(len(position), device=first.device))
         tap = (self._order * width - begin - sequence * length).flatten()
-        self._rows = tap[self._window].add_(position)
+        self._rows = tap.index_select(0, self._window).add_(position)
 
     def add(self, table: Tensor, g: Tensor) -> Tensor:
         """(N, length, D) `out[n, p] = sum_c g[n, c] table[c, p - first[n, c]]`, table (C, width, D); no gradient."""
-        weights = g.gather(1, self._order).flatten()[self._window]
+        weights = g.gather(1, self._order).flatten().index_select(0, self._window)
         flat = table.reshape(-1, table.shape[2])
-        return F.embedding_bag(self._rows, flat, self._offsets, mode="sum", per_sample_weights=weights).view(
-            *self.shape, -1
-        )
+        summed = F.embedding_bag(self._rows, flat, self._offsets, mode="sum", per_sample_weights=weights)
+        return summed.view(*self.shape, table.shape[2])
 
 
 def filter_correlations(kernel: Tensor) -> Tensor:
@@ -170,6 +173,17 @@ def _patches(x: Tensor, starts: Tensor, width: int) -> Tensor:
     return picked.view(*first.shape, width * letters)
 
 
+def _patch_dot(patches: Tensor, kernel: Tensor) -> Tensor:
+    """(N, C) inner product of each chosen window with its filter."""
+    columns = kernel.transpose(1, 2).reshape(len(kernel), -1, 1)
+    return torch.bmm(patches, columns).squeeze(-1).t()
+
+
+def _patch_outer(g: Tensor, patches: Tensor, width: int) -> Tensor:
+    """(C, A, W) chosen windows times g (N, C), added up over sequences."""
+    return torch.bmm(g.t().unsqueeze(1), patches).view(g.shape[1], width, -1).transpose(1, 2)
+
+
 def _letters(ids: Tensor, starts: Tensor, width: int) -> Tensor:
     """(N, C, W) symbol codes in each chosen window."""
     at = _positions(starts, width)
@@ -184,8 +198,7 @@ class _WindowDot(torch.autograd.Function):
         ctx.save_for_backward(x, kernel, starts, ids, mixtures)
         channels, _, width = kernel.shape
         if ids is None or mixtures is None:
-            columns = kernel.transpose(1, 2).reshape(channels, -1, 1)
-            return torch.bmm(_patches(x, starts, width), columns).squeeze(-1).t()
+            return _patch_dot(_patches(x, starts, width), kernel)
         table = symbol_table(kernel, mixtures).permute(2, 0, 1).reshape(-1)  # C * W * V
         symbols = len(mixtures)
         tap = torch.arange(channels * width, device=ids.device).view(channels, width) * symbols
@@ -216,6 +229,9 @@ class _WindowPlace(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         g, kernel, starts = ctx.saved_tensors
+        if not torch.is_grad_enabled() and all(ctx.needs_input_grad[:2]):
+            patches = _patches(grad, starts, kernel.shape[2])
+            return _patch_dot(patches, kernel), _patch_outer(g, patches, kernel.shape[2]), None, None
         grad_g = window_dot(grad, kernel, starts) if ctx.needs_input_grad[0] else None
         grad_kernel = window_outer(g, grad, starts, kernel.shape[2]) if ctx.needs_input_grad[1] else None
         return grad_g, grad_kernel, None, None
@@ -229,8 +245,7 @@ class _WindowOuter(torch.autograd.Function):
         ctx.save_for_backward(g, x, starts)
         ctx.width, ctx.ids, ctx.mixtures = width, ids, mixtures
         if ids is None or mixtures is None:
-            summed = torch.bmm(g.t().unsqueeze(1), _patches(x, starts, width))
-            return summed.view(g.shape[1], width, x.shape[1]).transpose(1, 2)
+            return _patch_outer(g, _patches(x, starts, width), width)
         channels, symbols = g.shape[1], len(mixtures)
         tap = torch.arange(channels * width, device=ids.device).view(channels, width) * symbols
         counts = torch.zeros(channels * width * symbols, dtype=g.dtype, device=g.device)

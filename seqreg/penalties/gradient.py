@@ -13,7 +13,7 @@ def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
     """(N, K) `||grad_x f_k(x_i)||_2^2`."""
     windows = None if create_graph else view.best_windows
     if windows is not None:
-        return windows.squared_gradients()
+        return torch.cat([piece.squared_gradients() for piece in windows.pieces()])
     logits = view.forward(view.x)
     gradients = (
         view.gradient(logits[:, k], create_graph=create_graph, retain_graph=True) for k in range(logits.shape[1])
