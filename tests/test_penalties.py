@@ -16,6 +16,7 @@ from seqreg.penalties import (
     Deformation,
     Gradient,
     LossGradient,
+    Spectral,
     Tangent,
     VirtualAdversarial,
     WeightDecay,
@@ -220,6 +221,8 @@ def test_tangent_projects_the_gradient(network: tuple[Any, ...], reduce: str, ov
         LossGradient(norm="l1"),
         Deformation(),
         Tangent(),
+        Spectral(),
+        Spectral(mode="operator"),
     ],
     ids=str,
 )
@@ -246,6 +249,41 @@ def assert_right_slope(penalty: Any, net: nn.Module, x: Tensor) -> None:
                 weight += step * v
         values.append(penalty(net, x, y).detach())
     torch.testing.assert_close((values[0] - values[1]) / 2e-7, slope, rtol=1e-5, atol=1e-8)
+
+
+# ---- upper bounds
+
+
+@pytest.mark.parametrize("mode", ["reshaped", "operator"])
+def test_spectral_penalty_sums_squared_norms_of_layers(mode: str) -> None:
+    net = nn.Sequential(
+        nn.Conv1d(4, 6, 3), nn.BatchNorm1d(6), nn.Conv1d(6, 4, 2, groups=2), nn.Flatten(), nn.Linear(8, 3)
+    )
+    net = net.double()
+    first, second, third = net[0].weight, net[2].weight, net[4].weight
+    expected = torch.linalg.matrix_norm(third, 2).square()
+    if mode == "reshaped":
+        expected = expected + torch.linalg.matrix_norm(first.flatten(1), 2).square()
+        expected = expected + torch.linalg.matrix_norm(second.view(2, 2, 6), 2).amax().square()
+        assert_same(Spectral(weight=0.3)(net, one_hot(), torch.zeros(5)), 0.3 * expected, net)
+        return
+    expected = expected.detach()
+    upper = Spectral(weight=1, mode=mode)(net, one_hot(), torch.zeros(5)).detach()
+    for length in (6, 40):  # a convolution as a dense matrix, by its answers to unit impulses
+        dense = sum(
+            torch.linalg.matrix_norm(
+                conv(torch.eye(conv.in_channels * length).double().view(-1, conv.in_channels, length)).flatten(1), 2
+            ).square()
+            for conv in (without_bias(net[0]), without_bias(net[2]))
+        )
+        assert float(expected + dense) <= float(upper)
+    assert float(upper) <= 1.08 * float(expected + dense)
+
+
+def without_bias(conv: nn.Conv1d) -> nn.Conv1d:
+    copy = nn.Conv1d(conv.in_channels, conv.out_channels, conv.kernel_size[0], groups=conv.groups, bias=False).double()
+    copy.weight = nn.Parameter(conv.weight.detach(), requires_grad=False)
+    return copy
 
 
 # ---- what does not work is refused

@@ -13,6 +13,7 @@ from seqreg.penalties.deformation import Deformation, Tangent
 from seqreg.penalties.gradient import Gradient, LossGradient
 from seqreg.penalties.hamming import Certified, Hamming
 from seqreg.penalties.rkhs import RKHS
+from seqreg.penalties.spectral import Spectral
 from seqreg.penalties.virtual_adversarial import VirtualAdversarial
 from seqreg.penalties.weight_decay import WeightDecay
 from seqreg.specs import Spec
@@ -26,6 +27,7 @@ __all__ = [
     "Gradient",
     "Hamming",
     "LossGradient",
+    "Spectral",
     "Tangent",
     "VirtualAdversarial",
     "WeightDecay",
@@ -39,6 +41,7 @@ PENALTIES: dict[str, type[Spec]] = {
     "virtual-adversarial": VirtualAdversarial,
     "deformation": Deformation,
     "tangent": Tangent,
+    "spectral": Spectral,
     "rkhs": RKHS,
     "hamming": Hamming,
     "certified": Certified,

@@ -82,17 +82,21 @@ class _Categorical:
 
 def _most_sensitive(view: InputView, logits: Tensor, family: _Bernoulli | _Categorical, steps: int) -> Tensor:
     """Unit directions (N, A, L), zero where the network is flat."""
-    outward = torch.zeros_like(logits, requires_grad=True)
-    (pulled,) = torch.autograd.grad(logits, view.x, outward, create_graph=True)  # J^T outward, as a function of it
-
-    def pull(residual: Tensor) -> Tensor:
-        largest = residual.abs().amax(1, keepdim=True)
-        residual = residual / torch.where(largest > 0, largest, 1)  # squares of small residuals would underflow
-        (direction,) = torch.autograd.grad(logits, view.x, residual, retain_graph=True)
-        return unit(view.masked(direction))
-
-    direction = pull(family.downhill())
+    if logits.shape[1] == 1:
+        steps = 0  # the Hessian of one logit has rank one
+    outward = _scaled(family.downhill()).requires_grad_()
+    # J^T outward; its derivative in outward is J, whatever outward is.
+    (pulled,) = torch.autograd.grad(logits, view.x, outward, retain_graph=True, create_graph=steps > 0)
+    direction = unit(view.masked(pulled.detach()))
     for _ in range(steps):
         (pushed,) = torch.autograd.grad(pulled, outward, direction, retain_graph=True)  # J direction
-        direction = pull(family.fisher(pushed))
+        residual = _scaled(family.fisher(pushed))
+        (back,) = torch.autograd.grad(logits, view.x, residual, retain_graph=True)
+        direction = unit(view.masked(back))
     return direction
+
+
+def _scaled(residual: Tensor) -> Tensor:
+    """Residuals (N, K) with a largest entry of 1: squares of small ones would underflow."""
+    largest = residual.abs().amax(1, keepdim=True)
+    return residual / torch.where(largest > 0, largest, 1)
