@@ -1,5 +1,6 @@
 """The command line: every command on tiny data, how errors end, and what goes to which stream."""
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 import seqreg
 from seqreg.cli.families import FAMILIES
+from seqreg.cli.terminal import Terminal
 
 GROUNDS = Path(seqreg.__file__).parent.parent
 
@@ -132,3 +134,30 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 def test_completion_knows_the_commands() -> None:
     environment = {**os.environ, "_SEQREG_COMPLETE": "complete_bash", "COMP_WORDS": "seqreg mod", "COMP_CWORD": "1"}
     assert started(env=environment).stdout.split() == ["models"]
+
+
+class Screen(io.StringIO):
+    """Standard error as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    remark = "loss 0.5, " * 20  # longer than the screen is wide
+    said: dict[str, str] = {}
+    for name, stream in (("screen", Screen()), ("file", io.StringIO())):
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "80")
+        with Terminal().progress("Epoch") as moved:
+            for done in range(5):
+                moved(done, 4, remark)
+        said[name] = stream.getvalue()
+    assert said["file"] == f"Epoch 4 of 4: {remark}\n"
+    for shown in ("Epoch 4 of 4", "━━━━", "loss 0.5"):
+        assert shown in said["screen"]
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with Terminal(quiet=True).progress("Epoch") as moved:
+        moved(4, 4, remark)
+    assert sys.stderr.getvalue() == ""  # pyright: ignore[reportAttributeAccessIssue]

@@ -89,14 +89,17 @@ def _written(value: Any) -> str:
 @contextmanager
 def _bar(title: str) -> Iterator[Moved]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[remark]}", markup=False))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+    place = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+    remark = TextColumn("{task.fields[remark]}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    columns = (place, BarColumn(bar_width=20), TimeRemainingColumn(), remark)
+    with Progress(*columns, console=Console(stderr=True), expand=True) as shown:
         task = shown.add_task(title, total=None, remark="")
 
         def moved(done: float, total: float | None = None, remark: str = "") -> None:
-            shown.update(task, completed=done, total=total, remark=f"{_place(done, total)} {remark}")
+            shown.update(task, description=f"{title} {_place(done, total)}", completed=done, total=total, remark=remark)
 
         yield moved
 

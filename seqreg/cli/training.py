@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PANEL = "Models"
 MAX_LENGTH = 10_000
+UNSHOWN = ("epoch", "learning_rate")
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 
 Resume = Annotated[bool, option(OUTPUT, "--resume", "", "Continue an interrupted run; start if there is none.")]
@@ -177,7 +178,7 @@ def _reporter(terminal: Terminal, output: Path, moved: Moved) -> "Callable[[Prog
                 if value not in (None, []):
                     terminal.note(f"{name.capitalize()}: {', '.join(value) if isinstance(value, list) else value}")
             said = True
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name != "epoch")
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name not in UNSHOWN)
         moved(progress.epoch, progress.epochs, numbers)
 
     return report
