@@ -38,7 +38,7 @@ def test_a_table_without_ids_speaks_of_all(tmp_path: Path, pair: SequenceSet) ->
         ("protect", "c\t0\t2\n", "record 1: sequences has no sequence 'c'"),
         ("protect", "a\t0\t6\n", "record 1: position 6 is beyond the 5 letters of a"),
         ("protect", "*\t0\t1\na\t3\t2\n", "record 2: region 3-2 is empty"),
-        ("protect", "a\t0\n", "record 1: not a BED line"),
+        ("protect", "a\t0\n", "record 1: not a region"),
         ("allowed", "position\tletters\n2\tAQ\n", "record 1: 'AQ' is not a list of letters of dna"),
         ("allowed", "position\tletters\n0\tA\n", "record 1: position '0' is not a whole number"),
         ("allowed", "place\tletters\n1\tA\n", "record 1: the header needs the columns position and letters"),
@@ -51,3 +51,30 @@ def test_what_does_not_fit_is_refused(kind: str, text: str, message: str, tmp_pa
     with pytest.raises(InputError) as caught:
         editable(pair, **{kind: path})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "track name=x\na\t1\t3\na\t4\t5\nb\t0\t1\n",
+        "id\tstart\tend\na\t2\t3\na\t5\t5\nb\t1\t1\n",
+        "position,id\n2,a\n3,a\n5,a\n1,b\n",
+        ">a of two\nAcg\nTa\n>b\ngGTACCT\n",
+    ],
+    ids=["bed", "stretches", "positions", "lower-case"],
+)
+def test_every_form_protects_the_same_letters(text: str, tmp_path: Path, pair: SequenceSet) -> None:
+    path = tmp_path / "sites"
+    path.write_text(text)
+    mask = editable(pair, protect=path)(np.array([0, 1]), 7)
+    assert (mask == mask[:, :, :1]).all()
+    assert np.flatnonzero(~mask[0, :, 0]).tolist() == [1, 2, 4]
+    assert np.flatnonzero(~mask[1, :, 0]).tolist() == [0]
+
+
+@pytest.mark.parametrize("text", ["id\tname\na\tx\n", "id\tposition\na\t0\n", "id\tstart\tend\na\t\t2\n"])
+def test_a_table_that_names_no_place_is_refused(text: str, tmp_path: Path, pair: SequenceSet) -> None:
+    path = tmp_path / "sites"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"record 1: (not a region|region -1-0)"):
+        editable(pair, protect=path)

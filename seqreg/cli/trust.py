@@ -39,7 +39,7 @@ def robustness(
         ),
     ] = "any",
     protect: Annotated[
-        Path | None, option(EDITS, "--protect", "FILE", "Regions that never change: id, start, end as in BED.")
+        Path | None, option(EDITS, "--protect", "FILE", "Regions that never change: BED, table, or masked FASTA.")
     ] = None,
     beam: Annotated[int, option(EDITS, "--beam", "N", "Variants kept while searching; 1 is greedy.", default=True)] = 1,
     sample: Annotated[int | None, option(FITTING, "--sample", "N", "Only N sequences, chosen by class.")] = None,

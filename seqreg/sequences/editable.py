@@ -1,5 +1,6 @@
 """Which letters may be written where: protected regions and allowed letters, read from files, as masks."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import INVALID
 from seqreg.errors import InputError
+from seqreg.sequences.fasta import fasta_records
 from seqreg.sequences.opening import open_text, shown
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.tables import table_rows
@@ -20,7 +22,8 @@ Mask = Callable[[NDArray[np.int64], int], NDArray[np.bool_]]
 def editable(sequences: SequenceSet, *, protect: str | Path | None = None, allowed: str | Path | None = None) -> Mask:
     """mask(index, length): (n, length, A) bool, the letters that may be written in the chosen sequences.
 
-    protect: a BED file, whose lines name id, start and end (from 0, end excluded) of regions in which nothing changes.
+    protect: regions in which nothing changes. BED names id, start and end (from 0, end excluded); a table with columns
+    id and start, end (from 1, end included) or position says the same; of a FASTA file, letters in lower case count.
     allowed: a table with columns `position` (from 1), `letters` and, unless it speaks of all sequences, `id`; positions
     that it does not name stay free. The id `*` stands for all sequences. Raises InputError for an unknown id, a
     position beyond the end and a letter outside the alphabet.
@@ -61,17 +64,33 @@ Error = Callable[[str], InputError]
 
 
 def _regions(path: str | Path) -> Iterable[tuple[str, int, int, Error]]:
-    with open_text(path) as (handle, _):
-        lines = (line.split() for line in handle if line.strip() and not line.startswith(("#", "track", "browser")))
-        for record, fields in enumerate(lines, start=1):
+    """Id, start and end (from 0, end excluded) of the regions in a file of any of the three forms."""
+    with open_text(path) as (handle, beginning):
+        if beginning.startswith(">"):
+            for record in fasta_records(handle, shown(path)):
+                for run in re.finditer("[a-z]+", record.sequence):
+                    yield record.name, *run.span(), record.error
+            return
+        if "id" in re.split(r"[\t,;]", beginning.partition("\n")[0].strip().lower()):
+            regions = ((record, _columns(row)) for record, row in table_rows(handle, shown(path)))
+        else:
+            lines = (line for line in handle if line.strip() and not line.startswith(("#", "track", "browser")))
+            regions = ((record, line.split()[:3]) for record, line in enumerate(lines, start=1))
+        for record, fields in regions:
             error = _error_at(path, record)
             try:
                 name, start, end = fields[0], int(fields[1]), int(fields[2])
             except (IndexError, ValueError):
-                raise error("not a BED line: it needs id, start and end") from None
+                raise error("not a region: it needs id, start and end, or in a table id and position") from None
             if not 0 <= start < end:
                 raise error(f"region {start}-{end} is empty or begins before 0")
             yield name, start, end, error
+
+
+def _columns(row: dict[str, str]) -> list[str]:
+    """A row of a table, which counts from 1 and includes the end, as the fields of a BED line."""
+    first, last = (row["position"],) * 2 if "position" in row else (row.get("start", ""), row.get("end", ""))
+    return [row["id"], str(int(first) - 1) if first.isdigit() else first, last]
 
 
 def _allowed_letters(path: str | Path) -> Iterable[tuple[str, int, str, Error]]:
