@@ -144,6 +144,8 @@ def test_names_reach_the_training(folder: Path, call: Call) -> None:
     config = read_json("named/config.json")
     assert [text.partition(":")[0] for text in config["penalty"]] == ["gradient", "weight-decay"]
     assert config["class_weight"] == "balanced"
+    assert call("train", "headers.fa", "-o", "plain", *QUICK, "--penalty", "none").returncode == 0
+    assert read_json("plain/config.json")["penalty"] == []
 
 
 def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:

@@ -167,7 +167,7 @@ class TrainOptions:
     reverse_complement: ReverseComplement = None
     penalty: Annotated[
         list[str] | None,
-        option(REGULARIZATION, "--penalty", "SPEC", "Added to the loss; repeat it. See: seqreg penalties."),
+        option(REGULARIZATION, "--penalty", "SPEC", "Added to the loss; repeat it, or none. See: seqreg penalties."),
     ] = None
     constraint: Annotated[
         list[str] | None,

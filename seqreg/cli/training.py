@@ -58,7 +58,7 @@ def train(
     asked = {"require_labels": True, "max_length": data.max_length or MAX_LENGTH}
     sequences = data.read(terminal, **asked)
     shares, sets = _parts(terminal, parts, data, sequences)
-    chosen: dict[str, Any] = {name: value for name, value in _given(options).items() if value is not None}
+    chosen = _given(options)
     config = TrainConfig(
         **chosen,
         **shares,
@@ -137,12 +137,14 @@ def baseline(
     _show_run(terminal, output)
 
 
-def _given(options: Any) -> dict[str, Any]:
-    return {entry.name: _frozen(getattr(options, entry.name)) for entry in fields(options)}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _given(options: TrainOptions) -> dict[str, Any]:
+    """The options that were given, lists as tuples; `--penalty none` is no penalty instead of the default one."""
+    given = {entry.name: getattr(options, entry.name) for entry in fields(options)}
+    if given["penalty"] == ["none"]:
+        given["penalty"] = []
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }
 
 
 def _parts(
