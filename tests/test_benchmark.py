@@ -37,6 +37,7 @@ from seqreg.errors import DivergedError, SeqregError, UsageError
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet
 from tests.conftest import planted
+from tests.test_report import Page
 
 Call = Callable[..., CompletedProcess[str]]
 
@@ -182,6 +183,25 @@ def test_a_missing_data_set_stops_all_unless_it_may_be_left_out(folder: Path, ca
     done = call("benchmark", "suite.toml", "-o", "out", "--skip-missing", "--minutes", "0", "--json")
     assert done.returncode == 0
     assert "Warning: data set plantd is left out" in done.stderr
+
+
+def test_a_suite_extends_another_and_methods_add_to_one_another(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "tiny"\nsizes = [70]\n')
+    mine, tiny = read_suite(tmp_path / "mine.toml"), read_suite("tiny")
+    assert (mine.name, mine.sizes, mine.methods) == ("mine", (70,), tiny.methods)
+    (tmp_path / "mine.toml").write_text('extends = "tinny"\n')
+    with pytest.raises(UsageError, match="Did you mean 'tiny'"):
+        read_suite(tmp_path / "mine.toml")
+    grid = 'grid = { "+penalty" = ["gradient:weight=1", ["gradient:weight=2", "rkhs"]] }'
+    (tmp_path / "more.toml").write_text(f'{SUITE}\n[[methods]]\nname = "more"\nlike = "network"\n{grid}\n')
+    more = read_suite(tmp_path / "more.toml").method("more")
+    base = {"penalty": ("weight-decay",), "epochs": 1}
+    added = [("gradient:weight=1",), ("gradient:weight=2", "rkhs")]
+    assert more.settings(base) == [{"epochs": 1, "penalty": ("weight-decay", *each)} for each in added]
+    assert [setting["penalty"] for setting in more.settings()] == added
+    (tmp_path / "more.toml").write_text(f'{SUITE}\n[[methods]]\nname = "more"\nset = {{ "+epochs" = 2 }}\n')
+    with pytest.raises(UsageError, match="nothing can be added"):
+        read_suite(tmp_path / "more.toml")
 
 
 # ------------------------------------------------------------------------------------------- what a choice may see
@@ -503,6 +523,30 @@ def test_progress_estimates_the_time_left(folder: Path) -> None:
         kept.save(cell.key, {"error": None, "seconds": 3.0 if cell.method == "network" else 1.0})
     # Two of three seeds are left: at each of two sizes four cells, three of 1 s and one of 3 s.
     assert runner.progress_of(kept, cells, workers=2).seconds_left == pytest.approx(2 * 2 * (3 * 1 + 3) / 2)
+
+
+def test_the_page_is_well_formed_and_robustness_is_drawn(folder: Path, call: Call) -> None:
+    text = SUITE.replace('"small-data"', '"robustness"\nalso = ["certified_balanced_accuracy_1"]')
+    text = text.replace("[0, 1, 2]", "[0, 1]").replace("[16, 24]", "[20]").replace("epochs = 1", "epochs = 12")
+    rival = '\n[[methods]]\nname = "<b>rival</b> & co"\nset = { penalty = "weight-decay:weight=0.1" }\n'
+    (folder / "suite.toml").write_text(text + rival)
+    assert call("benchmark", "suite.toml", "-o", "out").returncode == 0
+    rows = [row for row in read_tsv(folder / "out" / "results.tsv") if row["attacked_accuracy_1"]]
+    assert {row["method"] for row in rows} == {"network", "<b>rival</b> & co"}
+    for row in rows:
+        assert row["attacked_accuracy_0"] == row["accuracy"]
+        for kind, m in itertools.product(("", "balanced_"), range(1, 6)):
+            attacked, certified = (float(row[f"{what}_{kind}accuracy_{m}"]) for what in ("attacked", "certified"))
+            assert certified <= attacked <= float(row[f"attacked_{kind}accuracy_{m - 1}"])
+    page = Page((folder / "out" / "report.html").read_text())
+    assert page.problems == []
+    assert len(page.of("id")) == len(set(page.of("id")))
+    shown = " ".join(page.text)
+    assert "planted, certified, substituted letters" in shown
+    assert "<b>rival</b> & co" in shown
+    table = (folder / "out" / "table.md").read_text()
+    mean = np.mean([float(row["certified_balanced_accuracy_1"]) for row in rows if row["method"] == "network"])
+    assert f"| {mean:.3f} |" in next(line for line in table.splitlines() if line.startswith("| network"))
 
 
 # ------------------------------------------------------------------------------------------------------ statistics

@@ -19,6 +19,16 @@ from seqreg.benchmark.learners import Fitted, fit, inapplicable
 from seqreg.benchmark.suite import Method, Suite
 from seqreg.benchmark.tasks import LeftOutError, Library, Task, task_of
 from seqreg.errors import SeqregError
+from seqreg.evaluation import evaluate_robustness
+
+MOST_SUBSTITUTIONS = 5
+L2_STEPS = 50
+ACCURACIES = (
+    "attacked_accuracy",
+    "certified_accuracy",
+    "attacked_balanced_accuracy",
+    "certified_balanced_accuracy",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,8 +101,17 @@ def compute(bench: Bench, cell: Cell) -> dict[str, Any]:
 
 
 def robustness_of(suite: Suite, fitted: Fitted, task: Task) -> dict[str, float | None]:
-    """What the robustness protocol measures beside the metrics."""
-    return {}
+    """What the robustness protocol measures beside the metrics: accuracies at 1 to 5 substitutions, and in l2 balls."""
+    if suite.protocol != "robustness" or fitted.network is None:
+        return {}
+    found = evaluate_robustness(fitted.network, task.test, max_substitutions=MOST_SUBSTITUTIONS, l2_steps=L2_STEPS)
+    values: dict[str, float | None] = {}
+    for name in ACCURACIES:
+        for m, value in zip(found.substitutions, getattr(found, name) or (), strict=False):
+            values[f"{name}_{m}"] = value
+        for epsilon, value in zip(found.l2["epsilon"], found.l2[name] or (), strict=False):
+            values[f"l2_{name}_{epsilon:g}"] = value
+    return values
 
 
 def _base(suite: Suite, method: Method, needed: Sequence[tuple[Cell, dict[str, Any]]]) -> dict[str, Any]:

@@ -101,20 +101,23 @@ def checked_fields(learner: str, values: Mapping[str, Any]) -> dict[str, Any]:
         known = [name for name in known if name not in _NOT_OF_A_METHOD]
     checked: dict[str, Any] = {}
     for written, value in values.items():
-        name = written.replace("-", "_")
+        name = written.removeprefix("+").replace("-", "_")
         if name not in known:
             raise unknown_name(f"field of {learner}", written, known)
-        if _holds_several(hints[name]) and not isinstance(value, list | tuple):
+        several = _holds_several(hints[name])
+        if written.startswith("+") and not several:
+            raise UsageError(f"{learner}: {name} is one value, to which nothing can be added")
+        if several and not isinstance(value, list | tuple):
             value = (value,)
         if isinstance(value, list):
             value = tuple(value)
         if not fits(value, hints[name]):
             raise UsageError(f"{learner}: {written} cannot be {value!r}")
-        kind, family = _SPECS.get(name, ("", {})) if learner == NETWORK else ("", {})
-        for text in (value if isinstance(value, tuple) else (value,)) if family and value is not None else ():
-            parse(kind, family, text)
-        checked[name] = value
-    cls(**checked)
+        if learner == NETWORK and name in _SPECS and value is not None:
+            for text in value if isinstance(value, tuple) else (value,):
+                parse(*_SPECS[name], text)
+        checked["+" * written.startswith("+") + name] = value
+    cls(**{name.removeprefix("+"): value for name, value in checked.items()})
     return checked
 
 

@@ -1,6 +1,7 @@
 """A suite: what is measured, written as one TOML file and checked as a whole before anything runs."""
 
 import itertools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -19,6 +20,8 @@ PROTOCOLS = {
     "homology-small": "one family held out of its superfamily, few training sequences",
     "homology-full": "published memberships of homology tasks, all training sequences",
 }
+# The columns of the robustness protocol: accuracy at m substitutions, and at an l2 radius.
+ROBUSTNESS = re.compile(r"(l2_)?(attacked|certified)_(balanced_)?accuracy_([\d.]+)")
 SCORES = tuple(name for name in METRICS if name not in ("ece", "log_loss"))
 
 
@@ -27,6 +30,7 @@ class Method:
     """One line of the result tables.
 
     learner: a member of LEARNERS. set: its fields. grid: field -> values to choose from, all combinations of them.
+    A field written with a + before it is added to what is there already (another penalty, say).
     like: a method whose chosen setting is the base of this one's. best_of: instead of a learner, methods of which in
     every cell the one counts that did best in its own inner cross-validation.
     """
@@ -40,10 +44,9 @@ class Method:
 
     def settings(self, base: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The settings to choose from, on top of the one chosen for the method that this one is like."""
-        fixed = {**(base or {}), **self.set}
-        return [
-            {**fixed, **dict(zip(self.grid, values, strict=True))} for values in itertools.product(*self.grid.values())
-        ]
+        fixed = _joined(base or {}, self.set)
+        choices = itertools.product(*self.grid.values())
+        return [_joined(fixed, dict(zip(self.grid, values, strict=True))) for values in choices]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Suite(Spec):
     folds: int = hyper(3, "folds of the inner cross-validation", low=2)
     by: str | None = hyper(None, "what inner folds keep together", choices=("stratified", "group", "homology"))
     most_tested: int = hyper(5000, "test sequences (homology-small: negatives), at most", low=1)
+    also: tuple[str, ...] = hyper((), "further metrics whose means are shown")
     reference: str = hyper(MISSING, "the method that all others are compared with")
     methods: tuple[Method, ...] = hyper(MISSING, "what is compared")
 
@@ -90,13 +94,23 @@ def read_suite(name: str | Path) -> Suite:
     if path is None:
         raise unknown_name("suite", str(name), packaged())
     try:
+        return _suite(path.stem, _content(path))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a file says, on top of the packaged suite that it extends."""
+    try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not a TOML file: {error}", file=path) from None
-    try:
-        return _suite(path.stem, content)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+    extended = content.pop("extends", None)
+    if extended is None:
+        return content
+    if extended not in packaged() or packaged()[extended] == path:
+        raise unknown_name("suite", str(extended), packaged())
+    return {**_content(packaged()[extended]), **content}
 
 
 def _suite(name: str, content: dict[str, Any]) -> Suite:
@@ -156,8 +170,20 @@ def _check(suite: Suite) -> None:
         raise UsageError(f"protocol {suite.protocol} {'needs' if wants_sizes else 'takes no'} sizes")
     if not suite.data or not suite.seeds:
         raise UsageError("data and seeds need at least one entry each")
+    for name in suite.also:
+        if name not in METRICS and not (suite.protocol == "robustness" and ROBUSTNESS.fullmatch(name)):
+            raise unknown_name("metric", name, METRICS)
     if suite.tasks is not None and not suite.protocol.startswith("homology"):
         raise UsageError(f"protocol {suite.protocol} takes no tasks")
+
+
+def _joined(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields on top of others; those with a + before them are added to what is there."""
+    joined = dict(base)
+    for name, value in fields.items():
+        own = name.removeprefix("+")
+        joined[own] = value if own == name else (*(joined.get(own) or ()), *value)
+    return joined
 
 
 def _table(name: str, value: Any) -> dict[str, Any]:

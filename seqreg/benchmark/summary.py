@@ -16,7 +16,10 @@ from seqreg.benchmark.statistics import (
     signed_rank,
     standard_error,
 )
-from seqreg.benchmark.suite import Suite
+from seqreg.benchmark.suite import ROBUSTNESS, Suite
+
+# Fields in which settings may differ beside the strength of regularization.
+FIXED = ("model", "encoding", "epochs", "batch_size", "lr", "class_weight", "reverse_complement")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Group:
 
     scores, errors: method -> unit -> mean and standard error over seeds. differences: method -> unit -> reference
     minus method, paired by seed, mean and standard error. cliques: methods that do not differ (none in a group that
-    only describes).
+    only describes). also: other metric -> method -> unit -> mean over seeds.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Group:
     scores: dict[str, dict[str, float]]
     errors: dict[str, dict[str, float | None]]
     differences: dict[str, dict[str, tuple[float, float | None]]]
+    also: dict[str, dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,7 @@ class Summary:
     total: int
     hours: float
     groups: tuple[Group, ...]
+    also: tuple[str, ...]
     paths: tuple[Path, ...]
     chosen: dict[str, dict[str, int]]
     left_out: dict[str, int]
@@ -111,6 +116,7 @@ def summarize(suite: Suite, rows: Sequence[Row], *, total: int, absent: Mapping[
         total=total,
         hours=sum(row["seconds"] for row in own) / 3600,
         groups=tuple(groups),
+        also=suite.also,
         paths=tuple(_paths(suite, own)),
         chosen=_counts((row["method"], _chosen(row)) for row in counted),
         left_out=_counted(f"{row['method']} on {row['data']}: {row['left_out']}" for row in own if row["left_out"]),
@@ -162,7 +168,25 @@ def _group(suite: Suite, rows: Sequence[Row], title: str, size: int, *, describi
             name: {unit: standard_error(list(per.values())) for unit, per in values[name].items()} for name in names
         },
         differences=differences,
+        also=_also(suite, rows),
     )
+
+
+def _also(suite: Suite, rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """Means over seeds of further metrics: those the suite names, and accuracies under attack."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        for metric, value in row["metrics"].items():
+            if value is not None and (metric in suite.also or ROBUSTNESS.fullmatch(metric)):
+                unit = "/".join(filter(None, (row["data"], row["task"])))
+                found.setdefault(metric, {}).setdefault(row["method"], {}).setdefault(unit, []).append(value)
+    return {
+        metric: {
+            method: {unit: float(np.mean(values)) for unit, values in units.items()}
+            for method, units in methods.items()
+        }
+        for metric, methods in found.items()
+    }
 
 
 def _differences(
@@ -228,35 +252,45 @@ def _interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None
 
 
 def _paths(suite: Suite, rows: Sequence[Row]) -> list[Path]:
-    """Paths of the methods whose settings differ in one number."""
+    """Paths of the methods whose settings differ in one strength, a line for each size and rest of the setting."""
     paths: list[Path] = []
     for method in suite.methods:
-        seen: list[tuple[Mapping[str, Any], str, float]] = []
-        for row in rows:
-            if row["method"] != method.name:
-                continue
-            group = _title(row["size"])
-            if row["stage"] == "choose" and row["metrics"].get(suite.metric) is not None:
-                seen.append((row["setting"], group, float(row["metrics"][suite.metric])))
-            seen += [(t["setting"], group, t["score"]) for t in row["trials"] if t["score"] is not None]
-        numbers = [_numbers(setting) for setting, _, _ in seen]
+        seen = sorted(_tried(suite, [row for row in rows if row["method"] == method.name]), key=lambda each: each[0])
+        numbers = [_numbers(setting) for _, setting, _ in seen]
         varying = {key for entry in numbers for key in entry if len({each.get(key) for each in numbers}) > 1}
         if len(varying) != 1:
             continue
         parameter = varying.pop()
-        points: dict[tuple[float, str], list[float]] = {}
-        for entry, (_, group, score) in zip(numbers, seen, strict=True):
+        rest = [written({key: value for key, value in setting.items() if key in FIXED}) for _, setting, _ in seen]
+        points: dict[tuple[str, float], list[float]] = {}
+        for (size, _, score), entry, other in zip(seen, numbers, rest, strict=True):
+            label = ", ".join([_title(size), *([other] if len(set(rest)) > 1 else [])])
             if parameter in entry:
-                points.setdefault((entry[parameter], group), []).append(score)
-        means = [(value, group, float(np.mean(scores))) for (value, group), scores in sorted(points.items())]
+                points.setdefault((label, entry[parameter]), []).append(score)
+        means = [(strength, label, float(np.mean(scores))) for (label, strength), scores in points.items()]
         paths.append(Path(method=method.name, parameter=parameter, points=tuple(means)))
     return paths
 
 
+def _tried(suite: Suite, rows: Sequence[Row]) -> list[tuple[int, Mapping[str, Any], float]]:
+    """Size, setting and score of all that was tried to choose a setting."""
+    tried: list[tuple[int, Mapping[str, Any], float]] = []
+    for row in rows:
+        score = row["metrics"].get(suite.metric)
+        if row["stage"] == "choose" and score is not None:
+            tried.append((row["size"], row["setting"], float(score)))
+        tried += [
+            (row["size"], trial["setting"], trial["score"]) for trial in row["trials"] if trial["score"] is not None
+        ]
+    return tried
+
+
 def _numbers(setting: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers in a setting by name: those of its own fields, and those written in specs."""
+    """The numbers in a setting that are strengths, by name: those of its own fields, and those written in specs."""
     found: dict[str, float] = {}
     for field, value in setting.items():
+        if field in FIXED:
+            continue
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, int | float) and not isinstance(text, bool):
                 found[field.replace("_", "-")] = float(text)

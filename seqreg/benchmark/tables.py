@@ -1,6 +1,6 @@
 """table.md: the tables of a summary as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seqreg.benchmark.summary import Group, Summary
 
@@ -27,6 +27,7 @@ def markdown(summary: Summary) -> str:
 
 def _group(summary: Summary, group: Group) -> str:
     columns = ["method", summary.metric, "95 %", "mean rank", f"{summary.reference} minus it", "95 %", "p (Holm)", "s"]
+    columns += summary.also
     rows = [
         [
             each.method + (f" ({each.units} of {len(group.units)})" if each.units < len(group.units) else ""),
@@ -37,6 +38,7 @@ def _group(summary: Summary, group: Group) -> str:
             "" if each.difference_low is None else f"{each.difference_low:+.3f} to {each.difference_high:+.3f}",
             _number(each.p, ".2g"),
             f"{each.seconds:.1f}",
+            *(_mean(group.also.get(name, {}).get(each.method, {})) for name in summary.also),
         ]
         for each in sorted(group.standings, key=lambda each: -each.mean)
     ]
@@ -65,6 +67,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(columns) - 1)]
     lines = [columns, rule, *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _mean(values: Mapping[str, float]) -> str:
+    return f"{sum(values.values()) / len(values):.3f}" if values else ""
 
 
 def _number(value: float | None, form: str) -> str:

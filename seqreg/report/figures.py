@@ -157,7 +157,7 @@ def legend(series: Sequence[Series], *, lines: bool = True) -> list[dict[str, st
     return [
         {
             "color": f"var(--series-{i % len(SERIES) + 1})",
-            "dashes": " ".join(f"{1.8 * dash:.1f}" for dash in DASHES[i % len(DASHES)]) if lines else None,
+            "dashes": " ".join(f"{1.8 * dash:.1f}" for dash in dashes(i)) if lines else None,
             "name": each.name,
             "note": each.note,
         }
@@ -174,9 +174,13 @@ def axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
 
 
 def line(i: int) -> dict[str, Any]:
-    """How series i is drawn."""
-    dashes = DASHES[i % len(DASHES)]
-    return {"color": SERIES[i % len(SERIES)], "linestyle": (0, dashes) if dashes else "-", "clip_on": False}
+    """How series i is drawn; colour and dashes together differ for the first 32."""
+    return {"color": SERIES[i % len(SERIES)], "linestyle": (0, dashes(i)) if dashes(i) else "-", "clip_on": False}
+
+
+def dashes(i: int) -> tuple[float, ...]:
+    """Dashes of series i, none for a solid line."""
+    return DASHES[(i + i // len(SERIES)) % len(DASHES)]
 
 
 def _unit_square(ax: Axes) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from seqreg.report.figures import INK, LINE, MUTED, SERIES, Series, axes, line, svg
 
-_ROW = 0.19  # inches per name beside a critical-difference diagram
+# Inches in a critical-difference diagram: a line of names, a letter of a name, the line of ranks.
+_ROW, _LETTER, _RANKS = 0.19, 0.072, 2.6
 
 
 def critical_difference(
@@ -23,23 +24,28 @@ def critical_difference(
     worst = max(2, int(np.ceil(max(ranks.values()))))
     bars = 0.12 * len(cliques)
     depth = bars + _ROW * (max(len(left), len(right)) + 0.5)
-    with axes(5.6, depth + 0.45) as (figure, ax):
-        ax.set(xlim=(worst + 0.02, 0.98), ylim=(depth, -0.32))
+    room = [_LETTER * (max(map(len, side), default=0) + 7) for side in (left, right)]
+    width, height = sum(room) + _RANKS, depth + 0.32
+    with axes(width, height) as (figure, ax):
+        figure.set_layout_engine("none")
+        ax.set_position((room[0] / width, 0, _RANKS / width, 1))
+        ax.set(xlim=(worst, 1), ylim=(depth, -0.32))
         ax.axis("off")
         ax.plot([1, worst], [0, 0], color=MUTED, linewidth=0.9)
-        for tick in range(1, worst + 1):
+        step = 1 if worst <= 12 else 5
+        for tick in [1, *range(step if step > 1 else 2, worst + 1, step)]:
             ax.plot([tick, tick], [0, -0.06], color=MUTED, linewidth=0.9)
             ax.text(tick, -0.1, f"{tick}", ha="center", va="bottom", color=MUTED, fontsize=8)
         for side, edge, align in ((right, 1.0, "left"), (left, float(worst), "right")):
             for row, method in enumerate(side):
                 color = SERIES[0] if method == own else INK
-                height = bars + _ROW * (row + 1)
-                ax.plot([ranks[method], ranks[method], edge], [0, height, height], color=LINE, linewidth=0.9)
+                level = bars + _ROW * (row + 1)
+                ax.plot([ranks[method], ranks[method], edge], [0, level, level], color=LINE, linewidth=0.9)
                 ax.plot([ranks[method]], [0], marker="o", markersize=4, color=color, clip_on=False)
                 words = (f"{ranks[method]:.2f}", method) if align == "left" else (method, f"{ranks[method]:.2f}")
                 ax.annotate(
                     "  ".join(words),
-                    (edge, height),
+                    (edge, level),
                     xytext=(4 if align == "left" else -4, 0),
                     textcoords="offset points",
                     ha=align,
@@ -49,9 +55,8 @@ def critical_difference(
                 )
         for i, clique in enumerate(cliques):
             ends = [ranks[method] for method in clique]
-            height = 0.07 + 0.12 * i
-            bar = [min(ends) - 0.03, max(ends) + 0.03]
-            ax.plot(bar, [height, height], color=MUTED, linewidth=3.2, solid_capstyle="round")
+            level = 0.07 + 0.12 * i
+            ax.plot([min(ends), max(ends)], [level, level], color=MUTED, linewidth=3.2, solid_capstyle="round")
         return svg(figure, name, alt)
 
 
@@ -76,7 +81,7 @@ def against(x: Sequence[float], y: Sequence[float], *, name: str, alt: str, x_la
     low, high = min(*x, *y), max(*x, *y)
     margin = 0.04 * (high - low or 1)
     limits = (low - margin, high + margin)
-    with axes(3.0, 3.0) as (figure, ax):
+    with axes(3.5, 3.1) as (figure, ax):
         ax.plot(limits, limits, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         ax.scatter(x, y, s=22, color=SERIES[0], alpha=0.8, linewidths=0, zorder=3)
         ax.set(xlim=limits, ylim=limits, xlabel=x_label, ylabel=y_label, aspect="equal")
@@ -90,9 +95,10 @@ def path(series: Sequence[Series], *, name: str, alt: str, x_label: str, y_label
         for i, each in enumerate(series):
             ax.plot(each.x, each.y, **line(i), marker="o", markersize=3.5)
         if strengths.min() > 0 and strengths.max() > 5 * strengths.min():
+            shown = np.unique(strengths)
+            shown = shown[:: -(-len(shown) // 6)]
             ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(numticks=6))
+            ax.set_xticks(shown, [f"{strength:g}" for strength in shown])
             ax.xaxis.set_minor_locator(NullLocator())
-            ax.xaxis.set_major_formatter("{x:g}")
         ax.set(xlabel=x_label, ylabel=y_label)
         return svg(figure, name, alt)

@@ -15,7 +15,13 @@ from seqreg.report import figures, suite_figures, words
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 
-MOST_LINES = 8
+MOST_LINES = 10
+# Columns of the robustness protocol -> what they mean, and against what they are drawn.
+UNDER_ATTACK = {
+    "attacked_balanced_accuracy": ("attacked", "substituted letters"),
+    "certified_balanced_accuracy": ("certified", "substituted letters"),
+    "l2_attacked_balanced_accuracy": ("attacked", "l2 radius"),
+}
 MOST_SCATTERS = 6
 
 
@@ -43,12 +49,14 @@ def _render(summary: dict[str, Any]) -> str:
     parts = {
         "groups": [_group(summary, group, i) for i, group in enumerate(summary["groups"])],
         "curves": _curves(summary),
-        "scatters": _scatters(summary, units),
+        "robustness": _robustness(summary),
+        "scatters": _scatters(summary),
         "paths": _paths(summary),
     }
     headings = {
         **{group["anchor"]: group["title"] for group in parts["groups"]},
         **({"curves": "More training sequences"} if parts["curves"] else {}),
+        **({"robustness": "Under attack"} if parts["robustness"] else {}),
         **({"scatters": f"Which {units}"} if parts["scatters"] else {}),
         **({"paths": "How much regularization"} if parts["paths"] else {}),
         **({"chosen": "What was chosen"} if summary["chosen"] else {}),
@@ -59,6 +67,7 @@ def _render(summary: dict[str, Any]) -> str:
         .get_template("suite.html.j2")
         .render(
             summary=summary,
+            also=[words.title(name) for name in summary["also"]],
             version=__version__,
             metric=words.title(summary["metric"]),
             units=units,
@@ -82,9 +91,14 @@ def _group(summary: dict[str, Any], group: dict[str, Any], number: int) -> dict[
         **group,
         "anchor": f"group-{number}",
         "title": group["title"][0].upper() + group["title"][1:],
-        "standings": standings,
+        "standings": [
+            {**each, "also": [_mean(group["also"].get(name, {}).get(each["method"], {})) for name in summary["also"]]}
+            for each in standings
+        ],
         "tracks": _tracks(standings, summary["reference"]),
         "diagram": diagram,
+        # Of Wilcoxon's test where all differences have one sign, after Holm.
+        "least_p": min(1.0, 2.0 ** (1 - len(group["units"])) * max(1, len(standings) - 1)),
         "cells": _cells(group) if group["size"] and len(group["units"]) <= MOST_LINES else None,
     }
 
@@ -133,6 +147,10 @@ def _cells(group: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _mean(values: dict[str, float]) -> float | None:
+    return sum(values.values()) / len(values) if values else None
+
+
 def _plus_minus(error: float | None) -> str:
     return "" if error is None else f"± {words.number(error)}"
 
@@ -168,6 +186,35 @@ def _curves(summary: dict[str, Any]) -> list[dict[str, Any]]:
     return shown
 
 
+def _robustness(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Accuracy, every class counting equally, against the size of a perturbation: a figure per unit and kind."""
+    shown: list[dict[str, Any]] = []
+    for group in summary["groups"]:
+        for unit in group["units"] if group["size"] else ():
+            for column, (kind, label) in UNDER_ATTACK.items():
+                sizes = sorted(
+                    float(name.removeprefix(f"{column}_")) for name in group["also"] if name.startswith(f"{column}_")
+                )
+                lines: list[Series] = []
+                for method in _foremost(summary, group):
+                    values = [group["also"][f"{column}_{size:g}"].get(method, {}).get(unit) for size in sizes]
+                    if values and None not in values:
+                        note = f"{words.percent(values[0])} to {words.percent(values[-1])}"
+                        lines.append(Series(name=method, note=note, x=sizes, y=values))
+                if lines:
+                    title = f"{unit}, {kind}, {label}"
+                    drawn = figures.per_budget(
+                        lines,
+                        name=f"robustness-{len(shown)}",
+                        alt=f"{title}: {_spoken(lines)}",
+                        x_label=label,
+                        y_label="balanced accuracy",
+                        whole=label != "l2 radius",
+                    )
+                    shown.append(_figure(drawn, title, figures.legend(lines)))
+    return shown
+
+
 def _foremost(summary: dict[str, Any], group: dict[str, Any]) -> list[str]:
     """As many methods as lines can be told apart: the reference, and those with the best means."""
     means = {each["method"]: each["mean"] for each in group["standings"]}
@@ -175,7 +222,7 @@ def _foremost(summary: dict[str, Any], group: dict[str, Any]) -> list[str]:
     return ordered[:MOST_LINES]
 
 
-def _scatters(summary: dict[str, Any], units: str) -> list[dict[str, Any]]:
+def _scatters(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """The reference against the best other methods, unit by unit: in the group of all sizes where there is one."""
     if not summary["groups"]:
         return []
@@ -199,7 +246,7 @@ def _scatters(summary: dict[str, Any], units: str) -> list[dict[str, Any]]:
             x_label=other,
             y_label=own,
         )
-        caption = f"{own} is better on {wins} of {len(pairs)} {units} (above the diagonal)."
+        caption = f"{own} is better on {wins} of {len(pairs)} (above the diagonal)."
         shown.append({**_figure(drawn, f"Against {other}"), "caption": caption})
     return shown
 
