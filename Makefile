@@ -7,9 +7,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DELETE_ON_ERROR:
 .PHONY: demo test test-all check format bench docs clean
 
-## Train on primate splice junctions, and write a report (its path is the last line)
+## Train on primate splice junctions, attack the network, and write a report (its path is the last line)
 demo: .venv/installed
 	$(BIN)/seqreg train splice -o runs/demo --overwrite --seed 0
+	$(BIN)/seqreg robustness runs/demo splice --part test --max-substitutions 3 --sample 100
 	@echo runs/demo/report.html
 
 ## Every check and test
