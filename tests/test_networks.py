@@ -83,6 +83,23 @@ def test_reverse_complement_sharing_scores_both_strands_alike() -> None:
         torch.testing.assert_close(net(ids), net(net.reverse_complement_ids(ids)), atol=1e-12, rtol=0)
 
 
+def test_best_windows_are_found_anew_after_any_change() -> None:
+    net, ids = build(DNA, "max", 1, strands=True), random_ids(DNA)
+
+    def dense() -> torch.Tensor:
+        return net(net.one_hot(ids), lengths=net.lengths(ids))
+
+    torch.testing.assert_close(net(ids), dense(), atol=1e-12, rtol=0)
+    net.convs[0].weight.data.neg_()
+    torch.testing.assert_close(net(ids), dense(), atol=1e-12, rtol=0)
+    ids[0] = ids[0].flip(0)
+    torch.testing.assert_close(net(ids), dense(), atol=1e-12, rtol=0)
+    ids = ids[:4]
+    torch.testing.assert_close(net(ids), dense(), atol=1e-12, rtol=0)
+    net.float()
+    torch.testing.assert_close(net(ids), dense(), atol=1e-5, rtol=0)
+
+
 def test_encoding_is_folded_into_the_kernel() -> None:
     torch.manual_seed(0)
     net = CNN(filters=5, width=3).build(PROTEIN, outputs=2, length=9, encoding=Blosum62()).double()

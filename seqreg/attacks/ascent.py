@@ -97,7 +97,7 @@ class _WindowPoint:
 
     @cached_property
     def _cover(self) -> Cover:
-        return self._windows.cover(self._starts)
+        return self._windows.windows_covered(self._starts)
 
     def climb(self, values: Tensor, step: float, epsilon: float) -> "_WindowPoint":
         (g,) = torch.autograd.grad(values.sum(), self._best, retain_graph=True)

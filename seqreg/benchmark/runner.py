@@ -17,7 +17,6 @@ from seqreg.benchmark.suite import Suite
 from seqreg.errors import SeqregError
 
 SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_BETWEEN_TELLING = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +62,17 @@ def run_cells(
             folder.forget(cell.key)
     until = None if minutes is None else time.time() + 60 * minutes
 
-    told = 0.0
+    last: Progress | None = None
 
-    def tell(*, now: bool = False) -> None:
-        nonlocal told
-        if report and (now or time.monotonic() - told > SECONDS_BETWEEN_TELLING):
-            report(progress_of(folder, cells, workers))
-            told = time.monotonic()
+    def tell() -> None:
+        nonlocal last
+        now = progress_of(folder, cells, workers)
+        if report and now != last:
+            report(now)
+        last = now
 
     if workers == 1:
         work(suite, folder, cells, device=device, until=until, tell=tell)
-        tell(now=True)
         return
     start = multiprocessing.get_context("spawn")
     started = [
@@ -92,7 +91,7 @@ def run_cells(
         for process in started:
             process.terminate()
             process.join()
-    tell(now=True)
+    tell()
     died = [process.exitcode for process in started if process.exitcode]
     if died:
         raise SeqregError(
@@ -117,7 +116,7 @@ def work(
     """
     bench = Bench(suite=suite, folder=folder, cells={cell.key: cell for cell in cells}, device=device)
     left = list(cells)
-    while left := _without(left, folder.keys()):
+    while left := [cell for cell in left if not folder.done(cell.key)]:
         moved = False
         for cell in left:
             if (until is not None and time.time() > until) or (parent is not None and os.getppid() != parent):
@@ -133,10 +132,6 @@ def work(
         if not moved:
             tell()
             time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-def _without(cells: Sequence[Cell], keys: set[str]) -> list[Cell]:
-    return [cell for cell in cells if cell.key not in keys]
 
 
 def _work_apart(suite: Suite, path: Path, cells: list[Cell], device: str, until: float | None, parent: int) -> None:
@@ -155,8 +150,7 @@ def progress_of(folder: SuiteFolder, cells: Sequence[Cell], workers: int = 1) ->
         taken.setdefault((cell.method, cell.size), []).append(record["seconds"])
     usual = float(np.mean([record["seconds"] for _, record in finished])) if finished else 0.0
     expected = {key: float(np.mean(seconds)) for key, seconds in taken.items()}
-    left = _without(cells, {cell.key for cell, _ in finished})
-    waiting = [expected.get((cell.method, cell.size), usual) for cell in left]
+    waiting = [expected.get((cell.method, cell.size), usual) for cell in cells if not folder.done(cell.key)]
     return Progress(
         done=len(finished),
         total=len(cells),

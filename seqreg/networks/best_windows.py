@@ -19,6 +19,8 @@ from seqreg.networks.lookup import (
     first_argmax,
     lookup_scores,
     symbol_table,
+    window_dot,
+    window_place,
     window_rows,
 )
 
@@ -27,19 +29,24 @@ class Filters:
     """The filters of a first layer, kernel (C', A, W), and what they say about each other."""
 
     def __init__(self, model: ConvNet) -> None:
-        kernel = model.first_kernel().detach()
+        kernel = model.first_kernel()
         if model.reverse_complement:
             kernel = torch.cat([kernel, kernel[:, model.complement[: kernel.shape[1]]].flip(2)])
         self.kernel, self.width = kernel, kernel.shape[2]
 
     @cached_property
+    def taps(self) -> Tensor:
+        """(C', W, A) the filters position by position, without graph."""
+        return self.kernel.detach().transpose(1, 2).contiguous()
+
+    @cached_property
     def correlations(self) -> Tensor:
         """(C', 2 W - 1, C') what each filter, placed at a window, scores under each filter at windows around."""
-        return filter_correlations(self.kernel)
+        return filter_correlations(self.kernel.detach())
 
 
 class BestWindows:
-    """Scores of all windows of a batch, and the logits as a function of each filter's best.
+    """The best window of every filter in a batch, the logits as a function of its score, and all windows' scores.
 
     x is ids (N, L) or one-hot (N, A, L), lengths (N,) the letters of each sequence, W or more. With strands shared,
     the filters are followed by their reverse complements, which score the opposite strand from this one: C' = 2 C.
@@ -59,19 +66,36 @@ class BestWindows:
 
     @cached_property
     def scores(self) -> Tensor:
-        """(N, T, C') without bias; windows over padding are far below all others, yet finite."""
-        kernel, model = self.filters.kernel, self._model
-        with torch.no_grad():
-            if self._x.dim() == 2:
-                rows = window_rows(self._x, self.filters.width, len(model.mixtures))
-                scores = lookup_scores(symbol_table(kernel, model.mixtures), rows)
-            else:
-                scores = F.conv1d(self._x, kernel).transpose(1, 2).contiguous()
-            if self._lengths is not None and bool((self._lengths < self._x.shape[-1]).any()):
-                counts = model.window_counts(self._lengths)
-                outside = torch.arange(scores.shape[1], device=scores.device) >= counts[:, None]
-                scores.masked_fill_(outside[:, :, None], torch.finfo(scores.dtype).min / 4)
+        """(N, T, C') of all windows, without bias or graph; those over padding are far below all others, yet finite."""
+        kernel, model = self.filters.kernel.detach(), self._model
+        if self._x.dim() == 2:
+            rows = window_rows(self._x, self.filters.width, len(model.mixtures))
+            scores = lookup_scores(symbol_table(kernel, model.mixtures), rows)
+        else:
+            scores = F.conv1d(self._x, kernel).transpose(1, 2).contiguous()
+        if self._lengths is not None and bool((self._lengths < self._x.shape[-1]).any()):
+            outside = torch.arange(scores.shape[1]) >= model.window_counts(self._lengths)[:, None]
+            scores.masked_fill_(outside[:, :, None], torch.finfo(scores.dtype).min / 4)
         return scores
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """(N, C') int64 where the best windows begin."""
+        model = self._model
+        if self._x.dim() == 3:
+            return torch.cat([first_argmax(piece.scores) for piece in self.pieces()])
+        if not model.reverse_complement:
+            return model.best_windows(self._x)
+        forward, backward = model.best_windows(torch.cat([self._x, model.reverse_complement_ids(self._x)])).chunk(2)
+        return torch.cat([forward, model.window_counts(model.lengths(self._x))[:, None] - 1 - backward], 1)
+
+    @cached_property
+    def best(self) -> Tensor:
+        """(N, C') scores of the best windows, without bias; their graph leads to the kernel and not to x."""
+        kernel, model = self.filters.kernel, self._model
+        if self._x.dim() == 3:
+            return window_dot(self._x, kernel, self.starts)
+        return window_dot(model.one_hot(self._x), kernel, self.starts, self._x, model.mixtures)
 
     def logits(self, best: Tensor) -> Tensor:
         """Logits (N, K) from the score of each filter's best window, (N, C')."""
@@ -80,25 +104,23 @@ class BestWindows:
         features = model.activation(strands + model.first_bias())
         return model.classify(model.join_strands(features, len(best)))
 
-    def cover(self, starts: Tensor) -> Cover:
+    def gradient(self, values: Tensor, *, create_graph: bool, retain_graph: bool | None) -> Tensor:
+        """d values.sum() / d x (N, A, L), for values computed from `logits(self.best)`."""
+        (g,) = torch.autograd.grad(values.sum(), self.best, create_graph=create_graph, retain_graph=retain_graph)
+        if create_graph:
+            return window_place(g, self.filters.kernel, self.starts, self._x.shape[-1])
+        return self._letters_covered.add(self.filters.taps, g).transpose(1, 2)
+
+    @cached_property
+    def _letters_covered(self) -> Cover:
+        return Cover(self.starts, self.filters.width, self._x.shape[-1])
+
+    def windows_covered(self, starts: Tensor) -> Cover:
         """The plan by which filters at windows starts (N, C') move scores: `add(correlations, g)` (N, T, C')."""
         reach = self.filters.width - 1
         return Cover(starts - reach, 2 * reach + 1, self.scores.shape[1])
 
     def place(self, starts: Tensor, g: Tensor) -> Tensor:
         """Perturbation (N, A, L) of filters at windows starts (N, S C'), times g (N, S C'): S of each filter."""
-        kernel = self.filters.kernel
-        table = kernel.transpose(1, 2).repeat(max(1, starts.shape[1] // len(kernel)), 1, 1)
+        table = self.filters.taps.repeat(max(1, starts.shape[1] // len(self.filters.kernel)), 1, 1)
         return Cover(starts, self.filters.width, self._x.shape[-1]).add(table, g).transpose(1, 2)
-
-    def squared_gradients(self) -> Tensor:
-        """(N, K) `||grad_x f_k(x_i)||_2^2`, without graph."""
-        starts = first_argmax(self.scores)
-        best = self.scores.gather(1, starts[:, None]).squeeze(1).requires_grad_()
-        logits = self.logits(best)
-        cover, table = Cover(starts, self.filters.width, self._x.shape[-1]), self.filters.kernel.transpose(1, 2)
-        squares = []
-        for k in range(logits.shape[1]):
-            (g,) = torch.autograd.grad(logits[:, k].sum(), best, retain_graph=True)
-            squares.append(cover.add(table, g).square().sum((1, 2)))
-        return torch.stack(squares, 1)

@@ -63,8 +63,16 @@ class InputView:
             return self.model(x, lengths=self.lengths)
         return self.model(x)
 
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits (N, K) at x itself."""
+        windows = self.best_windows
+        return self.forward(self.x) if windows is None else windows.logits(windows.best)
+
     def gradient(self, values: Tensor, *, create_graph: bool = False, retain_graph: bool | None = None) -> Tensor:
-        """d values.sum() / d x (N, A, L), zero on padding, for values that come from `forward(view.x)`."""
+        """d values.sum() / d x (N, A, L), zero on padding, for values (N,) that are computed from `view.logits`."""
+        if self.best_windows is not None:
+            return self.best_windows.gradient(values, create_graph=create_graph, retain_graph=retain_graph)
         (grad,) = torch.autograd.grad(values.sum(), self.x, create_graph=create_graph, retain_graph=retain_graph)
         return self.masked(grad)
 

@@ -93,11 +93,10 @@ class Tangent(Spec):
         tangents = torch.stack([letters.one_hot(ids) - x_0 for ids in variants], 1)  # N, V, A, L
         if self.reduce == "max":
             tangents = unit(tangents.flatten(0, 1)).view_as(tangents)
-        logits = view.forward(view.x)
         slopes = torch.stack(
             [
-                self._slope(view.gradient(logits[:, k], create_graph=self.over == "mean", retain_graph=True), tangents)
-                for k in range(logits.shape[1])
+                self._slope(view.gradient(logits, create_graph=self.over == "mean", retain_graph=True), tangents)
+                for logits in view.logits.unbind(1)
             ],
             1,
         )  # N, K
@@ -105,7 +104,7 @@ class Tangent(Spec):
             return self.weight * slopes.mean(0).sum()
         winner = slopes.argmax(0)
         rows = view.rows(winner)
-        gradient = rows.gradient(rows.forward(rows.x).diagonal(), create_graph=True)
+        gradient = rows.gradient(rows.logits.diagonal(), create_graph=True)
         return self.weight * self._slope(gradient, tangents[winner]).sum()
 
     def _slope(self, gradient: Tensor, tangents: Tensor) -> Tensor:

@@ -11,12 +11,8 @@ from seqreg.specs import Spec, hyper
 
 def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
     """(N, K) `||grad_x f_k(x_i)||_2^2`."""
-    windows = None if create_graph else view.best_windows
-    if windows is not None:
-        return torch.cat([piece.squared_gradients() for piece in windows.pieces()])
-    logits = view.forward(view.x)
     gradients = (
-        view.gradient(logits[:, k], create_graph=create_graph, retain_graph=True) for k in range(logits.shape[1])
+        view.gradient(logits, create_graph=create_graph, retain_graph=True) for logits in view.logits.unbind(1)
     )
     return torch.stack([gradient.square().sum((1, 2)) for gradient in gradients], 1)
 
@@ -36,7 +32,7 @@ class Gradient(Spec):
         if self.over == "mean":
             return self.weight * squared_gradients(view, create_graph=True).mean(0).sum()
         winners = view.rows(squared_gradients(view).argmax(0))
-        gradient = winners.gradient(winners.forward(winners.x).diagonal(), create_graph=True)
+        gradient = winners.gradient(winners.logits.diagonal(), create_graph=True)
         return self.weight * gradient.square().sum()
 
 
@@ -56,6 +52,6 @@ class LossGradient(Spec):
     ) -> Tensor:
         """Penalty []."""
         view = as_onehot(model, x, lengths)
-        gradient = view.gradient(per_example_loss(view.forward(view.x), y), create_graph=True)
+        gradient = view.gradient(per_example_loss(view.logits, y), create_graph=True)
         size = gradient.square() if self.norm == "l2" else gradient.abs()
         return self.weight * size.sum() / len(x)
