@@ -1,3 +1,17 @@
 """seqreg: regularized 1-D CNN classifiers for small sets of biological sequences, and how far to trust them."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqreg.estimator import KmerClassifier, SequenceClassifier
+
 __version__ = "0.1.0"
+__all__ = ["KmerClassifier", "SequenceClassifier", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, imported when first asked for: `import seqreg` itself stays quick."""
+    if name in __all__:
+        return getattr(import_module("seqreg.estimator"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

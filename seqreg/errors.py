@@ -2,6 +2,7 @@
 
 One line of each error names what was wrong, where, and what to do next. `exit_code` is what the
 command line returns: 2 for wrong usage or bad input, 1 for a failure while running.
+Wrong usage and bad input are ValueErrors too, which is what Python's and scikit-learn's callers catch.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ class SeqregError(Exception):
     exit_code = 1
 
 
-class InputError(SeqregError):
+class InputError(SeqregError, ValueError):
     """Bad data: names file, record (number and id), the value received and the remedy, as far as known."""
 
     exit_code = 2
@@ -45,7 +46,7 @@ class InputError(SeqregError):
         return f"{text.rstrip('.')}. {self.remedy}" if self.remedy else text
 
 
-class UsageError(SeqregError):
+class UsageError(SeqregError, ValueError):
     """Options or parameters that do not make sense: unknown names, values out of range, folders in the way."""
 
     exit_code = 2

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+import seqreg
 from seqreg.alphabet import PROTEIN
 from seqreg.benchmark import (
     SuiteFolder,
@@ -165,6 +166,31 @@ def test_a_mistake_in_a_suite_is_named_before_anything_runs(old: str, new: str, 
     with pytest.raises(UsageError, match=re.escape(said)) as error:
         read_suite(tmp_path / "wrong.toml")
     assert str(tmp_path / "wrong.toml") in str(error.value)
+
+
+def test_the_suite_that_the_documentation_shows_is_sound(tmp_path: Path) -> None:
+    page = (Path(seqreg.__file__).parent.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.toml").write_text(shown)
+    suite = read_suite(tmp_path / "mine.toml")
+    assert [len(method.settings()) for method in suite.methods] == [1, 3, 3, 2]
+    assert {name for name in packaged() if f"`{name}`" in page} == {*packaged()}
+
+
+def test_a_result_belongs_to_all_that_decides_it(folder: Path) -> None:
+    def keys(old: str = "", new: str = "") -> set[str]:
+        (folder / "other.toml").write_text(SUITE.replace(old, new, 1) if old else SUITE)
+        return {cell.key for cell in cells_of(read_suite("other.toml"))}
+
+    before = keys()
+    assert len(before) == 24
+    assert keys('title = "Planted motifs"', 'title = "Other words"') == before
+    assert before < keys("[0, 1, 2]", "[0, 1, 2, 3]")
+    assert keys("folds = 2\nref", "folds = 3\nref").isdisjoint(before)
+    assert len(before - keys("[0.0, 0.1]", "[0.0, 0.2]")) == 6
+    table = folder / "data" / "planted" / "dataset.toml"
+    table.write_text(re.sub(r'sha256 = "\w+"', f'sha256 = "{"0" * 64}"', table.read_text()))
+    assert keys().isdisjoint(before)
 
 
 def test_an_unknown_suite_is_answered_with_the_nearest(call: Call) -> None:
@@ -452,8 +478,6 @@ def test_two_processes_at_once_compute_each_cell_once(folder: Path) -> None:
 
 def environment() -> dict[str, str]:
     """For processes of their own, which import seqreg from where this one does."""
-    import seqreg
-
     return {**os.environ, "PYTHONPATH": str(Path(seqreg.__file__).parent.parent)}
 
 

@@ -48,6 +48,10 @@ class SuiteFolder:
         """Whether a cell has a result, be it a failure."""
         return self.record(key) is not None
 
+    def keys(self) -> set[str]:
+        """The cells that have a result, by one look at the folder."""
+        return {name.removesuffix(".json") for name in os.listdir(self.path / CELLS) if name.endswith(".json")}
+
     def save(self, key: str, record: dict[str, Any]) -> None:
         """Keep the result of a cell."""
         write_json(self._file(key), record)
@@ -77,7 +81,8 @@ class SuiteFolder:
 
     def finished(self, cells: Sequence[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
         """The cells that have a result, with it."""
-        pairs = [(cell, self.record(cell.key)) for cell in cells]
+        there = self.keys()
+        pairs = [(cell, self.record(cell.key)) for cell in cells if cell.key in there]
         return [(cell, record) for cell, record in pairs if record is not None]
 
     def _file(self, key: str) -> Path:

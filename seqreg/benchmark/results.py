@@ -1,4 +1,4 @@
-"""results.tsv, summary.json and table.md of a suite's folder, from the cells that are finished."""
+"""What a suite's folder holds beside its cells, from those that are finished."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +14,13 @@ from seqreg.records import atomic_write, write_json
 def write_results(
     suite: Suite, folder: SuiteFolder, cells: Sequence[Cell], absent: Mapping[str, str] | None = None
 ) -> Summary:
-    """Write the three files, each whole, and return the summary. absent: methods that cannot be computed, and why."""
+    """Write suite.json, results.tsv, summary.json and table.md, each whole, and return the summary.
+
+    absent: methods that cannot be computed, and why.
+    """
     rows = rows_of(suite, folder.finished(cells))
     summary = summarize(suite, rows, total=len(cells), absent=absent or {})
+    write_json(folder.path / "suite.json", suite)
     write_rows(folder.path / "results.tsv", rows)
     write_json(folder.path / "summary.json", summary)
     with atomic_write(folder.path / "table.md") as handle:

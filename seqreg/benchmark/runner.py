@@ -17,6 +17,7 @@ from seqreg.benchmark.suite import Suite
 from seqreg.errors import SeqregError
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_TELLING = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +63,17 @@ def run_cells(
             folder.forget(cell.key)
     until = None if minutes is None else time.time() + 60 * minutes
 
-    last: Progress | None = None
+    told = 0.0
 
-    def tell() -> None:
-        nonlocal last
-        now = progress_of(folder, cells, workers)
-        if report and now != last:
-            report(now)
-        last = now
+    def tell(*, now: bool = False) -> None:
+        nonlocal told
+        if report and (now or time.monotonic() - told > SECONDS_BETWEEN_TELLING):
+            report(progress_of(folder, cells, workers))
+            told = time.monotonic()
 
     if workers == 1:
         work(suite, folder, cells, device=device, until=until, tell=tell)
+        tell(now=True)
         return
     start = multiprocessing.get_context("spawn")
     started = [
@@ -91,7 +92,7 @@ def run_cells(
         for process in started:
             process.terminate()
             process.join()
-    tell()
+    tell(now=True)
     died = [process.exitcode for process in started if process.exitcode]
     if died:
         raise SeqregError(
@@ -116,7 +117,7 @@ def work(
     """
     bench = Bench(suite=suite, folder=folder, cells={cell.key: cell for cell in cells}, device=device)
     left = list(cells)
-    while left := [cell for cell in left if not folder.done(cell.key)]:
+    while left := _without(left, folder.keys()):
         moved = False
         for cell in left:
             if (until is not None and time.time() > until) or (parent is not None and os.getppid() != parent):
@@ -132,6 +133,10 @@ def work(
         if not moved:
             tell()
             time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _without(cells: Sequence[Cell], keys: set[str]) -> list[Cell]:
+    return [cell for cell in cells if cell.key not in keys]
 
 
 def _work_apart(suite: Suite, path: Path, cells: list[Cell], device: str, until: float | None, parent: int) -> None:
@@ -150,7 +155,8 @@ def progress_of(folder: SuiteFolder, cells: Sequence[Cell], workers: int = 1) ->
         taken.setdefault((cell.method, cell.size), []).append(record["seconds"])
     usual = float(np.mean([record["seconds"] for _, record in finished])) if finished else 0.0
     expected = {key: float(np.mean(seconds)) for key, seconds in taken.items()}
-    waiting = [expected.get((cell.method, cell.size), usual) for cell in cells if not folder.done(cell.key)]
+    left = _without(cells, {cell.key for cell, _ in finished})
+    waiting = [expected.get((cell.method, cell.size), usual) for cell in left]
     return Progress(
         done=len(finished),
         total=len(cells),

@@ -47,7 +47,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Methods compared over units (data sets or tasks) at one size.
+    """Methods compared over units (data sets or tasks) at one size; `describing` several sizes together.
 
     scores, errors: method -> unit -> mean and standard error over seeds. differences: method -> unit -> reference
     minus method, paired by seed, mean and standard error. cliques: methods that do not differ (none in a group that
@@ -56,6 +56,7 @@ class Group:
 
     title: str
     size: int
+    describing: bool
     units: tuple[str, ...]
     standings: tuple[Standing, ...]
     cliques: tuple[tuple[str, ...], ...]
@@ -160,6 +161,7 @@ def _group(suite: Suite, rows: Sequence[Row], title: str, size: int, *, describi
     return Group(
         title=title,
         size=size,
+        describing=describing,
         units=units,
         standings=tuple(standings),
         cliques=tuple(tuple(whole[i] for i in run) for run in runs),

@@ -44,22 +44,31 @@ def _group(summary: Summary, group: Group) -> str:
     ]
     what = f"{len(group.units)} {'tasks' if summary.protocol.startswith('homology') else 'data sets'}"
     parts = [f"## {group.title[0].upper()}{group.title[1:]}", f"Mean over {what}.", table(columns, rows)]
-    if len(group.units) <= SHOWN_UNITS and group.size:
-        parts.append(_per_unit(group))
+    if len(group.units) <= SHOWN_UNITS and not group.describing:
+        parts += [_per_unit(group), _gaps(summary, group)]
     return "\n\n".join(parts)
 
 
 def _per_unit(group: Group) -> str:
     """Mean over seeds with its standard error, for every unit and method."""
-    rows: list[list[str]] = []
-    for name, scores in group.scores.items():
-        row = [name]
-        for unit in group.units:
-            error = group.errors[name].get(unit)
-            shown = "" if unit not in scores else f"{scores[unit]:.3f}" + (f" ± {error:.3f}" if error else "")
-            row.append(shown)
-        rows.append(row)
+    rows = [
+        [name, *(_with_error(scores.get(unit), group.errors[name].get(unit), ".3f") for unit in group.units)]
+        for name, scores in group.scores.items()
+    ]
     return table(["mean ± standard error over seeds", *group.units], rows)
+
+
+def _gaps(summary: Summary, group: Group) -> str:
+    """How far the reference is ahead, paired by seed, for every unit and method."""
+    rows = [
+        [name, *(_with_error(*gaps.get(unit, (None, None)), "+.3f") for unit in group.units)]
+        for name, gaps in group.differences.items()
+    ]
+    return table([f"{summary.reference} minus it", *group.units], rows)
+
+
+def _with_error(value: float | None, error: float | None, form: str) -> str:
+    return _number(value, form) + ("" if error is None else f" ± {error:.3f}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ a reported task holds out are reserved; the tasks that serve to choose hyperpara
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -122,14 +122,19 @@ def task_names(suite: Suite, data: str) -> list[str]:
     return [names[i] for i in np.linspace(0, len(names) - 1, suite.tasks).round().astype(int)]
 
 
+def halves(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The tasks that serve to choose hyperparameters, and those that are reported on."""
+    return names[: len(names) // 2], names[len(names) // 2 :]
+
+
 def task_of(suite: Suite, library: Library, *, data: str, task: str, size: int, seed: int, stage: str) -> Task:
     """The task of a cell. Raises LeftOutError where the data are too few for it."""
     if suite.protocol == "homology-full":
         return membership_task(library.sequences(data), library.roles(data)[task])
     if suite.protocol == "homology-small":
-        names = task_names(suite, data)
+        _, reported = halves(task_names(suite, data))
         family, superfamily = library.column(data, "family"), library.column(data, "superfamily")
-        reserved = reserved_sequences(family, names[len(names) // 2 :])
+        reserved = reserved_sequences(family, reported)
         return family_task(
             library.sequences(data),
             family=family,
@@ -181,7 +186,7 @@ def membership_task(sequences: SequenceSet, roles: dict[str, list[int]]) -> Task
     return Task(train=part("train"), test=part("test"))
 
 
-def reserved_sequences(family: NDArray[np.str_], reported: list[str]) -> NDArray[np.bool_]:
+def reserved_sequences(family: NDArray[np.str_], reported: Sequence[str]) -> NDArray[np.bool_]:
     """(N,) what is kept from every choice: a random half, and all families that reported tasks hold out."""
     half = np.random.default_rng(0).permutation(len(family)) < len(family) // 2
     return half | np.isin(family, reported)

@@ -1,5 +1,6 @@
 """The command that measures: suites of data sets, methods, sizes and seeds."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from seqreg.benchmark import Progress, Suite, Summary
 
 PANEL = "Benchmarks"
+SECONDS_BETWEEN_REPORTS = 120.0
 
 
 @command(panel=PANEL, example="seqreg benchmark tiny -o out --workers 2")
@@ -58,21 +60,26 @@ def benchmark(
     folder.create()
     begun = len(folder.finished(cells))
     terminal.note(f"{plan.title}: {len(cells):,} cells, {begun:,} of them finished; device {where}")
-    try:
-        with terminal.progress("Cell") as moved:
-            run_cells(
-                plan,
-                folder,
-                cells,
-                workers=workers,
-                device=where,
-                minutes=minutes,
-                retry=retry,
-                report=lambda progress: moved(progress.done, progress.total, _remark(progress)),
-            )
-    finally:
+    written = time.monotonic()
+
+    def results() -> "Summary":
+        nonlocal written
         summary = write_results(plan, folder, cells, absent)
         write_suite_report(output)
+        written = time.monotonic()
+        return summary
+
+    try:
+        with terminal.progress("Cell") as moved:
+
+            def report(progress: "Progress") -> None:
+                moved(progress.done, progress.total, _remark(progress))
+                if time.monotonic() - written > SECONDS_BETWEEN_REPORTS:
+                    results()
+
+            run_cells(plan, folder, cells, workers=workers, device=where, minutes=minutes, retry=retry, report=report)
+    finally:
+        summary = results()
     _show(terminal, output, summary)
 
 

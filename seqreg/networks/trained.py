@@ -3,13 +3,14 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
@@ -105,12 +106,27 @@ class TrainedNetwork:
         """Probabilities (N, number of classes) in the order of `classes`; rows sum to 1 unless labels are several."""
         return probabilities(self.logits(data, batch_size), self.architecture)
 
+    def weights(self) -> dict[str, Tensor]:
+        """All weights by name, in host memory."""
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+
     def save(self, folder: Path) -> None:
         """Write model.json and, last, model.safetensors."""
         write_json(folder / "model.json", asdict(self.architecture))
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
         with atomic_write(folder / "model.safetensors", "wb") as handle:
-            handle.write(save(weights))
+            handle.write(save(self.weights()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies, and pickles that others make, hold architecture and weights: no device, no layout of classes.
+        return restored, (self.architecture, self.weights())
+
+
+def restored(architecture: Architecture, weights: dict[str, Tensor], device: str = "cpu") -> TrainedNetwork:
+    """The network with these weights, in evaluation mode; PyTorch's global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        module = architecture.build()
+    module.to(next((weight.dtype for weight in weights.values()), torch.float32)).load_state_dict(weights)
+    return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
 
 
 def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
@@ -135,8 +151,7 @@ def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
         if content.get("format") != FORMAT:
             raise ModelError(f"{description} has format {content.get('format')!r}; this seqreg reads {FORMAT}")
         architecture = Architecture(**{**content, "classes": tuple(content["classes"])})
-        module = architecture.build()
-        module.load_state_dict(load_file(weights))
+        network = restored(architecture, load_file(weights), device)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ModelError(
             f"{description} is not a model description of seqreg ({error}). Train the model again"
@@ -146,4 +161,4 @@ def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
         raise ModelError(
             f"{weights} is damaged or belongs to another model ({reason}). Train the model again"
         ) from None
-    return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
+    return network

@@ -99,7 +99,7 @@ def _group(summary: dict[str, Any], group: dict[str, Any], number: int) -> dict[
         "diagram": diagram,
         # Of Wilcoxon's test where all differences have one sign, after Holm.
         "least_p": min(1.0, 2.0 ** (1 - len(group["units"])) * max(1, len(standings) - 1)),
-        "cells": _cells(group) if group["size"] and len(group["units"]) <= MOST_LINES else None,
+        "cells": _cells(group) if not group["describing"] and len(group["units"]) <= MOST_LINES else None,
     }
 
 
@@ -129,22 +129,24 @@ def _tracks(standings: list[dict[str, Any]], own: str) -> dict[str, Any]:
 
 
 def _cells(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Score and standard error of every method on every unit, and whether it is the best there."""
+    """On every unit the score of every method, whether it is the best there, and how far the reference is ahead."""
     best = {unit: max(s[unit] for s in group["scores"].values() if unit in s) for unit in group["units"]}
-    return [
-        {
-            "method": method,
-            "cells": [
+    rows: list[dict[str, Any]] = []
+    for method, scores in group["scores"].items():
+        cells: list[dict[str, Any]] = []
+        for unit in group["units"]:
+            gap, gap_error = group["differences"].get(method, {}).get(unit, (None, None))
+            cells.append(
                 {
                     "text": words.number(scores.get(unit)),
                     "error": _plus_minus(group["errors"][method].get(unit)),
                     "best": scores.get(unit) == best[unit],
+                    "gap": "–" if gap is None else f"{gap:+.3f}".replace("-", "−"),
+                    "gap_error": _plus_minus(gap_error),
                 }
-                for unit in group["units"]
-            ],
-        }
-        for method, scores in group["scores"].items()
-    ]
+            )
+        rows.append({"method": method, "cells": cells})
+    return rows
 
 
 def _mean(values: dict[str, float]) -> float | None:

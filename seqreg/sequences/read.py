@@ -55,12 +55,12 @@ def read_strings(
     alphabet: str | Alphabet | None = None,
     gaps: Literal["reject", "drop"] = "reject",
 ) -> SequenceSet:
-    """Sequences that are already in memory: texts, or objects with a text in `seq` as Bio.SeqRecord has.
+    """Sequences that are already in memory: texts, Bio.Seq, or objects with one of them in `seq` as Bio.SeqRecord has.
 
     Raises InputError as `read_input` does, for a file called "sequences" whose records are counted from 1.
     """
     spec = InputSpec(input="sequences", alphabet=alphabet, gaps=gaps, require_labels=labels is not None, min_classes=1)
-    texts = [str(getattr(item, "seq", item)) for item in strings]
+    texts = [_text_of(item, number) for number, item in enumerate(strings, start=1)]
     for title, column in (("labels", labels), ("names", names), ("groups", groups), ("weights", weights)):
         if column is not None and len(column) != len(texts):
             raise UsageError(f"{len(texts)} sequences but {len(column)} {title}")
@@ -82,6 +82,19 @@ def read_strings(
     remarks: Counter[str] = Counter()
     sequences = replace(collector.finish(spec.chosen_alphabet, gaps, remarks), source="sequences")
     return _labelled(sequences, collector, spec, remarks)
+
+
+def _text_of(item: Any, number: int) -> str:
+    """The letters of one item; a missing value is an error, for "nan" would pass as three amino acids."""
+    letters = getattr(item, "seq", item)
+    if isinstance(letters, str):
+        return letters
+    if isinstance(letters, bytes):
+        return letters.decode("utf-8", "replace")
+    if hasattr(letters, "__bytes__"):  # Bio.Seq
+        return str(letters)
+    problem = f"{letters!r:.40} ({type(letters).__name__}) is not a sequence"
+    raise InputError(problem, file="sequences", record=number, remedy="Give texts, or records with a text in `seq`.")
 
 
 Blame = Callable[[int, str, str | None], InputError]

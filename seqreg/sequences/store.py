@@ -95,6 +95,8 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
                     remedy="Encode the sequences again, or use the version that wrote it.",
                 )
             yield file
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, RuntimeError, UnicodeDecodeError) as error:
         problem = "the store is damaged" if Path(path).is_file() else "no such file"
         raise InputError(f"{problem}: {error}", file=path, remedy="Encode the sequences again.") from None

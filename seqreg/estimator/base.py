@@ -1,0 +1,145 @@
+"""What both classifiers have in common: reading X and y, and the faces of a score."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from seqreg.errors import UsageError
+from seqreg.estimator.inputs import Classes, read_labelled, read_sequences, sample_weights
+from seqreg.estimator.parameters import SpecParameters, plain
+from seqreg.records import read_json
+from seqreg.sequences import SequenceSet
+from seqreg.training.folder import MARKS_OF_A_RUN
+
+
+class SequenceEstimator(ClassifierMixin, SpecParameters):
+    """A classifier of sequences. Those derived from it say how to fit, and give logits and probabilities."""
+
+    alphabet: str | None
+    positive: Any
+    class_weight: Any
+    random_state: Any
+    _classes: Classes
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """(K,) labels, sorted; a column of a (N, K) result belongs to each."""
+        return self._classes.values
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Scores before they become probabilities: (N,) for the second of two classes, otherwise (N, K)."""
+        scores = self._logits(self._read(X)).astype(np.float64)
+        if len(self._classes.names) > 2 or self._classes.multi_label:
+            return scores[:, self._classes.columns]
+        return scores[:, 0] if self._classes.columns[1] == 1 else -scores[:, 0]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities (N, K); rows sum to 1 unless a sequence may carry several labels."""
+        return self._probabilities(self._read(X))[:, self._classes.columns]
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
+        p = self.predict_proba(X)
+        return (p >= 0.5).astype(np.int64) if self._classes.multi_label else np.take(self.classes_, p.argmax(axis=1))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of sequences whose label, or whose whole set of labels, is predicted."""
+        predicted = self.predict(X)
+        if self._classes.multi_label:
+            y = self._classes.targets(y)[:, self._classes.columns]
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def _learn_from(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> SequenceSet:
+        """The training sequences, having set the classes and said what is noteworthy about the data."""
+        classes = Classes.of(y)
+        weights = sample_weights(sample_weight, self.class_weight, y)
+        data = read_labelled(X, y, classes, self.alphabet, weights=weights, groups=groups)
+        if len(classes.names) < 2:
+            found = ", ".join(map(repr, classes.names)) or "none"
+            raise UsageError(f"a classifier needs sequences of at least two classes; those in y are: {found}")
+        self._classes = classes
+        self._warn(data)
+        return data
+
+    def _warn(self, data: SequenceSet) -> None:
+        for text in data.warnings:
+            warnings.warn(text, UserWarning, stacklevel=4)
+
+    def _read(self, X: Any) -> SequenceSet:
+        check_is_fitted(self)
+        return read_sequences(X, self._fitted_alphabet())
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _positive(self) -> str | None:
+        return None if self.positive is None else str(self.positive)
+
+    @abstractmethod
+    def _fitted_alphabet(self) -> str:
+        """The alphabet of the training sequences."""
+
+    @abstractmethod
+    def _logits(self, data: SequenceSet) -> NDArray[Any]:
+        """(N, 1) scores of the second name in a binary task, or (N, K) in the order of names."""
+
+    @abstractmethod
+    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
+        """(N, K) in the order of names."""
+
+    def _described(self) -> dict[str, Any]:
+        """What config.json says about the estimator: its parameters as given, and how to read class names."""
+        families: Mapping[str, Any] = self.families
+        params = {name: plain(value, families.get(name, {})) for name, value in self.get_params(deep=False).items()}
+        if isinstance(self.class_weight, dict):
+            params["class_weight"] = {str(label): float(weight) for label, weight in self.class_weight.items()}
+        names = [str(value) for value in self.classes_]
+        return {"class": type(self).__name__, "classes": names, "labels": self._classes.kind, "params": params}
+
+    def _restore(self, about: dict[str, Any], names: tuple[str, ...], multi_label: bool) -> None:
+        """Set parameters and classes again from what config.json says."""
+        self._classes = Classes.restored(about.get("classes", names), about.get("labels", "str"), multi_label)
+        params = {name: value for name, value in about.get("params", {}).items() if name in self.get_params(deep=False)}
+        value_of = {str(value): value for value in self._classes.values.tolist()}
+        if isinstance(params.get("class_weight"), dict):
+            params["class_weight"] = {value_of[name]: weight for name, weight in params["class_weight"].items()}
+        if params.get("positive") is not None:
+            params["positive"] = value_of[str(params["positive"])]
+        self.set_params(**params)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        assert tags.classifier_tags is not None
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def fresh_folder(folder: str | Path) -> Path:
+    """The folder to save to. Raises UsageError if it holds a model already."""
+    folder = Path(folder)
+    found = [name for name in MARKS_OF_A_RUN if (folder / name).exists()]
+    if found:
+        raise UsageError(
+            f"{folder} already holds a model ({found[0]}). Save to another folder, or remove this one first"
+        )
+    return folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run folder, empty where there is none."""
+    path = folder / "config.json"
+    return read_json(path) if path.is_file() else {}

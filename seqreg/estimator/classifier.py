@@ -1,0 +1,220 @@
+"""The regularized network as a scikit-learn classifier."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from seqreg.attacks import ATTACKS
+from seqreg.constraints import CONSTRAINTS
+from seqreg.deformations import AUGMENTATIONS
+from seqreg.errors import UsageError
+from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
+from seqreg.estimator.inputs import read_labelled
+from seqreg.estimator.parameters import plain
+from seqreg.networks import ENCODINGS, MODELS
+from seqreg.networks.trained import TrainedNetwork, load_trained
+from seqreg.penalties import PENALTIES
+from seqreg.records import write_json, write_tsv
+from seqreg.sequences import SequenceSet, check_filter_width
+from seqreg.specs import Spec
+from seqreg.training import Progress, TrainConfig, architecture_of, choose_device, fit, reproducible, with_defaults
+from seqreg.training.parts import split_parts
+
+
+class SequenceClassifier(SequenceEstimator):
+    """A 1-D convolutional network over sequences, regularized as its parameters say.
+
+    Parameters carry the names of the command line's options, and None means chosen from the data, as there.
+
+    model, encoding, penalty, constraint, attack, augment: `NAME:key=value,...`, an object, or (penalty, constraint and
+    augment) a list of them; a penalty may be any callable `penalty(model, x, y, *, progress)`. Their fields are
+    parameters too, `penalty__weight` for example. An empty list of penalties is none at all.
+    alphabet: "dna", "rna" or "protein". positive: the positive class of a binary task, as y writes it.
+    weight_decay, epochs, batch_size, lr, patience: of the training. class_weight: "balanced", "none" or a dict.
+    reverse_complement: score both strands with the same weights.
+    valid: share of the sequences held out for early stopping (none if it is fewer than 40), 0 for none, or (X, y).
+    device: "auto", "cpu", "cuda" or "cuda:i". n_jobs: CPU threads, -1 for all; None is 1, or what joblib says.
+    random_state: an int is the command line's seed. verbose: a line on standard error per epoch.
+
+    After `fit`: classes_; network_, the trained network; history_, a row per epoch; config_, every choice made.
+    """
+
+    families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {
+        "model": MODELS,
+        "encoding": ENCODINGS,
+        "penalty": PENALTIES,
+        "constraint": CONSTRAINTS,
+        "attack": ATTACKS,
+        "augment": AUGMENTATIONS,
+    }
+    network_: TrainedNetwork
+    history_: list[dict[str, float]]
+    config_: TrainConfig
+
+    def __init__(
+        self,
+        model: Any = None,
+        encoding: Any = None,
+        penalty: Any = None,
+        constraint: Any = None,
+        attack: Any = None,
+        augment: Any = None,
+        *,
+        alphabet: str | None = None,
+        positive: Any = None,
+        weight_decay: float | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        patience: int | None = None,
+        class_weight: Any = None,
+        reverse_complement: bool | None = None,
+        valid: Any = 0.15,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.encoding = encoding
+        self.penalty = penalty
+        self.constraint = constraint
+        self.attack = attack
+        self.augment = augment
+        self.alphabet = alphabet
+        self.positive = positive
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.patience = patience
+        self.class_weight = class_weight
+        self.reverse_complement = reverse_complement
+        self.valid = valid
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Train on sequences X and labels y.
+
+        sample_weight: (N,) weights in the classification loss. groups: (N,) what must stay on one side when sequences
+        are held out for early stopping. Raises ValueError for X or y that cannot be learned from, DivergedError if
+        training does not stay finite.
+        """
+        data = self._learn_from(X, y, sample_weight, groups)
+        share, held_out = self._validation(data)
+        config = self._config(share)
+        device = choose_device(self.device)
+        parts = split_parts(data, config, valid=held_out)
+        config = with_defaults(config, parts.train, parts.valid)
+        with reproducible(config, device):
+            architecture = architecture_of(config, parts.train)
+            module: Any = architecture.build().to(device)
+            check_filter_width(parts.train, module.receptive_field)
+            history = fit(module, config, parts.train, parts.valid, report=_report if self.verbose else None)
+        self.network_ = TrainedNetwork(architecture=architecture, module=module)
+        self.history_ = history
+        self.config_ = config
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write a run folder that `load`, and every command that takes a run, understands.
+
+        What has no form as text, a callable for example, is written as Python shows it: `load` gives an estimator that
+        predicts, but cannot be fitted again. Raises UsageError if the folder holds a model already.
+        """
+        check_is_fitted(self)
+        folder = fresh_folder(folder)
+        config = {name: plain(value, {}) for name, value in self.config_.get_params().items()}
+        write_json(folder / "config.json", {**config, "estimator": self._described()})
+        write_tsv(folder / "history.tsv", list(self.history_[0]), [list(row.values()) for row in self.history_])
+        self.network_.save(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto") -> Self:
+        """The estimator saved in a folder, or one for the network that `seqreg train` left there.
+
+        Raises ModelError for a folder without a network, and for damaged files.
+        """
+        folder = Path(folder)
+        network = load_trained(folder, str(choose_device(device)))
+        stored = read_config(folder)
+        about = stored.pop("estimator", None)
+        known = {entry.name for entry in fields(TrainConfig)}
+        config: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items() if name in known
+        }
+        if about is None:
+            renamed = {"random_state": config.get("seed"), "n_jobs": config.get("threads")}
+            about = {"params": {**config, **renamed, "alphabet": network.alphabet.name}}
+        loaded = cls()
+        loaded._restore(about, network.classes, network.multi_label)
+        loaded.network_ = network
+        loaded.config_ = TrainConfig(**config)
+        return loaded
+
+    def _config(self, share: float) -> TrainConfig:
+        return TrainConfig(
+            model=self.model,
+            encoding=self.encoding,
+            penalty=None if self.penalty is None else _tuple(self.penalty),
+            constraint=_tuple(self.constraint),
+            attack=self.attack,
+            augment=_tuple(self.augment),
+            weight_decay=self.weight_decay,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            patience=self.patience,
+            # A dict is in the sequences' weights already.
+            class_weight=None if isinstance(self.class_weight, dict) else self.class_weight,
+            reverse_complement=self.reverse_complement,
+            valid=share,
+            test=0.0,
+            positive=self._positive(),
+            seed=self._seed(),
+            device=self.device,
+            threads=effective_n_jobs(self.n_jobs),  # pyright: ignore[reportArgumentType]  # None is allowed
+            baselines=False,
+        )
+
+    def _validation(self, data: SequenceSet) -> tuple[float, SequenceSet | None]:
+        """The share to hold out, or the sequences given for it."""
+        if isinstance(self.valid, int | float):
+            return float(self.valid), None
+        if not isinstance(self.valid, tuple | list) or len(self.valid) != 2:
+            raise UsageError(f"valid must be a share of at least 0 and below 1, or (X, y); got {self.valid!r:.60}")
+        X, y = self.valid
+        return 0.0, read_labelled(X, y, self._classes, data.alphabet.name)
+
+    def _fitted_alphabet(self) -> str:
+        return self.network_.alphabet.name
+
+    def _logits(self, data: SequenceSet) -> NDArray[np.float32]:
+        return self.network_.logits(data)
+
+    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
+        return self.network_.probabilities(data)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _report(progress: Progress) -> None:
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name != "epoch")
+    sys.stderr.write(f"epoch {progress.epoch}/{progress.epochs}: {terms}\n")

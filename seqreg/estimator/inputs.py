@@ -1,0 +1,178 @@
+"""X and y as scikit-learn's users hold them, in seqreg's terms and back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite, column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from seqreg.errors import UsageError
+from seqreg.sequences import SequenceSet, read_strings
+from seqreg.sequences.duplicates import duplicate_remarks
+
+KINDS: dict[str, Any] = {"bool": "True".__eq__, "int": int, "float": float, "str": str}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classes:
+    """The classes of a task: values (K,) as y writes them, sorted; names, by which seqreg sorts, are their texts.
+
+    The two orders differ for numbers: 2 comes before 10, and "10" before "2". Columns of a table keep their order.
+    """
+
+    values: NDArray[Any]
+    multi_label: bool
+
+    @classmethod
+    def of(cls, y: Any) -> "Classes":
+        """The classes that occur in y. Raises ValueError for a y that names none."""
+        if y is None:
+            raise UsageError("this classifier requires y to be passed, but the target y is None")
+        found = labels(y)
+        if isinstance(found, list):
+            return cls(values=_sorted(list(set().union(*found))), multi_label=True)
+        if found.ndim == 1:
+            return cls(values=_sorted(found), multi_label=False)
+        return cls(values=np.asarray(getattr(y, "columns", np.arange(found.shape[1]))), multi_label=True)
+
+    @classmethod
+    def restored(cls, names: Iterable[str], kind: str, multi_label: bool) -> "Classes":
+        """The classes again from the texts of their values, in order, and `kind`."""
+        return cls(values=np.array([KINDS[kind](name) for name in names]), multi_label=multi_label)
+
+    @property
+    def kind(self) -> str:
+        """What the values are: bool, int, float or str."""
+        return {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(self.values.dtype.kind, "str")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Their texts, sorted."""
+        return tuple(sorted(map(str, self.values)))
+
+    @cached_property
+    def columns(self) -> NDArray[np.int64]:
+        """(K,) where each of the values stands among the names."""
+        return np.array([self.names.index(str(value)) for value in self.values])
+
+    def targets(self, y: Any) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """y in terms of `names`: (N,) indices, or (N, K) zeros and ones. Raises UsageError for an unknown label."""
+        named = getattr(y, "columns", self.values.tolist())
+        y = labels(y)
+        if self.multi_label != (isinstance(y, list) or y.ndim == 2):
+            raise UsageError(
+                "y must give one label per sequence or several, whichever it did when the model was fitted"
+            )
+        column = dict(zip(self.values.tolist(), self.columns.tolist(), strict=True))
+        if isinstance(y, list):
+            rows = np.zeros((len(y), len(column)), dtype=np.uint8)
+            for row, carried in zip(rows, y, strict=True):
+                row[[_known(column, label) for label in carried]] = 1
+            return rows
+        if y.ndim == 1:
+            return np.array([_known(column, label) for label in y.tolist()], dtype=np.int64)
+        if y.shape[1] != len(column):
+            raise UsageError(f"y has {y.shape[1]} columns; there are {len(column)} classes")
+        rows = np.zeros(y.shape, dtype=np.uint8)
+        rows[:, [_known(column, label) for label in named]] = y
+        return rows
+
+
+def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
+    """y as (N,) labels, as (N, K) zeros and ones, or as a list of sets of labels.
+
+    Rows of text are sets of labels; rows of as many numbers each are a matrix.
+    """
+    if issparse(y):
+        y = y.toarray()
+    if (sets := _label_sets(y)) is not None:
+        return sets
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
+        if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
+            raise UsageError(
+                "a y of several columns must hold zeros and ones, a column per class; or give sets of labels"
+            )
+        return y
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    return y
+
+
+def read_sequences(
+    X: Any, alphabet: str | None, groups: Any = None, weights: NDArray[np.float64] | None = None
+) -> SequenceSet:
+    """The sequences of X: (N,) texts or records, or one column (N, 1) of them."""
+    if isinstance(X, str | bytes):
+        raise UsageError("X is one text: give a list of sequences, [X] for one")
+    shape = np.shape(X) if hasattr(X, "shape") else None
+    if shape is not None and len(shape) != 1:
+        if len(shape) != 2 or shape[1] != 1:
+            raise UsageError(f"X must be (N,) sequences or one column (N, 1) of them; got an array of shape {shape}")
+        X = np.asarray(X)[:, 0]
+    groups = None if groups is None else [str(group) for group in groups]
+    return read_strings(X, groups=groups, weights=weights, alphabet=alphabet)  # pyright: ignore[reportArgumentType]
+
+
+def read_labelled(
+    X: Any, y: Any, classes: Classes, alphabet: str | None, *, weights: Any = None, groups: Any = None
+) -> SequenceSet:
+    """The sequences of X with the labels of y. Raises ValueError where they do not fit together."""
+    sequences = read_sequences(X, alphabet, groups, weights)
+    targets = classes.targets(y)
+    if len(targets) != len(sequences):
+        raise UsageError(f"{len(sequences)} sequences but {len(targets)} labels")
+    sequences = replace(sequences, classes=classes.names, y=targets)
+    remarks = tuple(f"{what}: {count}" for what, count in duplicate_remarks(sequences).items())
+    return replace(sequences, warnings=(*sequences.warnings, *remarks))
+
+
+def sample_weights(sample_weight: Any, class_weight: Any, y: Any) -> NDArray[np.float64] | None:
+    """(N,) weights of the sequences, times those of their classes if `class_weight` is a dict; None for equal ones."""
+    weights = None
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        if weights.ndim != 1:
+            raise UsageError(f"sample_weight must be (N,); got an array of shape {weights.shape}")
+        if not weights.any():
+            raise UsageError("sample_weight is zero for every sequence")
+    if isinstance(class_weight, dict):
+        y = labels(y)
+        if isinstance(y, list) or y.ndim == 2:
+            raise UsageError("class_weight: a dict is for one label per sequence; give sample_weight instead")
+        by_class = compute_sample_weight(class_weight, y)
+        weights = by_class if weights is None or len(weights) != len(by_class) else weights * by_class
+    return weights
+
+
+def _label_sets(y: Any) -> list[set[Any]] | None:
+    if isinstance(y, np.ndarray) and y.ndim != 1:
+        return None
+    rows = list(y)
+    if not rows or not all(isinstance(row, set | frozenset | list | tuple) for row in rows):
+        return None
+    ordered: Sequence[Any] = [row for row in rows if isinstance(row, list | tuple)]
+    textual = any(isinstance(label, str) for row in ordered for label in row)
+    rectangular = len(ordered) == len(rows) and len({len(row) for row in rows}) == 1
+    return None if rectangular and not textual else [set(row) for row in rows]
+
+
+def _sorted(values: Any) -> NDArray[Any]:
+    try:
+        return np.unique(np.asarray(values))
+    except TypeError:
+        raise UsageError(
+            f"labels must be of one type; got {', '.join(sorted({type(v).__name__ for v in values}))}"
+        ) from None
+
+
+def _known(column: dict[Any, int], label: Any) -> int:
+    if label not in column:
+        raise UsageError(f"label {label!r} is not one of the classes {', '.join(map(repr, column))}")
+    return column[label]

@@ -1,0 +1,91 @@
+"""The linear baselines as scikit-learn classifiers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline
+from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
+from seqreg.records import write_json
+from seqreg.sequences import SequenceSet, choose_positive, class_weights
+from seqreg.specs import Spec
+
+
+class KmerClassifier(SequenceEstimator):
+    """A linear model on k-mers: what a network must beat. It tunes its k-mers and strength itself, within `fit`.
+
+    baseline: a member of the family that `seqreg baseline` trains, as `NAME:key=value,...` or object; its fields are
+    parameters too, `baseline__k` for example. alphabet, positive, class_weight, random_state: as in
+    `SequenceClassifier`. reverse_complement: count both strands of DNA as one; None lets cross-validation choose.
+
+    After `fit`: classes_; baseline_, the fitted model.
+    """
+
+    families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {"baseline": BASELINES}
+    baseline_: FittedBaseline
+
+    def __init__(
+        self,
+        baseline: Any = "kmer-logistic",
+        *,
+        alphabet: str | None = None,
+        positive: Any = None,
+        class_weight: Any = None,
+        reverse_complement: bool | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.baseline = baseline
+        self.alphabet = alphabet
+        self.positive = positive
+        self.class_weight = class_weight
+        self.reverse_complement = reverse_complement
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Tune and train on sequences X and labels y; groups (N,) stay on one side of every inner fold.
+
+        Raises ValueError for X or y that cannot be learned from.
+        """
+        data = self._learn_from(X, y, sample_weight, groups)
+        if self.class_weight == "balanced" and not data.multi_label:
+            assert data.y is not None
+            weight = np.ones(len(data)) if data.weight is None else data.weight
+            data = replace(data, weight=weight * class_weights(data)[data.y])
+        data = replace(data, positive=choose_positive(data, self._positive()))
+        self.baseline_ = fit_baseline(self.baseline, data, seed=self._seed(), strand_free=self.reverse_complement)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write a folder as `seqreg baseline` does. Raises UsageError if it holds a model already."""
+        check_is_fitted(self)
+        folder = fresh_folder(folder)
+        write_json(folder / "config.json", {"estimator": self._described()})
+        self.baseline_.save(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The estimator saved in a folder. Raises ModelError for a folder without a baseline, and for damaged files."""
+        fitted = FittedBaseline.load(folder)
+        loaded = cls()
+        about = {"params": {"baseline": fitted.name, "alphabet": fitted.alphabet.name, "positive": fitted.positive}}
+        about = read_config(Path(folder)).get("estimator", about)
+        loaded._restore(about, fitted.classes, fitted.multi_label)
+        loaded.baseline_ = fitted
+        return loaded
+
+    def _fitted_alphabet(self) -> str:
+        return self.baseline_.alphabet.name
+
+    def _logits(self, data: SequenceSet) -> NDArray[np.float64]:
+        return self.baseline_.scores(data)
+
+    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
+        return self.baseline_.predict_proba(data)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "baseline_")
