@@ -20,6 +20,7 @@ from seqreg.certificates import (
     margin_directions,
     margins,
     predicted,
+    symbol_influences,
 )
 from seqreg.certificates.context import influences_here
 from seqreg.certificates.euclidean import deeper_norms, euclidean_bound, layerwise_bound, margin_lipschitz
@@ -135,6 +136,7 @@ def check(case: Case) -> Tensor:
         bounds = {
             "influences": batch.margins - largest_sums(anywhere, m),
             "influences here": batch.margins - largest_sums(influences_here(batch, m), m),
+            "influences of symbols": batch.margins - largest_sums(by_symbol(batch), m),
             "intervals": interval_bound(batch, m),
             "tail": single_and_tail_bound(batch, singles, anywhere, m),
             "l2": euclidean_bound(batch, margin_lipschitz(batch.model, batch.directions, shortest), m),
@@ -151,6 +153,18 @@ def check(case: Case) -> Tensor:
         )
         assert (proved.radius <= true_radius).all()
     return proved.radius - true_radius
+
+
+def by_symbol(batch: CertifiedBatch) -> Tensor:
+    """(N, P, L) influences looked up by symbol, as the penalty does."""
+    table = symbol_influences(batch.model, batch.directions.flatten(0, 1)).unflatten(0, batch.margins.shape)
+    ids = batch.ids.long()
+    if batch.model.pooling == "position":
+        ids = ids[:, : table.shape[3]]
+        at = ids[:, None, None].expand(-1, table.shape[1], 1, -1)
+        return table[..., : ids.shape[1]].gather(2, at)[:, :, 0]
+    found = table.gather(2, ids[:, None].expand(-1, table.shape[1], -1))
+    return found / batch.counts[:, None, None] if batch.model.pooling == "mean" else found
 
 
 def layerwise(batch: CertifiedBatch, m: int) -> Tensor:

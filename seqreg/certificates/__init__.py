@@ -8,7 +8,7 @@ layer out. Estimates have no place here.
 
 from seqreg.certificates.batch import CertifiedBatch, EditableBatch, certified_batch, editable_batch, in_double
 from seqreg.certificates.euclidean import margin_lipschitz
-from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums
+from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums, symbol_influences
 from seqreg.certificates.levenshtein import edit_certificate
 from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
 from seqreg.certificates.margins import margin_directions, margins, predicted
@@ -35,4 +35,5 @@ __all__ = [
     "margin_lipschitz",
     "margins",
     "predicted",
+    "symbol_influences",
 ]

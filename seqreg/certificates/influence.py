@@ -20,36 +20,28 @@ def largest_sums(influence: Tensor, m: int) -> Tensor:
     return influence.topk(min(m, influence.shape[-1]), dim=-1).values.sum(-1)
 
 
-def influences(batch: EditableBatch, borders: bool = True) -> Tensor:
+def influences(batch: EditableBatch) -> Tensor:
     """I (N, P, L): most that substituting position i costs margin p, in any sequence with this letter at i.
 
     One maximum over the substitute b of `sum_c alpha_c max_o drop[c, o] + beta_c max_o up[c, o]`, offsets o of the
     position in windows that exist, for max pooling; sums over o weighted as the windows are for mean and position.
     Strands change together: per filter the larger of both below a maximum, their mean below the linear poolings.
-    borders: whether to heed that positions near a border lie in fewer windows, below a maximum; without, the bound is
-    as true, looser there, and quicker to compute. Differentiable in the weights.
     """
     shape = batch.directions.shape
     directions, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
     fall, rise = head_sensitivity(batch.model, directions)
     which = which.view(shape[:2])
-    if batch.model.pooling == "max":
-        return _below_maximum(batch, fall, rise, which, borders)
-    return _below_sum(batch, fall, rise, which)
+    return (_below_maximum if batch.model.pooling == "max" else _below_sum)(batch, fall, rise, which)
 
 
-def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor, heed_borders: bool) -> Tensor:
+def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
     """Positions see the same offsets except near the borders: one table per range of offsets and kind of site."""
     reach = batch.sites.drop.shape[2]
-    if heed_borders:
-        low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
-        high = (batch.place + 1).clamp(0, reach)
-        digits = (reach + 1) ** torch.arange(2 * len(low), device=low.device)
-        codes, border = torch.unique((torch.cat([low, high]) * digits[:, None, None]).sum(0), return_inverse=True)
-        borders = codes[:, None] // digits % (reach + 1)
-    else:
-        borders = torch.tensor([[0] * len(batch.place) + [reach] * len(batch.place)])
-        border = torch.zeros_like(batch.ids, dtype=torch.long)
+    low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
+    high = (batch.place + 1).clamp(0, reach)
+    digits = (reach + 1) ** torch.arange(2 * len(low), device=low.device)
+    codes, border = torch.unique((torch.cat([low, high]) * digits[:, None, None]).sum(0), return_inverse=True)
+    borders = codes[:, None] // digits % (reach + 1)
     tables = []
     for ranges in borders.tolist():
         pairs = list(zip(ranges[: len(batch.place)], ranges[len(batch.place) :], strict=True))
@@ -83,6 +75,21 @@ def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) 
     return total.amax(-1)
 
 
+def symbol_influences(model: ConvNet, directions: Tensor) -> Tensor:
+    """I (Q, V) or, for position pooling, (Q, V, L): most that replacing symbol v (at position i) costs margin u . f.
+
+    Wherever the position lies and whatever the other letters are; below mean pooling divide by the number of windows.
+    directions u (Q, K). Looser than `influences` near borders, quick, and differentiable in the weights.
+    """
+    symbols, letters = len(model.alphabet.symbols), model.alphabet.size
+    old = torch.arange(symbols, device=directions.device).repeat_interleave(letters)
+    new = torch.arange(letters, device=directions.device).repeat(symbols)
+    there, _ = _costs(model, directions, old, new)
+    cost = there.unflatten(0, (symbols, letters)).amax(1).transpose(0, 1)  # Q, V, ...
+    known = torch.arange(symbols, device=cost.device) != model.alphabet.pad
+    return cost * known.view(-1, *[1] * (cost.dim() - 2))
+
+
 def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows: int | Tensor | None = None) -> Tensor:
     """D (Q,): `|u . f(x') - u . f(x)| <= m D` for all x, x' that differ in m letters; differentiable in the weights.
 
@@ -96,34 +103,40 @@ def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows:
         unit = torch.eye(outputs, dtype=weight.dtype, device=weight.device)
         first, second = torch.triu_indices(outputs, outputs, 1, device=weight.device)
         directions = unit if outputs == 1 else unit[first] - unit[second]
-    fall, rise = head_sensitivity(model, directions)
     old, new = torch.triu_indices(model.alphabet.size, model.alphabet.size, 1, device=weight.device)
+    worst = torch.maximum(*_costs(model, directions, old, new))
+    if model.pooling == "position":
+        worst = worst.amax(2)
+    if model.pooling == "mean":
+        worst = worst / (model.windows if windows is None else windows)
+    return worst.amax(0)
+
+
+def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, Q) or (B, Q, L): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
+    fall, rise = head_sensitivity(model, directions)
     strands = [
         substitution_profiles(model, old, new, opposite=opposite)
         for opposite in (False, True)[: 1 + model.reverse_complement]
     ]
+    if model.pooling == "position":
+        shape = (len(fall), -1, model.windows)
+        fall, rise = fall.reshape(shape), rise.reshape(shape)  # Q, C, T
+
+        def over_windows(drop: Tensor, up: Tensor) -> Tensor:
+            cost = F.conv_transpose1d(fall, drop.transpose(0, 1)) + F.conv_transpose1d(rise, up.transpose(0, 1))
+            return cost.transpose(0, 1)
+
+        there = [over_windows(profile.drop, profile.up) for profile in strands]
+        back = [over_windows(profile.up, profile.drop) for profile in strands]
+        if len(strands) == 1:
+            return there[0], back[0]
+        # Where a position lies on the opposite strand depends on the length: take the worst place there.
+        return tuple((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))  # pyright: ignore[reportReturnType]
     if model.pooling == "max":
         drop = torch.stack([profile.drop.amax(2) for profile in strands]).amax(0)
         up = torch.stack([profile.up.amax(2) for profile in strands]).amax(0)
-        there, back = drop @ fall.t() + up @ rise.t(), up @ fall.t() + drop @ rise.t()
-    elif model.pooling == "mean":
+    else:
         drop = torch.stack([profile.drop.sum(2) for profile in strands]).mean(0)
         up = torch.stack([profile.up.sum(2) for profile in strands]).mean(0)
-        there, back = drop @ fall.t() + up @ rise.t(), up @ fall.t() + drop @ rise.t()
-        there, back = (cost / (model.windows if windows is None else windows) for cost in (there, back))
-    else:
-        there = _over_positions(model, fall, rise, [(profile.drop, profile.up) for profile in strands])
-        back = _over_positions(model, fall, rise, [(profile.up, profile.drop) for profile in strands])
-    return torch.maximum(there, back).amax(0)
-
-
-def _over_positions(model: ConvNet, fall: Tensor, rise: Tensor, strands: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """(B, Q) largest cost over positions i of `sum_o sum_c fall[i - o, c] drop[c, o] + rise[i - o, c] up[c, o]`."""
-    shape = (len(fall), -1, model.windows)
-    totals = [
-        F.conv_transpose1d(fall.view(shape), drop.transpose(0, 1))
-        + F.conv_transpose1d(rise.view(shape), up.transpose(0, 1))
-        for drop, up in strands
-    ]  # Q, B, positions
-    total = totals[0] if len(totals) == 1 else (totals[0].amax(2) + totals[1].amax(2))[..., None] / 2
-    return total.amax(2).t()
+    return drop @ fall.t() + up @ rise.t(), up @ fall.t() + drop @ rise.t()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqreg.certificates import editable_batch, hamming_lipschitz, influences, largest_sums
+from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
 from seqreg.networks import ConvNet, InputView, as_onehot
 from seqreg.penalties.letters import Letters
@@ -63,8 +63,17 @@ class Certified(Spec):
         view = as_onehot(model, x, lengths)
         net = _network(view, "certified")
         ids = Letters(view).ids
-        batch = editable_batch(net, ids, y)
+        directions = margin_directions(y, net.output.out_features).to(net.output.weight.dtype)  # N, P, K
+        distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
+        table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])
+        if net.pooling == "position":
+            seen = ids[:, : table.shape[2]].long()  # later letters carry no weight
+            influence = table[which[:, :, None], seen[:, None], torch.arange(seen.shape[1], device=ids.device)]
+        else:
+            influence = table[which[:, :, None], ids[:, None].long()]
+        if net.pooling == "mean":
+            influence = influence / net.window_counts(net.lengths(ids))[:, None, None]
         share = 1.0 if progress >= self.warmup else progress / self.warmup
-        bound = largest_sums(influences(batch, borders=False), self.m)  # N, P
-        margin = (batch.directions @ net(ids)[:, :, None]).squeeze(-1)
+        bound = largest_sums(influence, self.m)  # N, P
+        margin = (directions @ net(ids)[:, :, None]).squeeze(-1)
         return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
