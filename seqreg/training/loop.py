@@ -81,7 +81,7 @@ def fit(
     """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
 
     config must be complete (`with_defaults`). With a folder, a checkpoint is kept in it and `resume` continues from
-    it to the same bits. Raises DivergedError when a loss term is no longer finite.
+    it to the same bits. Raises DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
     """
     assert config.epochs is not None, "fill the configuration in by with_defaults"
     assert config.batch_size is not None
@@ -102,7 +102,8 @@ def fit(
     while state.epoch < config.epochs and not _has_stalled(state, config.patience, held_out):
         model.train()
         order = torch.randperm(len(train), generator=generator)
-        totals: dict[str, Tensor] = {}
+        summands: list[Tensor] = []
+        sizes: list[int] = []
         for ids, y, weights in data.batches(order, config.batch_size):
             progress = state.step / steps
             for group in optimizer.param_groups:
@@ -113,19 +114,23 @@ def fit(
             terms = {"classification": _weighted(per_example_loss(_score(model, x, ids), y), weights)}
             for name, penalty in regularizers.penalties.items():
                 terms[name] = penalty(model, ids, y, progress=progress)
-            loss = torch.stack(list(terms.values())).sum()
+            values = torch.stack(list(terms.values()))
             optimizer.zero_grad()
-            loss.backward()
+            values.sum().backward()
             optimizer.step()
             regularizers.project_(model, state.epoch)
-            for name, term in {"loss": loss, **terms}.items():
-                totals[name] = totals.get(name, 0) + term.detach() * len(ids) / len(train)
+            summands.append(values.detach())
+            sizes.append(len(ids))
             state.step += 1
 
         row = {"epoch": state.epoch + 1, "learning_rate": optimizer.param_groups[0]["lr"]}
-        row |= _finite({name: float(total) for name, total in totals.items()}, state.epoch)
+        row |= _epoch_means(("classification", *regularizers.penalties), summands, sizes, state.epoch)
+        if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+            raise _diverged("weights are not finite after its last step", state.epoch)
         if held_out is not None:
-            row["valid_loss"] = _finite({"valid_loss": validation_loss(model, held_out)}, state.epoch)["valid_loss"]
+            row["valid_loss"] = validation_loss(model, held_out)
+            if not math.isfinite(row["valid_loss"]):
+                raise _diverged(f"valid_loss is {row['valid_loss']}", state.epoch)
             if row["valid_loss"] < state.best_loss:
                 state.best_loss, state.best_epoch = row["valid_loss"], state.epoch
                 state.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -139,9 +144,6 @@ def fit(
 
     if state.best_weights is not None:
         model.load_state_dict(state.best_weights)
-    _finite(
-        {"weights": float(sum(parameter.detach().abs().sum() for parameter in model.parameters()))}, state.epoch - 1
-    )
     model.eval()
     return state.history
 
@@ -177,11 +179,25 @@ def _has_stalled(state: FitState, patience: int, held_out: ResidentData | None) 
     return held_out is not None and state.best_epoch >= 0 and state.epoch - 1 - state.best_epoch >= patience
 
 
-def _finite(values: dict[str, float], epoch: int) -> dict[str, float]:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"training diverged in epoch {epoch + 1}: {name} is {value}. "
-                "Lower the strength of the penalties, epsilon of the attack, or --lr"
-            )
-    return values
+def _epoch_means(names: tuple[str, ...], steps: list[Tensor], sizes: list[int], epoch: int) -> dict[str, float]:
+    """Means over an epoch's sequences of the loss and its terms, from their values (terms,) at each step.
+
+    Raises DivergedError naming the terms that were not finite at the first step where any was not: a step later the
+    weights are gone, and every term with them.
+    """
+    values = torch.stack(steps).double()
+    bad = ~values.isfinite()
+    if bool(bad.any()):
+        first = int(bad.any(1).int().argmax())
+        found = [f"{name} is {float(values[first, i])}" for i, name in enumerate(names) if bad[first, i]]
+        raise _diverged(", ".join(found), epoch)
+    shares = torch.tensor(sizes, dtype=values.dtype, device=values.device) / sum(sizes)
+    means = (shares @ values).tolist()
+    return {"loss": sum(means), **dict(zip(names, means, strict=True))}
+
+
+def _diverged(what: str, epoch: int) -> DivergedError:
+    return DivergedError(
+        f"training diverged in epoch {epoch + 1}: {what}. "
+        "Lower the strength of the penalties, epsilon of the attack, or --lr"
+    )
