@@ -30,7 +30,7 @@ VARIANTS = [
     "adversarial:epsilon={}", "adversarial:weight={},signs=2,over=mean", "gradient:weight={},over=mean",
     "loss-gradient:weight={},norm=l1", "virtual-adversarial:epsilon={}", "deformation:weight={},over=mean",
     "tangent:weight={},reduce=sum", "certified:weight={},warmup=0", "pgd:epsilon={},norm=linf", "pgd:step_size={}",
-    "spectral-norm:radius={},mode=operator",
+    "spectral:weight={},mode=operator", "spectral-norm:radius={},mode=operator",
 ]  # fmt: skip
 COMBINATIONS = [
     ("adversarial:epsilon={}", "spectral-norm:radius=1,mode=operator"),
