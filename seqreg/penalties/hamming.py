@@ -28,7 +28,7 @@ class Hamming(Spec):
     K > 1 classes: the mean over pairs of classes of the constant of `f_j - f_k`, which is what margins feel.
     """
 
-    weight: float = hyper(0.1, "strength lambda", low=0)
+    weight: float = hyper(0.15, "strength lambda", low=0)
 
     def __call__(
         self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
