@@ -12,6 +12,7 @@ times are of the processor, on one thread, medians over rounds with quartiles.
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -37,7 +38,9 @@ KINDS = ("seqreg", "by hand", "reference")
 EXPLAINED = f"""Processor time of a training step on {N} proteins of {L} residues ({C} filters of width {W}, global
 maximum, Adam), as a multiple of the same step in plain PyTorch without regularizer (`nn.Conv1d` on one-hot). *By hand*
 is the penalty written with autograd, sharing what can be shared; *reference* has one copy of the batch per class, as
-the published code of Bietti et al. `pgd` trains on the attacked batch; `adversarial` and `pgd` take {STEPS} steps."""
+the published code of Bietti et al. `pgd` trains on the attacked batch; `adversarial` and `pgd` take {STEPS} steps. On a
+shared machine, whose load is given, processor time also measures the neighbours: the yardstick itself moves by half.
+"""
 # More than this many seconds a round, and one round has to do.
 PATIENCE = 5.0
 
@@ -246,10 +249,16 @@ def quartiles(values: list[float]) -> tuple[float, float]:
 
 def summary(depth: int, outputs: int, times: dict[tuple[str, str], list[float]]) -> list[dict[str, Any]]:
     """One row per regularizer: medians and quartiles as multiples of the plain step written by hand."""
-    unit = statistics.median(times["plain", "by hand"])
+    unit, load = statistics.median(times["plain", "by hand"]), os.getloadavg()[0]
     rows = []
     for name in dict.fromkeys(name for name, _ in times):
-        row: dict[str, Any] = {"depth": depth, "outputs": outputs, "regularizer": name, "plain_ms": unit * 1e3}
+        row: dict[str, Any] = {
+            "depth": depth,
+            "outputs": outputs,
+            "regularizer": name,
+            "plain_ms": unit * 1e3,
+            "load": load,
+        }
         for kind in KINDS:
             values = times.get((name, kind))
             if values:
@@ -270,7 +279,9 @@ def table_of(rows: list[dict[str, Any]]) -> str:
         goal = "" if row["goal"] is None else f"{row['goal']:g}"
         cells.append([row["regularizer"], ratios[0], f"{low:.2f}-{high:.2f}", *ratios[1:], goal])
     columns = ["", "seqreg", "quartiles", "by hand", "reference", "goal"]
+    low, high = (quartile * rows[0]["plain_ms"] for quartile in rows[0]["by hand"]["quartiles"])
     title = f"{rows[0]['depth']} layer(s), {rows[0]['outputs']} logit(s); 1.00 is {rows[0]['plain_ms']:.0f} ms"
+    title += f" (quartiles {low:.0f}-{high:.0f}), load average {rows[0]['load']:.1f}"
     return f"**{title}**\n\n{markdown_table(columns, cells)}\n"
 
 
