@@ -149,7 +149,7 @@ def test_names_reach_the_training(folder: Path, call: Call) -> None:
 
 
 def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:
-    words = ["train", "headers.fa", *QUICK, "--epochs", "60", "--valid", "0"]
+    words = ["train", "headers.fa", *QUICK, "--epochs", "500", "--valid", "0"]  # seconds, in which to interrupt it
     assert call(*words, "-o", "whole").returncode == 0
     program = [sys.executable, "-m", "seqreg", *words, "-o", "stopped"]
     world = {**os.environ, "PYTHONPATH": str(GROUNDS)}

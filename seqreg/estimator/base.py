@@ -64,8 +64,8 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         weights = sample_weights(sample_weight, self.class_weight, y)
         data = read_labelled(X, y, classes, self.alphabet, weights=weights, groups=groups)
         if len(classes.names) < 2:
-            found = ", ".join(map(repr, classes.names)) or "none"
-            raise UsageError(f"a classifier needs sequences of at least two classes; those in y are: {found}")
+            found = f"one class, {classes.names[0]!r}" if classes.names else "no class"
+            raise UsageError(f"a classifier needs sequences of at least two classes; y has {found}")
         self._classes = classes
         self._warn(data)
         return data
