@@ -24,15 +24,15 @@ from page import SECTIONS, markdown_table, write_section
 from torch import Tensor, nn
 
 from seqreg.alphabet import PROTEIN
-from seqreg.attacks import PGD
+from seqreg.attacks import PGD, Substitution
 from seqreg.networks import CNN, per_example_loss
 from seqreg.penalties import PENALTIES
 
 N, A, L, C, W = 100, 20, 400, 128, 10
 EPSILON, STEPS, STEP = 1.0, 5, 0.3
 GOALS = {
-    (1, 1): {"plain": 0.25, "loss-gradient": 0.45, "gradient": 0.40, "adversarial": 4, "pgd": 4},
-    (1, 10): {"plain": 0.25, "loss-gradient": 0.45, "gradient": 1.0, "adversarial": 15, "pgd": 15},
+    (1, 1): {"plain": 0.25, "loss-gradient": 0.45, "gradient": 0.40, "adversarial": 4, "pgd": 4, "substitution": 0.6},
+    (1, 10): {"plain": 0.25, "loss-gradient": 0.45, "gradient": 1.0, "adversarial": 15, "pgd": 15, "substitution": 0.6},
 }
 KINDS = ("seqreg", "by hand", "reference")
 EXPLAINED = f"""Processor time of a training step on {N} proteins of {L} residues ({C} filters of width {W}, global
@@ -221,6 +221,7 @@ def steps(depth: int, outputs: int) -> dict[tuple[str, str], Callable[[], None]]
             table[name, "reference"] = step(plain, x, penalty=REFERENCE[name])
     for norm in ("l2", "linf"):
         table[f"pgd-{norm}", "seqreg"] = step(ours, ids, attack=PGD(norm=norm))
+    table["substitution", "seqreg"] = step(ours, ids, attack=Substitution(budget=STEPS))
     table["pgd-l2", "by hand"] = step(plain, x, attack=hand_pgd)
     return table
 
