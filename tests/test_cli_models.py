@@ -149,9 +149,11 @@ def test_names_reach_the_training(folder: Path, call: Call) -> None:
 
 
 def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:
-    words = ["train", "headers.fa", *QUICK, "--epochs", "500", "--valid", "0"]  # seconds, in which to interrupt it
+    words = ["train", "headers.fa", *QUICK, "--epochs", "500", "--valid", "0"]
     assert call(*words, "-o", "whole").returncode == 0
-    program = [sys.executable, "-m", "seqreg", *words, "-o", "stopped"]
+    # A shell starts what runs in the background, these tests perhaps, with SIGINT ignored, and children inherit that.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{heeding}; from seqreg.cli import main; main()", *words, "-o", "stopped"]
     world = {**os.environ, "PYTHONPATH": str(GROUNDS)}
     with subprocess.Popen(program, env=world, stderr=subprocess.PIPE, text=True) as running:
         while running.poll() is None and not Path("stopped/config.json").exists():
