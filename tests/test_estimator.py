@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import joblib
@@ -33,7 +34,7 @@ from seqreg.networks import CNN
 from seqreg.networks.trained import load_trained
 from seqreg.penalties import Adversarial, Gradient
 from seqreg.sequences import InputSpec, SequenceSet, homology_groups, read_input, read_strings
-from seqreg.training import TrainConfig, train
+from seqreg.training import TrainConfig, train, train_baseline
 
 TINY = {"model": "cnn:filters=6,width=8", "penalty": "gradient:weight=0.01", "epochs": 4, "lr": 0.02}
 QUICK = {"baseline": "kmer-logistic:k=1,folds=2", "reverse_complement": False}
@@ -413,6 +414,22 @@ def test_tags_say_what_is_taken() -> None:
         assert tags.classifier_tags.multi_label
 
 
+def test_robustness_starts_at_the_score_and_is_between_its_bounds(X: list[str], y: list[str]) -> None:
+    truth = [10 if label == "with" else 2 for label in y]
+    model = MAKERS[0](epochs=10).fit(X, truth)
+    result = model.robustness(X[::2] + X[1:20:2], truth[::2] + truth[1:20:2], max_substitutions=2)
+    assert result.substitutions == [0, 1, 2]
+    assert result.attacked_accuracy[0] == model.score(X[::2] + X[1:20:2], truth[::2] + truth[1:20:2])
+    assert {name: each["n"] for name, each in result.per_class.items()} == {"10": 10, "2": 30}
+    for proved, left in zip(result.certified_accuracy, result.attacked_accuracy, strict=True):
+        assert proved <= left
+    assert result.attacked_accuracy == sorted(result.attacked_accuracy, reverse=True)
+    with pytest.raises(UsageError, match="label 3 is not one of the classes 2, 10"):
+        model.robustness(X[:1], [3])
+    with pytest.raises(NotFittedError):
+        MAKERS[0]().robustness(X, truth)
+
+
 # ---- again and elsewhere
 
 
@@ -447,6 +464,26 @@ def test_the_network_is_the_one_the_command_line_trains(X: list[str], y: list[st
     loaded = SequenceClassifier.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(clone(loaded).fit(X, y).predict_proba(X), model.predict_proba(X))
+
+
+def test_a_baseline_of_the_command_line_is_loaded_too(X: list[str], y: list[str], tmp_path: Path) -> None:
+    fitted = train_baseline(read_strings(X, y), TrainConfig(), tmp_path / "run", baseline="kmer-logistic:k=1,folds=2")
+    loaded = KmerClassifier.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(read_strings(X)))
+
+
+@both
+def test_the_command_line_predicts_with_what_is_saved(
+    make: Any, X: list[str], y: list[str], tmp_path: Path, call: Callable[..., CompletedProcess[str]]
+) -> None:
+    model = make().fit(X, y)
+    model.save(tmp_path / "run")
+    (tmp_path / "new.fa").write_text("".join(f">s{i}\n{text}\n" for i, text in enumerate(X)))
+    done = call("predict", tmp_path / "run", tmp_path / "new.fa", "-o", tmp_path / "predictions.tsv")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "predictions.tsv", sep="\t")
+    assert table["prediction"].tolist() == model.predict(X).tolist()
+    np.testing.assert_allclose(table["p_with"], model.predict_proba(X)[:, 1], atol=1e-5)
 
 
 @both

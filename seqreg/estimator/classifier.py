@@ -1,7 +1,7 @@
 """The regularized network as a scikit-learn classifier."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,6 +18,7 @@ from seqreg.errors import UsageError
 from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
 from seqreg.estimator.inputs import read_labelled
 from seqreg.estimator.parameters import plain
+from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.networks.trained import TrainedNetwork, load_trained
 from seqreg.penalties import PENALTIES
@@ -125,6 +126,27 @@ class SequenceClassifier(SequenceEstimator):
         self.history_ = history
         self.config_ = config
         return self
+
+    def robustness(
+        self,
+        X: Any,
+        y: Any,
+        max_substitutions: int = 3,
+        *,
+        edits: Sequence[str] = ("substitution",),
+        rule: str = "any",
+        beam: int = 1,
+    ) -> Robustness:
+        """Attacked and certified accuracy by number of edits, as `seqreg robustness` measures them.
+
+        edits: kinds of edits, of "substitution", "insertion" and "deletion". rule: which letters may replace which.
+        beam: width of the search for the worst edits. Raises UsageError for a label that was not there at `fit`.
+        """
+        check_is_fitted(self)
+        data = read_labelled(X, y, self._classes, self._fitted_alphabet())
+        return evaluate_robustness(
+            self.network_, data, max_substitutions=max_substitutions, edits=edits, rule=rule, beam=beam
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write a run folder that `load`, and every command that takes a run, understands.
