@@ -113,8 +113,9 @@ def report(rows: list[dict[str, str]], missing: list[str]) -> str:
     """The section's text."""
     settings = (
         "Plain training has no penalty, constraint or attack; everything else is the default of `seqreg train`, and "
-        "every method runs with the setting named in the script (balanced: `--class-weight balanced`). Means over up to "
-        f"{len(SEEDS)} seeds, as far as measured, on up to {MOST_TESTED} test sequences; attacks are beam searches of width 3 with exact "
+        "every method runs with the setting named in the script (balanced: `--class-weight balanced`). Means over "
+        f"up to {len(SEEDS)} seeds, as far as measured, on up to {MOST_TESTED} test sequences; attacks are beam "
+        "searches of width 3 with exact "
         "scores, and PGD of 20 steps in l2. Each cell: accuracy under the worst attack found / accuracy proved. The "
         "truth lies between them."
     )
