@@ -195,3 +195,27 @@ def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
         load_trained(tmp_path)
     with pytest.raises(ModelError, match=r"no model\.json"):
         load_trained(tmp_path / "elsewhere")
+
+
+def test_a_batch_holds_no_more_letters_than_it_may(protein: SequenceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    architecture = Architecture(
+        model="cnn:filters=3,width=4",
+        encoding="one-hot",
+        alphabet="protein",
+        classes=("a", "b"),
+        positive="b",
+        multi_label=False,
+        length=34,
+        shortest=21,
+        reverse_complement=False,
+    )
+    network = TrainedNetwork(architecture=architecture, module=architecture.build())
+    whole = network.logits(protein)
+    shapes: list[tuple[int, int]] = []
+    network.module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 100)
+    np.testing.assert_allclose(network.logits(protein, batch_size=4), whole, atol=1e-6)
+    assert sum(n for n, _ in shapes) == len(protein)
+    assert max(n * length for n, length in shapes) <= 100
+    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 1)  # a sequence longer than a batch goes alone
+    np.testing.assert_allclose(network.logits(protein), whole, atol=1e-6)

@@ -1,6 +1,7 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
 
 FORMAT = 1
+# Bounds the memory of a batch of long sequences: some hundred MiB with 128 filters.
+LETTERS_PER_BATCH = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +98,7 @@ class TrainedNetwork:
         self.module.eval()
         try:
             with torch.inference_mode():
-                for start in range(0, len(order), batch_size):
-                    index = order[start : start + batch_size]
+                for index in _batches(order, data.lengths, batch_size):
                     result[index] = self.module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
         finally:
             self.module.train(training)
@@ -127,6 +129,16 @@ def restored(architecture: Architecture, weights: dict[str, Tensor], device: str
         module = architecture.build()
     module.to(next((weight.dtype for weight in weights.values()), torch.float32)).load_state_dict(weights)
     return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
+
+
+def _batches(order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """The positions in `order`, by rising length, cut where a batch would hold too many sequences or padded letters."""
+    start = 0
+    while start < len(order):
+        padded = lengths[order[start : start + batch_size]] * np.arange(1, min(batch_size, len(order) - start) + 1)
+        stop = start + max(1, int(np.searchsorted(padded, LETTERS_PER_BATCH, side="right")))
+        yield order[start:stop]
+        start = stop
 
 
 def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
