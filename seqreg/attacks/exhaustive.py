@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.allowed import Allowed
-from seqreg.attacks.found import Best, FoundEdits, joined, plain_logits
+from seqreg.attacks.found import Best, FoundEdits, joined
 from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
-from seqreg.mutagenesis import SUBSTITUTION
+from seqreg.mutagenesis import SUBSTITUTION, plain_logits
 from seqreg.networks import ConvNet
 
 MOST_VARIANTS = 1_000_000

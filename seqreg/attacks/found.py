@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.variant import AppliedEdit, Variants
-from seqreg.networks import ConvNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +53,3 @@ def joined(parts: list[FoundEdits]) -> FoundEdits:
         edits=tuple(edits for part in parts for edits in part.edits),
         ids=torch.cat([part.ids for part in parts]),
     )
-
-
-def plain_logits(model: ConvNet, ids: Tensor) -> Tensor:
-    """Logits (N, K) without dropout, whatever mode the network is in."""
-    training = model.training
-    model.eval()
-    try:
-        return model(ids)
-    finally:
-        model.train(training)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.allowed import Allowed
-from seqreg.attacks.found import Best, FoundEdits, joined, plain_logits
+from seqreg.attacks.found import Best, FoundEdits, joined
 from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
-from seqreg.mutagenesis import EDITS, INSERTION, deletion_scores, insertion_scores, substitution_scores
+from seqreg.mutagenesis import EDITS, INSERTION, deletion_scores, insertion_scores, plain_logits, substitution_scores
 from seqreg.networks import ConvNet
 
 

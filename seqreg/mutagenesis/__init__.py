@@ -9,6 +9,7 @@ from seqreg.mutagenesis.scores import (
     deletion_scores,
     forward_substitution_scores,
     insertion_scores,
+    plain_logits,
     shift_scores,
     substitution_scores,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "deletion_scores",
     "forward_substitution_scores",
     "insertion_scores",
+    "plain_logits",
     "shift_scores",
     "substitution_scores",
 ]

@@ -51,7 +51,7 @@ def shift_scores(model: ConvNet, ids: Tensor, reach: int) -> Tensor:
         moved = ids.gather(1, source.clamp(0, ids.shape[1] - 1))
         moved = torch.where((source >= 0) & (source < lengths[:, None]), moved, unknown)
         shifted.append(torch.where(position < lengths[:, None], moved, ids).to(ids.dtype))
-    return torch.stack([_plain_logits(model, moved) for moved in shifted], 1)
+    return torch.stack([plain_logits(model, moved) for moved in shifted], 1)
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def forward_substitution_scores(model: nn.Module, x: Tensor, batch_size: int = 2
         model.train(training)
 
 
-def _plain_logits(model: ConvNet, ids: Tensor) -> Tensor:
+def plain_logits(model: ConvNet, ids: Tensor) -> Tensor:
     """Logits (N, K) without dropout, whatever mode the network is in."""
     training = model.training
     model.eval()
@@ -99,7 +99,7 @@ def _edit_scores(model: ConvNet, ids: Tensor, edit: Edit) -> Tensor:
     """(N, P, B, K), B = A for edits that write a letter and 1 for deletions."""
     places = edit.places(model.lengths(ids), ids.shape[1])
     letters = model.alphabet.size if edit.letters else 1
-    clean = _plain_logits(model, ids)
+    clean = plain_logits(model, ids)
     scores = clean[:, None, None].repeat(1, places.shape[1], letters, 1)
     channels = max(parameter.shape[0] for parameter in model.convs.parameters())
     for rows in torch.arange(len(ids), device=ids.device).split(max(1, _ELEMENTS // (channels * max(1, ids.shape[1])))):
@@ -140,4 +140,4 @@ def _fill_whole(model: ConvNet, ids: Tensor, edit: Edit, places: Tensor, scores:
         n, at = (index[sites].repeat_interleave(letters) for index in (row, place))
         letter = torch.arange(letters, device=ids.device).repeat(len(sites))
         edited = edit.apply(ids[n], at, letter if edit.letters else None, model.alphabet.pad)
-        scores[offset + row[sites], place[sites]] = _plain_logits(model, edited).unflatten(0, (-1, letters))
+        scores[offset + row[sites], place[sites]] = plain_logits(model, edited).unflatten(0, (-1, letters))
