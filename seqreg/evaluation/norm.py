@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks import ascend, origin
-from seqreg.certificates import layer_norms, lipschitz_upper_bound
+from seqreg.certificates import layer_norms, lipschitz_upper_bound, margins
 from seqreg.deformations import DEFORMATIONS
 from seqreg.errors import UsageError
 from seqreg.networks import ConvNet, InputView, as_onehot
@@ -101,12 +101,11 @@ def norm_report(
 def _lower_bounds(
     model: ConvNet, view: InputView, ids: Tensor, restarts: int, seed: int
 ) -> list[dict[str, float | None]]:
-    clean = view.forward(view.x)
+    clean = view.logits
     deformation = _deformation_quotients(model, ids, clean.detach(), seed)
     rows: list[dict[str, float | None]] = []
     for k in range(clean.shape[1]):
-        (gradient,) = torch.autograd.grad(clean[:, k].sum(), view.x, retain_graph=True)
-        steepest = float((gradient * view.mask[:, None]).flatten(1).norm(dim=1).max())
+        steepest = float(view.gradient(clean[:, k], retain_graph=True).flatten(1).norm(dim=1).max())
         quotient, points = _adversarial_quotient(model, view, clean[:, k].detach(), k, restarts, seed)
         rows.append(
             {
@@ -132,10 +131,10 @@ def _adversarial_quotient(
         for start in range(restarts + 1):
             noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device) * view.mask[:, None]
             noise = noise * (0.5 * epsilon * bool(start) / noise.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-12))
+            around = origin(view if not start else as_onehot(model, x + noise, view.lengths))
             for sign in (1, -1):
-                around = view if not start else as_onehot(model, x + noise, view.lengths)
                 end = ascend(
-                    origin(around),
+                    around,
                     lambda logits, sign=sign: sign * logits[:, k],
                     epsilon=epsilon,
                     steps=ASCENT_STEPS,
@@ -195,14 +194,9 @@ def _margin_terms(network: TrainedNetwork, data: SequenceSet | None, norm: float
     """The terms of the margin bound (Bietti et al., 2019) for a norm that bounds the whole function; else None."""
     if data is None or data.y is None or norm is None or data.multi_label:
         return None
-    logits = network.logits(data).astype(np.float64)
-    if logits.shape[1] == 1:
-        margins = np.where(data.y == 1, 1, -1) * logits[:, 0]
-    else:
-        own = np.take_along_axis(logits, data.y[:, None].astype(np.int64), 1)[:, 0]
-        np.put_along_axis(logits, data.y[:, None].astype(np.int64), -np.inf, 1)
-        margins = own - logits.max(1)
-    margin = float(np.quantile(margins, MARGIN_QUANTILE))
+    logits = torch.from_numpy(network.logits(data)).double()
+    found = margins(logits, torch.from_numpy(data.y.astype(np.int64))).numpy()
+    margin = float(np.quantile(found, MARGIN_QUANTILE))
     term = norm / (margin * math.sqrt(len(data))) if margin > 0 else None
     return {
         "norm": norm,
