@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-
-import numpy as np
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, choose_positive
 from seqreg.specs import parse
 from seqreg.training.config import TrainConfig
-from seqreg.training.folder import claim_folder, describe, measure, versions, write_predictions
+from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
 from seqreg.training.parts import split_parts
 
 DECIDING = ("valid", "test", "by", "similarity", "train_size", "reverse_complement", "seed")
@@ -39,7 +36,7 @@ def train_baseline(
     way, InputError for data that cannot be used.
     """
     chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
-    started = datetime.now(UTC)
+    started = now()
     parts = split_parts(data, config, valid=valid, test=test)
     positive = choose_positive(parts.train_and_valid, config.positive)
     deciding = {name: getattr(config, name) for name in DECIDING}
@@ -66,25 +63,16 @@ def train_baseline(
         others = {
             name: measure(parts.test, each.predict_proba(parts.test), positive, config.seed).to_plain()
             for name, each in fitted.items()
-            if each is not best
-            and (name != "one-hot-logistic" or np.isin(parts.test.lengths, learned_from.lengths).all())
+            if each is not best and each.reads(parts.test)
         }
         metrics = measure(parts.test, p, positive, config.seed)
         write_json(output / "metrics.json", {**metrics.to_plain(), "baselines": others})
-    run = {
-        "versions": versions(),
+    facts = {
         "seed": config.seed,
         "device": "cpu",
         "command": list(command),
-        "started": started.isoformat(timespec="seconds"),
+        "started": started,
         "timings": {"training": round(seconds, 3)},
-        "data": describe(data, parts),
-        "complete": False,
     }
-    write_json(output / "run.json", run)
-    if finish:
-        finish(output)
-    write_json(
-        output / "run.json", {**run, "finished": datetime.now(UTC).isoformat(timespec="seconds"), "complete": True}
-    )
+    complete(output, facts, data, parts, finish)
     return best

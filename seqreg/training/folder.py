@@ -3,6 +3,8 @@
 import platform
 import shutil
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from seqreg import __version__
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.scores import Metrics, evaluate
-from seqreg.records import read_json, write_tsv
+from seqreg.records import read_json, write_json, write_tsv
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.parts import Parts
@@ -76,6 +78,23 @@ def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -
 def measure(test: SequenceSet, p: NDArray[np.float64], positive: str | None, seed: int) -> Metrics:
     """Metrics on the test part from probabilities p (N, K)."""
     return evaluate(targets(test), p, test.classes, positive, multi_label=test.multi_label, split="test", seed=seed)
+
+
+def complete(
+    output: Path, facts: dict[str, Any], data: SequenceSet, parts: Parts, finish: Callable[[Path], object] | None
+) -> None:
+    """Write run.json with versions and data, call `finish`, drop the checkpoint, and mark the run complete last."""
+    run = {"versions": versions(), **facts, "data": describe(data, parts), "complete": False}
+    write_json(output / "run.json", run)
+    if finish:
+        finish(output)
+    shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
+    write_json(output / "run.json", {**run, "finished": now(), "complete": True})
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

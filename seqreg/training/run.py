@@ -1,11 +1,9 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
@@ -20,9 +18,8 @@ from seqreg.explain.motifs import filter_motifs
 from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, check_filter_width
-from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.folder import claim_folder, describe, measure, versions, write_predictions
+from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
 from seqreg.training.loop import Progress, fit
 from seqreg.training.parts import Parts, split_parts
 
@@ -56,7 +53,7 @@ def train(
     but the mark of completion is written (the HTML report is made there). Raises UsageError for a folder in the way
     or a configuration that differs from the one resumed, InputError for data that cannot be trained on.
     """
-    started = datetime.now(UTC)
+    started = now()
     device = choose_device(config.device)
     threads = config.threads or min(2, os.cpu_count() or 1)
     parts = split_parts(data, config, valid=valid, test=test)
@@ -96,24 +93,15 @@ def train(
                 {**metrics.to_plain(), "baselines": {name: each.to_plain() for name, each in scores.items()}},
             )
 
-    run = {
-        "versions": versions(),
+    facts = {
         "seed": config.seed,
         "device": str(device),
         "threads": threads,
         "command": list(command),
-        "started": started.isoformat(timespec="seconds"),
+        "started": started,
         "timings": {name: round(value, 3) for name, value in seconds.items()},
-        "data": describe(data, parts),
-        "complete": False,
     }
-    write_json(output / "run.json", run)
-    if finish:
-        finish(output)
-    shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
-    write_json(
-        output / "run.json", {**run, "finished": datetime.now(UTC).isoformat(timespec="seconds"), "complete": True}
-    )
+    complete(output, facts, data, parts, finish)
     return RunResult(folder=output, network=network, metrics=metrics, baselines=scores)
 
 
