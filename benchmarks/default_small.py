@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from page import SECTIONS, markdown_table, write_section
+from page import SECTIONS, data_sets, markdown_table, write_section
 
-from seqreg.errors import SeqregError
 from seqreg.evaluation.scores import evaluate
 from seqreg.networks.trained import TrainedNetwork
-from seqreg.sequences import InputSpec, SequenceSet, read_input
+from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 from seqreg.training.parts import split_parts
 from seqreg.training.run import baseline_probabilities
@@ -73,19 +72,13 @@ def table(rows: list[dict[str, str]]) -> str:
 def main() -> None:
     done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
     known = {(row["data_set"], int(row["seed"])) for row in done}
-    missing = []
+    found, missing = data_sets(DATA_SETS)
     ROWS.parent.mkdir(exist_ok=True)
     with ROWS.open("a", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         if not done:
             writer.writerow(COLUMNS)
-        for name in DATA_SETS:
-            try:
-                data = read_input(InputSpec(input=name, require_labels=True))
-            except SeqregError as error:
-                missing.append(name)
-                print(error)
-                continue
+        for name, data in found.items():
             for seed in SEEDS:
                 if (name, seed) not in known:
                     for row in measure(data, name, seed):

@@ -2,10 +2,14 @@
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
 import torch
+
+from seqreg.errors import SeqregError
+from seqreg.sequences import InputSpec, SequenceSet, read_input
 
 HERE = Path(__file__).parent
 SECTIONS = HERE / "results"
@@ -24,6 +28,18 @@ def write_section(script: str, title: str, body: str) -> None:
     measured = f"`python benchmarks/{name}.py`, {date.today().isoformat()}, {device()}, commit {commit()}"
     (SECTIONS / f"{name}.md").write_text(f"## {title}\n\n{measured}\n\n{body.strip()}\n", encoding="utf-8")
     compose()
+
+
+def data_sets(names: Iterable[str]) -> tuple[dict[str, SequenceSet], list[str]]:
+    """The named data sets that are found, and the names of those that are not, said."""
+    found, missing = {}, []
+    for name in names:
+        try:
+            found[name] = read_input(InputSpec(input=name, require_labels=True))
+        except SeqregError as error:
+            missing.append(name)
+            print(error)
+    return found, missing
 
 
 def compose() -> None:

@@ -11,12 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from page import SECTIONS, markdown_table, write_section
+from page import SECTIONS, data_sets, markdown_table, write_section
 
-from seqreg.errors import SeqregError
 from seqreg.evaluation import evaluate_robustness
 from seqreg.networks.trained import TrainedNetwork
-from seqreg.sequences import InputSpec, SequenceSet, read_input
+from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 from seqreg.training.parts import split_parts
 
@@ -150,19 +149,13 @@ def main() -> None:
     torch.set_num_threads(1)
     done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
     known = {(row["data_set"], row["n"], row["seed"], row["method"]) for row in done}
-    missing = []
+    found, missing = data_sets(asked.data_sets)
     ROWS.parent.mkdir(exist_ok=True)
     with ROWS.open("a", newline="") as handle:
         writer = csv.DictWriter(handle, COLUMNS, delimiter="\t", lineterminator="\n")
         if not done:
             writer.writeheader()
-        for name in asked.data_sets:
-            try:
-                data = read_input(InputSpec(input=name, require_labels=True))
-            except SeqregError as error:
-                missing.append(name)
-                print(error)
-                continue
+        for name, data in found.items():
             for size in asked.sizes:
                 n = str(size) if size else "all"
                 for seed in asked.seeds:

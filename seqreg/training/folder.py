@@ -16,7 +16,7 @@ from seqreg import __version__
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.scores import Metrics, evaluate
 from seqreg.records import read_json, write_json, write_tsv
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, carried_classes
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.parts import Parts
 
@@ -110,13 +110,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
     present = {
         name: part for name, part in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)) if part
     }
-    counts = {
-        name: {
-            part: int(np.sum(targets(each)[:, k] if each.multi_label else targets(each) == k))
-            for part, each in present.items()
-        }
-        for k, name in enumerate(data.classes)
-    }
+    of_class = {name: carried_classes(part).sum(axis=0, dtype=int).tolist() for name, part in present.items()}
     lengths = np.concatenate([each.lengths for each in present.values()])
     return {
         "source": data.source,
@@ -124,7 +118,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
         "alphabet": data.alphabet.name,
         "n": sum(map(len, present.values())),
         "lengths": [int(lengths.min()), float(np.median(lengths)), int(lengths.max())],
-        "classes": counts,
+        "classes": {name: {part: of_class[part][k] for part in present} for k, name in enumerate(data.classes)},
         "warnings": [*data.warnings, *parts.warnings],
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqreg.errors import InputError
-from seqreg.sequences import SequenceSet, with_classes
+from seqreg.sequences import SequenceSet, carried_classes, with_classes
 from seqreg.sequences.splits import holdout, train_subset
 from seqreg.training.config import SMALLEST_VALIDATION, TrainConfig
 
@@ -64,8 +64,8 @@ def split_parts(
     train = rest.subset(np.flatnonzero(~held_out))
     if valid is None and held_out.any():
         valid = rest.subset(np.flatnonzero(held_out))
-    missing = sorted(set(range(len(data.classes))) - present_classes(train))
-    if missing:
+    missing = np.flatnonzero(~carried_classes(train).any(axis=0))
+    if len(missing):
         names = ", ".join(repr(data.classes[k]) for k in missing)
         raise InputError(
             f"no training sequence of class {names}",
@@ -79,12 +79,6 @@ def split_parts(
         train_and_valid=rest,
         warnings=tuple(warnings),
     )
-
-
-def present_classes(data: SequenceSet) -> set[int]:
-    """Indices of the classes that occur."""
-    assert data.y is not None
-    return set(np.flatnonzero(data.y.any(0) if data.multi_label else np.bincount(data.y)).tolist())
 
 
 def _same_classes(part: SequenceSet, data: SequenceSet) -> SequenceSet:
