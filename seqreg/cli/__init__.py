@@ -8,6 +8,7 @@ once. Importing a module of commands registers them, in the order in which `seqr
 from seqreg.cli import training as training  # isort: skip
 from seqreg.cli import using as using  # isort: skip
 from seqreg.cli import trust as trust  # isort: skip
+from seqreg.cli import comparing as comparing  # isort: skip
 from seqreg.cli import data as data  # isort: skip
 from seqreg.cli import benchmark as benchmark  # isort: skip
 from seqreg.cli import families as families  # isort: skip

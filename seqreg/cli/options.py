@@ -58,7 +58,9 @@ Part = Annotated[
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
 Threads = Annotated[int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2 without it.")]
-Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there.")]
+Overwrite = Annotated[
+    bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there; with --resume, only a different one.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ class InputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PartOptions:
-    """How sequences without a split of their own are divided."""
+    """How sequences without a split of their own are divided, or the split that they are given."""
 
     valid: Annotated[
         str, option(PARTS, "--valid", "FRACTION|INPUT", "Share of the rest, 0 for none, or an input.", default=True)
@@ -156,6 +158,20 @@ class PartOptions:
     train_size: Annotated[
         int | None, option(PARTS, "--train-size", "N", "Train on N sequences only, chosen by class.")
     ] = None
+    splits: Annotated[Path | None, option(PARTS, "--splits", "FILE", "Parts or folds that seqreg split wrote.")] = None
+    fold: Annotated[int | None, option(PARTS, "--fold", "K", "Of the folds in --splits, the one to test on.")] = None
+
+    def divide(self, sequences: "SequenceSet") -> "SequenceSet":
+        """The sequences with the parts that --splits gives them; as they are without it."""
+        from seqreg.sequences import read_split, with_split
+
+        if self.splits is None:
+            if self.fold is not None:
+                raise UsageError("--fold chooses among the folds of --splits FILE, which seqreg split --folds writes")
+            return sequences
+        if self.by is not None:
+            raise UsageError("--splits says which sequences are tested on; leave out --by")
+        return with_split(sequences, read_split(self.splits, sequences), self.fold)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def train(
     from seqreg.training import train as run_training
 
     asked = {"require_labels": True, "max_length": data.max_length or MAX_LENGTH}
-    sequences = data.read(terminal, **asked)
+    sequences = parts.divide(data.read(terminal, **asked))
     shares, sets = _parts(terminal, parts, data, sequences)
     chosen = _given(options)
     config = TrainConfig(
@@ -108,7 +108,7 @@ def baseline(
     from seqreg.report import write_report
     from seqreg.training import TrainConfig, train_baseline
 
-    sequences = data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH)
+    sequences = parts.divide(data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH))
     shares, sets = _parts(terminal, parts, data, sequences)
     config = TrainConfig(
         **shares,

@@ -4,8 +4,17 @@ One contract: a function takes what a model said about labelled sequences and re
 `to_plain` is the JSON file of the same name.
 """
 
+from seqreg.evaluation.comparison import Comparison, compare_runs
 from seqreg.evaluation.intervals import bootstrap_intervals
 from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.evaluation.scores import Metrics, evaluate
 
-__all__ = ["Metrics", "Robustness", "bootstrap_intervals", "evaluate", "evaluate_robustness"]
+__all__ = [
+    "Comparison",
+    "Metrics",
+    "Robustness",
+    "bootstrap_intervals",
+    "compare_runs",
+    "evaluate",
+    "evaluate_robustness",
+]

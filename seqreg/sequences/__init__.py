@@ -21,7 +21,7 @@ from seqreg.sequences.joining import joined
 from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, with_classes
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
-from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset
+from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
 
@@ -60,6 +60,7 @@ __all__ = [
     "tasks_of",
     "train_subset",
     "with_classes",
+    "with_split",
     "write_fasta",
     "write_lines",
     "write_store",

@@ -61,6 +61,8 @@ class Split:
 
 def read_split(path: str | Path, sequences: SequenceSet) -> Split:
     """The split in a `splits.tsv`, for these sequences. Raises InputError for a foreign table or an unknown id."""
+    if not Path(path).is_file():
+        raise InputError("no such file", file=path, remedy="seqreg split writes one")
     rows = read_tsv(path)
     if not rows or set(COLUMNS) - set(rows[0]):
         raise InputError(f"not a table of {', '.join(COLUMNS)}", file=path)
@@ -71,6 +73,25 @@ def read_split(path: str | Path, sequences: SequenceSet) -> Split:
     chosen = [row_of[name] for name in sequences.names]
     part = np.array([SPLITS.get(row["split"], row["split"]) for row in chosen])
     return Split(names=sequences.names, part=part, group=np.array([row["group"] for row in chosen]), by="given", seed=0)
+
+
+def with_split(sequences: SequenceSet, split: Split, fold: int | None = None) -> SequenceSet:
+    """The sequences carrying the parts and groups of a split made earlier.
+
+    fold: of a split into folds, the one (counted from 1) that is the test part; the others train. Raises UsageError for
+    a fold that does not exist, and for folds of which none is chosen.
+    """
+    folds = [name for name in split.parts if name.startswith("fold")]
+    if fold is None and folds:
+        raise UsageError(f"the split is one into folds. Say with --fold, from 1 to {len(folds)}, which is tested on")
+    if fold is not None and f"fold{fold}" not in folds:
+        holds = f"folds 1 to {len(folds)}" if folds else ", ".join(split.parts)
+        raise UsageError(f"the split has no fold {fold}; it has {holds}")
+    part = split.part
+    if fold is not None:
+        part = np.where(part == f"fold{fold}", "test", np.where(part == "", "", "train"))
+    group = split.group if (split.group != "").any() else sequences.group
+    return replace(sequences, split=part, group=group)
 
 
 def holdout(

@@ -32,7 +32,7 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
     """Make the folder ready for a run, or say (True) that it holds this very run, finished.
 
     resolved: the configuration as `config.json` holds it. What an earlier run left is removed. Raises UsageError if
-    the folder holds another run, unless overwriting, and if a run to resume had another configuration.
+    the folder holds another run, and if a run to resume had another configuration, unless overwriting.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file. Choose a folder with --output")
@@ -40,12 +40,13 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
     if resume and (output / "config.json").exists():
         before = read_json(output / "config.json")
         changed = sorted(key for key in {*before, *resolved} if before.get(key) != resolved.get(key))
-        if changed:
+        if changed and not overwrite:
             difference = ", ".join(f"{key} was {before.get(key)!r}, now {resolved.get(key)!r}" for key in changed[:3])
             raise UsageError(
                 f"cannot resume {output}: {difference}. Use the same options, or --overwrite to start anew"
             )
-        return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
+        if not changed:
+            return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
     if found and not overwrite:
         raise UsageError(f"{output} already holds a run ({found[0]}). Use --resume, --overwrite or another --output")
     for name in (*MARKS_OF_A_RUN, *OTHER_FILES):

@@ -1,0 +1,99 @@
+"""Several runs side by side: the folds of a cross-validation, seeds, or rival settings."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqreg.errors import ModelError, UsageError
+from seqreg.metrics import METRICS
+from seqreg.records import read_json
+
+NETWORK = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A metric over those runs in which it is defined.
+
+    mean: None where there is no such run. standard_deviation: with divisor runs - 1, None for fewer than two runs.
+    """
+
+    runs: int
+    mean: float | None
+    standard_deviation: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Test metrics of several runs and of the baselines beside them.
+
+    runs: folders, in the order given. n: test sequences of each. values: model -> metric -> value in each run, None
+    where it is undefined or the run has no such model. spread: model -> metric -> its mean over runs.
+    The network of a run is called "network"; folds of one set are not independent, so no interval is claimed.
+    """
+
+    runs: tuple[str, ...]
+    n: tuple[int, ...]
+    values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
+    spread: Mapping[str, Mapping[str, Spread]]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """A row per run and model it has: run, model, n, and every metric."""
+        return [
+            (run, model, self.n[i], *(of_metric[name][i] for name in METRICS))
+            for i, run in enumerate(self.runs)
+            for model, of_metric in self.values.items()
+            if any(of_metric[name][i] is not None for name in METRICS)
+        ]
+
+
+COLUMNS = ("run", "model", "n", *METRICS)
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """The test metrics that runs hold. Raises UsageError for a folder given twice, ModelError for one without them."""
+    twice = next((folder for folder in folders if folders.count(folder) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given twice")
+    found = [_metrics(folder) for folder in folders]
+    names = list(dict.fromkeys(name for models in found for name in models))
+    values = {
+        name: {metric: tuple(models.get(name, {}).get(metric) for models in found) for metric in METRICS}
+        for name in names
+    }
+    return Comparison(
+        runs=tuple(map(str, folders)),
+        n=tuple(next(iter(models.values()))["n"] for models in found),
+        values=values,
+        spread={
+            name: {metric: spread_of(numbers) for metric, numbers in of_metric.items()}
+            for name, of_metric in values.items()
+        },
+    )
+
+
+def spread_of(values: Sequence[float | None]) -> Spread:
+    """Mean and standard deviation of the values that are defined."""
+    known = [value for value in values if value is not None]
+    return Spread(
+        runs=len(known),
+        mean=float(np.mean(known)) if known else None,
+        standard_deviation=float(np.std(known, ddof=1)) if len(known) > 1 else None,
+    )
+
+
+def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    """Model -> its test metrics: the model of the run first, then the baselines beside it."""
+    try:
+        own, model = read_json(folder / "metrics.json"), read_json(folder / "model.json")
+        name = model["baseline"] if model.get("kind") == "baseline" else NETWORK
+        return {name: own, **{each: found for each, found in own.get("baselines", {}).items() if each != name}}
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise ModelError(f"{folder} has no {missing}. Give folders of finished runs that had a test part") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be read: {error}. Train again") from None

@@ -1,0 +1,45 @@
+"""Several runs on one page: means over them, and every run by itself."""
+
+from pathlib import Path
+from typing import Any
+
+from seqreg import __version__
+from seqreg.evaluation import Comparison
+from seqreg.records import atomic_write
+from seqreg.report import words
+from seqreg.report.pages import environment
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Write the page."""
+    text = (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            version=__version__,
+            comparison=comparison,
+            headings={"means": "Means", "runs": "Run by run"},
+            metrics=[_metric(comparison, name) for name in words.METRICS],
+        )
+    )
+    with atomic_write(path) as handle:
+        handle.write(text)
+
+
+def _metric(comparison: Comparison, metric: str) -> dict[str, Any]:
+    """A metric of every model: its mean, whether that is the best, its deviation, and the values run by run."""
+    name, meaning, less = words.METRICS[metric]
+    spread = {model: of_metric[metric] for model, of_metric in comparison.spread.items()}
+    means = [each.mean for each in spread.values() if each.mean is not None]
+    best = (min if less else max)(means, default=None)
+    cells = [
+        {
+            "mean": each.mean,
+            "deviation": each.standard_deviation,
+            "best": each.mean is not None and each.mean == best and means.count(each.mean) == 1 < len(means),
+            "runs": "" if each.runs == len(comparison.runs) else f"in {each.runs} of {len(comparison.runs)} runs",
+            "values": comparison.values[model][metric],
+        }
+        for model, each in spread.items()
+    ]
+    return {"name": name, "meaning": meaning, "cells": cells}
