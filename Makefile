@@ -5,13 +5,16 @@ BIN := .venv/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-all check format bench docs clean
+.PHONY: demo workflow test test-all check format bench docs clean
 
 ## Train on primate splice junctions, attack the network, and write a report (its path is the last line)
 demo: .venv/installed
 	$(BIN)/seqreg train splice -o runs/demo --overwrite --seed 0
 	$(BIN)/seqreg robustness runs/demo splice --part test --max-substitutions 3 --sample 100
 	@echo runs/demo/report.html
+
+## Snakemake with its SLURM plugin in .venv, for the Snakefile
+workflow: .venv/installed-workflow
 
 ## Every check and test
 test: check
@@ -24,6 +27,7 @@ test-all: check docs
 check: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile workflows
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
@@ -31,6 +35,7 @@ check: .venv/installed-test
 format: .venv/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflows
 
 ## Measure every claim again
 bench: .venv/installed-test
@@ -49,8 +54,12 @@ clean:
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 
+.venv/installed-workflow: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflow]'
+	@touch $@
+
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,workflow]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Install the checkout with its exact dependencies. Where Snakemake runs elsewhere, SEQREG_CHECKOUT says where it is.
+set -euo pipefail
+checkout="${SEQREG_CHECKOUT:-.}"
+if ! grep -qs '^name = "seqreg"$' "$checkout/pyproject.toml"; then
+    echo "No checkout of seqreg in $checkout: set SEQREG_CHECKOUT to the path of one." >&2
+    exit 1
+fi
+python -m pip install -c "$checkout/constraints.txt" "$checkout"
