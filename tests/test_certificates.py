@@ -11,6 +11,7 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.certificates import (
     CertifiedBatch,
     certified_batch,
+    certified_parts,
     edit_certificate,
     hamming_certificate,
     hamming_lipschitz,
@@ -23,12 +24,22 @@ from seqreg.certificates import (
     symbol_influences,
 )
 from seqreg.certificates.context import influences_here
-from seqreg.certificates.euclidean import deeper_norms, euclidean_bound, layerwise_bound, margin_lipschitz
+from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.levenshtein import edit_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
+from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN, SmoothConvNet
+from seqreg.networks import (
+    CNN,
+    Blosum62,
+    ConvNet,
+    SequenceNetwork,
+    SmoothCNN,
+    SmoothConvNet,
+    SpectrumNet,
+    Sum,
+)
 
 SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
 
@@ -37,7 +48,7 @@ SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certifica
 class Case:
     """A random network, a few sequences of unequal lengths for it, and what may be substituted."""
 
-    net: ConvNet
+    net: SequenceNetwork
     ids: Tensor
     y: Tensor
     allowed: Tensor | None
@@ -73,9 +84,26 @@ def random_case(seed: int) -> Case:
     if outputs > 1 and pick(False, False, False, True):
         smooth = SmoothCNN(filters=3, width=pick(2, 3), smoothing=pick(0.2, 1.0))
         net = smooth.build(alphabet, outputs=outputs, length=longest)
+    if seed % 3 == 2:
+        linear = Sum(
+            spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
+            positions=pick(True, False),
+            filters=4,
+            width=pick(1, 2, 3),
+            pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),
+        )
+        try:
+            net = linear.build(
+                alphabet,
+                outputs=outputs,
+                length=longest - pick(0, 1),
+                reverse_complement=alphabet is DNA and pick(False, True),
+            )
+        except UsageError:  # no part was drawn
+            net = SpectrumNet(alphabet, 2, outputs=outputs, length=longest, reverse_complement=alphabet is DNA)
     net = net.double().eval()
     with torch.no_grad():
-        for parameter in net.parameters():
+        for parameter in filter(lambda each: each.requires_grad, net.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64) * pick(0.2, 0.6, 1.0))
     n = 4
     lengths = torch.randint(1, longest + 1, (n,), generator=g)
@@ -114,7 +142,7 @@ def mutants(case: Case, row: int, m: int) -> Tensor:
 
 def worst_margins(case: Case) -> Tensor:
     """(M + 1, N, P) smallest margins over at most 0 .. M substitutions, by running the network on every one."""
-    directions = margin_directions(case.y, case.net.output.out_features)
+    directions = margin_directions(case.y, case.net(case.ids).shape[1])
     worst = torch.full((case.most + 1, *directions.shape[:2]), torch.inf, dtype=torch.float64)
     for m, row in itertools.product(range(case.most + 1), range(len(case.ids))):
         variants = mutants(case, row, m)
@@ -126,22 +154,23 @@ def worst_margins(case: Case) -> Tensor:
 def check(case: Case) -> Tensor:
     """Every bound and the certificate against the truth; returns proved minus true radius, (N,)."""
     truth = worst_margins(case)
-    batch = certified_batch(in_double(case.net), case.ids, case.y, case.allowed)
+    batch = certified_parts(in_double(case.net), case.ids, case.y, case.allowed)
     torch.testing.assert_close(batch.margins, truth[0], atol=SLACK, rtol=0)
     scores = substitution_scores(case.net, case.ids)
     shortest = int(case.net.lengths(case.ids).min())
-    anywhere, singles = influences(batch), worst_singles(batch, scores)
-    torch.testing.assert_close(single_and_tail_bound(batch, singles, anywhere, 1), truth[1], atol=SLACK, rtol=0)
+    anywhere, singles = batch.added(influences), worst_singles(batch.parts[0], scores)
+    lipschitz = sum(margin_lipschitz(part.model, part.directions, shortest) for part in batch.parts)
+    torch.testing.assert_close(single_and_tail_bound(batch.margins, singles, anywhere, 1), truth[1], atol=SLACK, rtol=0)
     for m in range(1, case.most + 1):
         bounds = {
             "influences": batch.margins - largest_sums(anywhere, m),
-            "influences here": batch.margins - largest_sums(influences_here(batch, m), m),
-            "influences of symbols": batch.margins - largest_sums(by_symbol(batch), m),
-            "intervals": interval_bound(batch, m),
-            "tail": single_and_tail_bound(batch, singles, anywhere, m),
-            "l2": euclidean_bound(batch, margin_lipschitz(batch.model, batch.directions, shortest), m),
-            "first layer and l2": layerwise(batch, m),
-            "constant": batch.margins - m * constant(case, batch),
+            "influences here": batch.margins - largest_sums(batch.added(lambda part, m=m: influences_here(part, m)), m),
+            "influences of symbols": batch.margins - largest_sums(batch.added(by_symbol), m),
+            "intervals": batch.together(lambda part, m=m: interval_bound(part, m)),
+            "tail": single_and_tail_bound(batch.margins, singles, anywhere, m),
+            "l2": euclidean_bound(batch.margins, lipschitz, m),
+            "first layer and l2": batch.together(lambda part, m=m: layerwise(part, m)),
+            "constant": batch.margins - m * sum(constant(part) for part in batch.parts),
         }
         for name, bound in bounds.items():
             excess = float((bound - truth[m]).max())
@@ -171,10 +200,10 @@ def layerwise(batch: CertifiedBatch, m: int) -> Tensor:
     """The layerwise bound, where there are layers to go through."""
     if isinstance(batch.model, SmoothConvNet):
         return batch.margins - torch.inf
-    return layerwise_bound(batch, deeper_norms(batch.model, batch.directions), m)
+    return layerwise_bound(batch, m)
 
 
-def constant(case: Case, batch: CertifiedBatch) -> Tensor:
+def constant(batch: CertifiedBatch) -> Tensor:
     """(N, P) Hamming-Lipschitz constants of the margins, for the windows of the shortest sequence."""
     flat = batch.directions.flatten(0, 1)
     return hamming_lipschitz(batch.model, flat, int(batch.counts.min())).view(batch.margins.shape)
@@ -232,6 +261,8 @@ def test_no_edit_changes_what_is_proved_for_edits(seed: int) -> None:
     net = spec.build(DNA, outputs=1 + seed % 3, length=8, reverse_complement=strands)
     if seed > 20:
         net = SmoothCNN(filters=3, width=2).build(DNA, outputs=2, length=8)
+    if seed % 6 == 3:
+        net = SpectrumNet(DNA, 2, outputs=1 + seed % 3, length=8, reverse_complement=strands)
     net = net.double().eval()
     codes = [tuple(torch.randint(0, 4, (length,)).tolist()) for length in (8, 5)]
     if seed % 4 == 0:

@@ -61,7 +61,7 @@ def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
     [
         (["modells"], "No such command 'modells'. Did you mean 'models'?"),
         (["models", "--jsn"], "No such option: --jsn (Possible options: --json)"),
-        (["models", "cn"], "Unknown model 'cn'. Did you mean 'cnn'? Choose from: cnn"),
+        (["models", "cn"], "Unknown model 'cn'. Did you mean 'cnn'? Choose from: sum, cnn"),
         (["models", "--config", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
     ],
 )

@@ -219,7 +219,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_groups_stay_on_one_side_of_early_stopping(X: list[str], y: list[str], seen: list[Any]) -> None:
     groups = np.arange(300) // 2 % 50
-    MAKERS[0](valid=0.2, epochs=1).fit(X * 5, y * 5, groups=groups)
+    MAKERS[0](model="cnn", valid=0.2, epochs=1).fit(X * 5, y * 5, groups=groups)
     _, _, training, held_out = seen[0]
     assert len(held_out) >= 40
     assert len(training) + len(held_out) == 300

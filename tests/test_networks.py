@@ -219,3 +219,10 @@ def test_a_batch_holds_no_more_letters_than_it_may(protein: SequenceSet, monkeyp
     assert max(n * length for n, length in shapes) <= 100
     monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 1)  # a sequence longer than a batch goes alone
     np.testing.assert_allclose(network.logits(protein), whole, atol=1e-6)
+
+
+def test_what_inference_mode_has_seen_can_be_trained_on() -> None:
+    net, ids = build(DNA, "max", 1, False), random_ids(DNA)
+    with torch.inference_mode():
+        net(ids)
+    net(ids).sum().backward()

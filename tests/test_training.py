@@ -74,9 +74,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
 
 
-@pytest.mark.parametrize("extra", [{}, {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}])
+DROPOUT = {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}
+SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}
+
+
+@pytest.mark.parametrize(
+    ("extra", "last"),
+    [({}, 3), (DROPOUT, 3), (SUM, 3), (SUM, 8), (SUM, 35), ({**SUM, "class_weight": "balanced"}, 62)],
+)
 def test_interrupted_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object], last: int
 ) -> None:
     monkeypatch.setattr("seqreg.training.loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     data = planted(400)
@@ -87,7 +94,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
         pass
 
     def stop(progress: Progress) -> None:
-        if progress.epoch == 3:
+        if progress.epoch == last:
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -95,7 +102,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     assert not (tmp_path / "cut" / "model.safetensors").exists()
     epochs: list[int] = []
     train(data, config, tmp_path / "cut", resume=True, report=lambda progress: epochs.append(progress.epoch))
-    assert epochs[0] == 4
+    assert epochs[0] == last + 1
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert not (tmp_path / "cut" / "checkpoint").exists()
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from seqreg.attacks.allowed import Allowed
 from seqreg.attacks.search import beam_search
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet
+from seqreg.networks import SequenceNetwork
 from seqreg.specs import Spec, hyper
 
 
@@ -21,7 +21,7 @@ class Beam(Spec):
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor, *, lengths: Tensor | None = None) -> Tensor:
         """ids (N, L) like x, with the substitutions that cost the margin of y most; for seqreg's networks on ids."""
-        if not isinstance(model, ConvNet) or x.dim() != 2:
+        if not isinstance(model, SequenceNetwork) or x.dim() != 2:
             raise UsageError("attack beam scores edited sequences: it needs ids (N, L) and one of seqreg's networks")
         allowed = Allowed(model.alphabet, self.allowed)
         found = beam_search(model, x, y, budget=self.budget, width=self.width, allowed=allowed, stop_when_wrong=False)

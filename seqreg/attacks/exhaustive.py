@@ -9,14 +9,14 @@ from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import SUBSTITUTION, plain_logits
-from seqreg.networks import ConvNet
+from seqreg.networks import SequenceNetwork
 
 MOST_VARIANTS = 1_000_000
 
 
 @torch.no_grad()
 def exhaustive_search(
-    model: ConvNet, ids: Tensor, y: Tensor, *, budget: int, allowed: Allowed | None = None
+    model: SequenceNetwork, ids: Tensor, y: Tensor, *, budget: int, allowed: Allowed | None = None
 ) -> FoundEdits:
     """The truly worst substitutions of ids (N, L) with targets y, from a forward pass on every combination of them.
 
@@ -27,7 +27,7 @@ def exhaustive_search(
     return joined([_one(model, ids[row], y[row], budget, allowed.rows(row)) for row in rows])
 
 
-def _one(model: ConvNet, ids: Tensor, y: Tensor, budget: int, allowed: Allowed) -> FoundEdits:
+def _one(model: SequenceNetwork, ids: Tensor, y: Tensor, budget: int, allowed: Allowed) -> FoundEdits:
     """The same for a single sequence (1, L): all sets of positions in rising order, all letters at them."""
     found = Best(margins(plain_logits(model, ids), y), Variants.unedited(ids))
     may = (allowed.ever(ids) & (torch.arange(model.alphabet.size, device=ids.device) != ids[:, :, None]))[0]  # L, A

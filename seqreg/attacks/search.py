@@ -11,12 +11,12 @@ from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import EDITS, INSERTION, deletion_scores, insertion_scores, plain_logits, substitution_scores
-from seqreg.networks import ConvNet
+from seqreg.networks import SequenceNetwork
 
 
 @torch.no_grad()
 def beam_search(
-    model: ConvNet,
+    model: SequenceNetwork,
     ids: Tensor,
     y: Tensor,
     *,
@@ -46,7 +46,7 @@ def beam_search(
 
 
 def _beam(
-    model: ConvNet,
+    model: SequenceNetwork,
     ids: Tensor,
     y: Tensor,
     budget: int,
@@ -73,7 +73,7 @@ def _beam(
 
 
 def _candidates(
-    model: ConvNet, beam: Variants, y: Tensor, allowed: Allowed, original: Tensor, edits: tuple[str, ...]
+    model: SequenceNetwork, beam: Variants, y: Tensor, allowed: Allowed, original: Tensor, edits: tuple[str, ...]
 ) -> Tensor:
     """(S, M) margins after each single edit: substitutions (L * A), insertions ((L + 1) * A), deletions (L)."""
     inside = beam.ids != model.alphabet.pad
@@ -112,7 +112,7 @@ def _between_protected(letters: Tensor, inside: Tensor, frozen: Tensor) -> Tenso
 
 
 def _chosen(
-    beam: Variants, candidates: Tensor, width: int, model: ConvNet, edits: tuple[str, ...]
+    beam: Variants, candidates: Tensor, width: int, model: SequenceNetwork, edits: tuple[str, ...]
 ) -> tuple[Variants, Tensor]:
     """The next beam with its margins (S,): per owner the best edit of its first variant, then the best of all."""
     members: dict[int, list[int]] = {}
@@ -151,14 +151,16 @@ def _decoded(move: int, length: int, letters: int, edits: tuple[str, ...]) -> tu
     raise AssertionError(move)
 
 
-def _named(beam: Variants, slot: int, move: int, model: ConvNet, edits: tuple[str, ...]) -> tuple[int, str, int]:
+def _named(
+    beam: Variants, slot: int, move: int, model: SequenceNetwork, edits: tuple[str, ...]
+) -> tuple[int, str, int]:
     """An edit in original coordinates, so that one set of edits in two orders is one set."""
     length = beam.ids.shape[1]
     name, place, letter = _decoded(move, length, model.alphabet.size, edits)
     return int(beam.source[slot, place]) if place < length else length, name, letter if EDITS[name].letters else -1
 
 
-def _apply(variants: Variants, moves: list[int], model: ConvNet, edits: tuple[str, ...]) -> Variants:
+def _apply(variants: Variants, moves: list[int], model: SequenceNetwork, edits: tuple[str, ...]) -> Variants:
     """Each variant (S,) with its move made, in the same order and frame."""
     length = variants.ids.shape[1]
     decoded = [_decoded(move, length, model.alphabet.size, edits) for move in moves]

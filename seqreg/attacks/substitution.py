@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqreg.attacks.allowed import Allowed
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, as_onehot, per_example_loss
+from seqreg.networks import SequenceNetwork, as_onehot, per_example_loss
 from seqreg.specs import Spec, hyper
 
 
@@ -56,6 +56,6 @@ class Substitution(Spec):
         """(N, A, L) bool, or None where any letter may come."""
         if self.allowed == "any":
             return None
-        if not isinstance(model, ConvNet) or x.dim() != 2:
+        if not isinstance(model, SequenceNetwork) or x.dim() != 2:
             raise UsageError(f"allowed={self.allowed!r} needs to know the letters: pass ids (N, L) to a seqreg network")
         return Allowed(model.alphabet, self.allowed).now(x, x).transpose(1, 2)

@@ -85,7 +85,7 @@ def _trials(
     counts: dict[tuple[int, bool], csr_array] = {}
     trials: list[Trial] = []
     for features in candidates:
-        views = _views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
+        views = short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
         for c in strengths:
             held_out = np.full((len(y), score_columns(train)), np.nan)
             values: list[float] = []
@@ -100,7 +100,7 @@ def _trials(
     return trials
 
 
-def _views(rows: csr_array, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:
+def short_views(rows: csr_array, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:
     """Rows kept and rows held out of each split, short where they may be.
 
     A penalized linear fit never leaves the span of its n rows. In an orthonormal basis of the span the kept rows are a

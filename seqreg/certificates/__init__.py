@@ -6,7 +6,15 @@ nothing in it, measures distances between one-hot inputs x (N, A, L), and raises
 layer out. Estimates have no place here.
 """
 
-from seqreg.certificates.batch import CertifiedBatch, EditableBatch, certified_batch, editable_batch, in_double
+from seqreg.certificates.batch import (
+    CertifiedBatch,
+    CertifiedParts,
+    EditableBatch,
+    certified_batch,
+    certified_parts,
+    editable_batch,
+    in_double,
+)
 from seqreg.certificates.euclidean import margin_lipschitz
 from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums, symbol_influences
 from seqreg.certificates.levenshtein import edit_certificate
@@ -18,10 +26,12 @@ __all__ = [
     "LIPSCHITZ_RULES",
     "TOLERANCE",
     "CertifiedBatch",
+    "CertifiedParts",
     "EditableBatch",
     "HammingCertificate",
     "LayerNorms",
     "certified_batch",
+    "certified_parts",
     "edit_certificate",
     "editable_batch",
     "hamming_certificate",

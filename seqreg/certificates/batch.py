@@ -1,7 +1,10 @@
 """A batch of sequences with all that the bounds on their margins start from, computed once in float64."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +12,7 @@ from torch import Tensor
 
 from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.profiles import Sites, sites
-from seqreg.networks import ConvNet
+from seqreg.networks import ConvNet, SequenceNetwork, parts_of
 from seqreg.networks.windows import first_scores, window_activation, window_scores
 
 
@@ -73,7 +76,44 @@ class CertifiedBatch(EditableBatch):
         return window_activation(self.model)(self.scores.masked_fill(outside, 0)).masked_fill(outside, 0)
 
 
-def in_double(model: ConvNet) -> ConvNet:
+@dataclass(frozen=True, kw_only=True)
+class CertifiedParts:
+    """The batch as seen by every part of a sum of networks; a network of one part is a sum of one.
+
+    What each part's margins can lose adds up: place by place for influences, otherwise bound by bound.
+    """
+
+    parts: tuple[CertifiedBatch, ...]
+
+    @property
+    def directions(self) -> Tensor:
+        """(N, P, K) of the margins."""
+        return self.parts[0].directions
+
+    @cached_property
+    def margins(self) -> Tensor:
+        """(N, P) of the sum."""
+        return torch.stack([part.margins for part in self.parts]).sum(0)
+
+    def rows(self, index: Tensor) -> "CertifiedParts":
+        """The chosen sequences of the batch."""
+        return CertifiedParts(parts=tuple(part.rows(index) for part in self.parts))
+
+    def added(self, influence: Callable[[CertifiedBatch], Tensor]) -> Tensor:
+        """(N, P, L) influences (N, P, L') of all parts, whose frames may be of different widths."""
+        found = [influence(part) for part in self.parts]
+        widest = max(each.shape[-1] for each in found)
+        return torch.stack([F.pad(each, (0, widest - each.shape[-1])) for each in found]).sum(0)
+
+    def together(self, bound: Callable[[CertifiedBatch], Tensor]) -> Tensor:
+        """(N, P) sum of lower bounds (N, P) of the parts' margins: a lower bound of the sum's."""
+        return torch.stack([bound(part) for part in self.parts]).sum(0)
+
+
+Network = TypeVar("Network", bound=SequenceNetwork)
+
+
+def in_double(model: Network) -> Network:
     """A copy of the network in float64 and in evaluation mode: the same function, rounded more finely."""
     return copy.deepcopy(model).double().eval().requires_grad_(False)
 
@@ -102,7 +142,7 @@ def editable_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | Non
 
 @torch.no_grad()
 def certified_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedBatch:
-    """The same with the network's inner state, for a network as `in_double` gives it."""
+    """The same with the network's inner state, for a network, or part, as `in_double` gives it."""
     assert not model.training
     assert next(model.parameters()).dtype == torch.float64
     batch = editable_batch(model, ids, y, allowed)
@@ -123,3 +163,8 @@ def certified_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | No
         scores=scores.masked_fill(outside[:, :, None], -torch.inf),
         active=active,
     )
+
+
+def certified_parts(model: SequenceNetwork, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedParts:
+    """The batch for every part of a network as `in_double` gives it."""
+    return CertifiedParts(parts=tuple(certified_batch(part, ids, y, allowed) for part in parts_of(model)))

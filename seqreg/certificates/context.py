@@ -14,6 +14,8 @@ from torch import Tensor
 from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.intervals import feature_interval
 from seqreg.certificates.margins import head_sensitivity
+from seqreg.certificates.spectrum import spectrum_influences
+from seqreg.networks import SpectrumNet, is_linear
 from seqreg.networks.windows import window_activation
 
 _ELEMENTS = 1 << 21
@@ -21,6 +23,8 @@ _ELEMENTS = 1 << 21
 
 def influences_here(batch: CertifiedBatch, m: int) -> Tensor:
     """I (N, P, L): the m largest sum to a bound of what at most m substitutions of these sequences cost margin p."""
+    if isinstance(batch.model, SpectrumNet):
+        return spectrum_influences(batch, m - 1)
     fall, rise = head_sensitivity(batch.model, batch.directions, batch.active)
     row, position = torch.nonzero(batch.sites.may.any(1)[batch.sites.kind], as_tuple=True)
     result = batch.margins.new_zeros(*batch.margins.shape, batch.ids.shape[1])
@@ -96,6 +100,7 @@ class _BelowSum:
         reach, channels, letters = batch.sites.drop.shape[2:]
         self.size = reach * channels * letters
         self.fall, self.rise = (batch.per_window(weight, batch.counts) for weight in (fall, rise))
+        self.linear = is_linear(batch.model)
         margin = (0, 0, reach - 1, reach - 1)  # window t at t + R - 1
         relu = batch.model.activation_name == "relu"
         self.share = F.pad(F.relu(-batch.scores) / m, margin) if relu else None
@@ -116,7 +121,8 @@ class _BelowSum:
             if self.share is not None:
                 up = F.relu(up - self.share[strand, n[:, None], padded][..., None])
             at = window.clamp(0, self.fall.shape[2] - 1)
-            for weight, amount in ((self.fall, drop), (self.rise, up)):
+            charges = ((self.fall - self.rise, drop - up),) if self.linear else ((self.fall, drop), (self.rise, up))
+            for weight, amount in charges:
                 here = weight[n[:, None], :, at] * exists[:, :, None, None]  # M, R, P, C
                 cost = cost + here.transpose(1, 2).flatten(2) @ amount.flatten(1, 2)
         return cost

@@ -12,7 +12,8 @@ from torch import Tensor
 from seqreg.certificates.batch import EditableBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
-from seqreg.networks import ConvNet
+from seqreg.certificates.spectrum import spectrum_influences, symbol_costs
+from seqreg.networks import ConvNet, SequenceNetwork, SpectrumNet, SumNet, is_linear, parts_of
 
 
 def largest_sums(influence: Tensor, m: int) -> Tensor:
@@ -27,6 +28,8 @@ def influences(batch: EditableBatch) -> Tensor:
     position in windows that exist, for max pooling; sums over o weighted as the windows are for mean and position.
     Strands change together: per filter the larger of both below a maximum, their mean below the linear poolings.
     """
+    if isinstance(batch.model, SpectrumNet):
+        return spectrum_influences(batch)
     shape = batch.directions.shape
     directions, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
     fall, rise = head_sensitivity(batch.model, directions)
@@ -64,8 +67,11 @@ def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) 
     total = fall.new_zeros(*which.shape, index.shape[1], batch.sites.drop.shape[4])  # N, P, L, A
     for place, drop, up in zip(batch.place, batch.sites.drop, batch.sites.up, strict=True):
         for offset in range(drop.shape[1]):
-            cost = torch.einsum("dtc,sca->dtsa", fall, drop[:, offset])
-            cost += torch.einsum("dtc,sca->dtsa", rise, up[:, offset])
+            if is_linear(batch.model):  # what falls and what rises make up for each other
+                cost = torch.einsum("dtc,sca->dtsa", fall - rise, drop[:, offset] - up[:, offset])
+            else:
+                cost = torch.einsum("dtc,sca->dtsa", fall, drop[:, offset])
+                cost += torch.einsum("dtc,sca->dtsa", rise, up[:, offset])
             window = place - offset
             exists = (window >= 0) & (window < batch.counts[:, None])
             at = window.clamp(0, windows - 1)
@@ -85,18 +91,24 @@ def symbol_influences(model: ConvNet, directions: Tensor) -> Tensor:
     old = torch.arange(symbols, device=directions.device).repeat_interleave(letters)
     new = torch.arange(letters, device=directions.device).repeat(symbols)
     there, _ = _costs(model, directions, old, new)
-    cost = there.unflatten(0, (symbols, letters)).amax(1).transpose(0, 1)  # Q, V, ...
+    cost = there.unflatten(0, (symbols, letters)).amax(1).clamp(min=0).transpose(0, 1)  # Q, V, ...
     known = torch.arange(symbols, device=cost.device) != model.alphabet.pad
     return cost * known.view(-1, *[1] * (cost.dim() - 2))
 
 
-def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows: int | Tensor | None = None) -> Tensor:
+def hamming_lipschitz(
+    model: SequenceNetwork, directions: Tensor | None = None, windows: int | Tensor | None = None
+) -> Tensor:
     """D (Q,): `|u . f(x') - u . f(x)| <= m D` for all x, x' that differ in m letters; differentiable in the weights.
 
     directions u (Q, K): by default the logit for K = 1, all differences f_j - f_k, j < k, otherwise. windows: T of the
     shortest sequence, by which mean pooling divides; by default that of the longest training sequence.
     One layer below a maximum: `D = max_ab sum_c |w_c| max_j |W[c, b, j] - W[c, a, j]|` or less, signs being kept apart.
+    A sum of networks: the sum over its parts, the T given being that of every part.
     """
+    if isinstance(model, SumNet):
+        return torch.stack([hamming_lipschitz(part, directions, windows) for part in parts_of(model)]).sum(0)
+    assert isinstance(model, ConvNet)
     outputs = model.output.out_features
     weight = model.output.weight
     if directions is None:
@@ -114,7 +126,15 @@ def hamming_lipschitz(model: ConvNet, directions: Tensor | None = None, windows:
 
 def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
     """(B, Q) or (B, Q, L): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
+    if isinstance(model, SpectrumNet):
+        pairs = [(old, new)]
+        if model.reverse_complement:
+            pairs.append((model.complement[old], model.complement[new]))
+        there = torch.stack([symbol_costs(model, directions, a, b) for a, b in pairs]).mean(0)
+        back = torch.stack([symbol_costs(model, -directions, a, b) for a, b in pairs]).mean(0)
+        return there, back
     fall, rise = head_sensitivity(model, directions)
+    linear = is_linear(model) and model.receptive_field == 1  # wider filters lose a part of their sum at the borders
     strands = [
         substitution_profiles(model, old, new, opposite=opposite)
         for opposite in (False, True)[: 1 + model.reverse_complement]
@@ -124,6 +144,8 @@ def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tupl
         fall, rise = fall.reshape(shape), rise.reshape(shape)  # Q, C, T
 
         def over_windows(drop: Tensor, up: Tensor) -> Tensor:
+            if linear:
+                return F.conv_transpose1d(fall - rise, (drop - up).transpose(0, 1)).transpose(0, 1)
             cost = F.conv_transpose1d(fall, drop.transpose(0, 1)) + F.conv_transpose1d(rise, up.transpose(0, 1))
             return cost.transpose(0, 1)
 
@@ -133,6 +155,9 @@ def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tupl
             return there[0], back[0]
         # Where a position lies on the opposite strand depends on the length: take the worst place there.
         return tuple((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))  # pyright: ignore[reportReturnType]
+    if linear:
+        net = torch.stack([(profile.drop - profile.up).sum(2) for profile in strands]).mean(0) @ (fall - rise).t()
+        return net, -net
     if model.pooling == "max":
         drop = torch.stack([profile.drop.amax(2) for profile in strands]).amax(0)
         up = torch.stack([profile.up.amax(2) for profile in strands]).amax(0)

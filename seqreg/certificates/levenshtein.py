@@ -18,17 +18,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
+from seqreg.certificates.batch import CertifiedBatch, certified_parts, in_double
 from seqreg.certificates.margins import head_interval, margins
 from seqreg.certificates.radius import TOLERANCE
 from seqreg.errors import UnknownLayerError
-from seqreg.networks import ConvNet, SmoothConvNet, smoothed_relu
+from seqreg.networks import ConvNet, SequenceNetwork, SmoothConvNet, SpectrumNet, smoothed_relu
 from seqreg.networks.lookup import symbol_table
 
 
 @torch.no_grad()
 def edit_certificate(
-    model: ConvNet, ids: Tensor, y: Tensor, *, most: int, singles: list[Tensor] | None = None, batch_size: int = 64
+    model: SequenceNetwork,
+    ids: Tensor,
+    y: Tensor,
+    *,
+    most: int,
+    singles: list[Tensor] | None = None,
+    batch_size: int = 64,
 ) -> Tensor:
     """(N,) int64 number of edits, up to `most`, that no prediction y of ids (N, L) can be changed with; -1 where wrong.
 
@@ -38,13 +44,13 @@ def edit_certificate(
     model = in_double(model)
     radii = []
     for rows in torch.arange(len(ids), device=ids.device).split(batch_size):
-        batch = certified_batch(model, ids[rows], y[rows])
+        batch = certified_parts(model, ids[rows], y[rows])
         radius = torch.where(batch.margins.amin(1) > TOLERANCE, 0, -1)
         for m in range(1, most + 1):
             if m == 1 and singles is not None:
                 worst = torch.stack([margins(scores[rows], y[rows]).flatten(1).amin(1) for scores in singles]).amin(0)
-            elif model.pooling == "mean":
-                worst = edit_bound(batch, m).amin(1)
+            elif all(part.model.pooling == "mean" for part in batch.parts):
+                worst = batch.together(lambda part, m=m: edit_bound(part, m)).amin(1)
             else:
                 break
             radius = torch.where((radius == m - 1) & (worst > TOLERANCE), m, radius)
@@ -65,6 +71,8 @@ def edit_bound(batch: CertifiedBatch, m: int) -> Tensor:
         w = batch.directions @ model.output.weight  # N, P, C
         value = torch.einsum("npc,ntc->npt", w, h)
         least = F.relu(w) @ low - F.relu(-w) @ high
+        if isinstance(model, SpectrumNet):  # one filter fires, or none
+            least = w.amin(-1).clamp(max=0)
         fixed = batch.directions @ model.output.bias
 
         def bound(grow: int, destroyed: int) -> Tensor:
@@ -113,7 +121,7 @@ def _window_range(model: ConvNet) -> tuple[Tensor, Tensor]:
     if type(model) is SmoothConvNet:
         scale = model.receptive_field**-0.5
         return smoothed_relu(low * scale, model.smoothing), smoothed_relu(high * scale, model.smoothing)
-    if type(model) is not ConvNet:
+    if type(model) not in (ConvNet, SpectrumNet):
         raise UnknownLayerError(f"the range of the windows of a {type(model).__name__} is not known")
     low, high = model.activation(low + model.first_bias()), model.activation(high + model.first_bias())
     for conv in list(model.convs)[1:]:

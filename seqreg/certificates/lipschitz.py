@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import ConvNet, Residual, SmoothConvNet
+from seqreg.networks import ConvNet, Residual, SmoothConvNet, SpectrumNet, SumNet, parts_of
 from seqreg.spectral import conv1d_norm_upper_bound, grid_size, reshaped_norm, symbol_taps
 
 
@@ -89,8 +89,8 @@ def _chain(layers: list[Named], length: int | None, direction: Tensor | None = N
                 reach = _conv1d(layer, length, _batch_norm_scale(after))
             elif after is None and direction is not None and _type(layer) is nn.Linear:
                 reach, direction = Reach(_linear_norm(layer, direction), None), None
-            elif after is None and direction is not None and _type(layer) in (ConvNet, SmoothConvNet):
-                reach, direction = _convnet(layer, length, direction), None
+            elif after is None and direction is not None and _type(layer) in _NETWORKS:
+                reach, direction = _NETWORKS[_type(layer)](layer, length, direction), None
             else:
                 reach = _rule(layer)(layer, length)
         except UnknownLayerError as error:
@@ -340,6 +340,13 @@ def _convnet(model: nn.Module, length: int | None, direction: Tensor | None = No
     return Reach(norm * _linear_norm(model.output, direction), None)
 
 
+def _sum(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
+    """The sum over parts, by the triangle inequality."""
+    assert isinstance(model, SumNet)
+    factors = [torch.as_tensor(_convnet(part, length, direction).factor) for part in parts_of(model)]
+    return Reach(torch.stack(factors).sum(), None)
+
+
 def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:
     """`||W|| / sqrt(W) + s sqrt(C / 2 pi)` for `h_c(p) = ||p|| sigma(<W_c, p> / ||p||)` on windows p of x over sqrt(W).
 
@@ -352,9 +359,13 @@ def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:
     return norm / math.sqrt(model.receptive_field) + model.smoothing * math.sqrt(filters / (2 * math.pi))
 
 
+_NETWORKS: dict[type[nn.Module], Callable[[nn.Module, int | None, Tensor | None], Reach]] = {
+    **dict.fromkeys((ConvNet, SmoothConvNet, SpectrumNet), _convnet),
+    SumNet: _sum,
+}
+
 LIPSCHITZ_RULES: dict[type[nn.Module], Rule] = {
-    ConvNet: _convnet,
-    SmoothConvNet: _convnet,
+    **_NETWORKS,  # pyright: ignore[reportAssignmentType]  # the direction has a default
     Residual: _residual,
     nn.Conv1d: _conv1d,
     nn.Linear: _linear,

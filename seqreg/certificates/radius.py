@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqreg.certificates.batch import CertifiedBatch, certified_batch, in_double
+from seqreg.certificates.batch import CertifiedParts, certified_parts, in_double
 from seqreg.certificates.context import influences_here
-from seqreg.certificates.euclidean import deeper_norms, euclidean_bound, layerwise_bound, margin_lipschitz
+from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.influence import influences, largest_sums
 from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
-from seqreg.networks import ConvNet
+from seqreg.networks import SequenceNetwork
 
 TOLERANCE = 1e-6
 """A margin counts as positive only above this: far more than float64 rounding, far less than any margin of interest."""
@@ -34,7 +34,7 @@ class HammingCertificate:
 
 @torch.no_grad()
 def hamming_certificate(
-    model: ConvNet,
+    model: SequenceNetwork,
     ids: Tensor,
     y: Tensor,
     *,
@@ -54,7 +54,7 @@ def hamming_certificate(
     shortest = int(model.lengths(ids).min()) if len(ids) else None
     parts = [
         _certify(
-            certified_batch(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
+            certified_parts(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
             None if singles is None else singles[rows],
             torch.full((len(rows),), most, device=ids.device) if ceiling is None else ceiling[rows].clamp(max=most),
             shortest,
@@ -68,17 +68,17 @@ def hamming_certificate(
     )
 
 
-def _certify(batch: CertifiedBatch, scores: Tensor | None, ceiling: Tensor, shortest: int | None) -> HammingCertificate:
+def _certify(batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, shortest: int | None) -> HammingCertificate:
     margin = batch.margins.amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
-    anywhere = influences(batch)
-    norms = margin_lipschitz(batch.model, batch.directions, shortest), deeper_norms(batch.model, batch.directions)
-    singles = None if scores is None else worst_singles(batch, scores)
+    anywhere = batch.added(influences)
+    norms = torch.stack([margin_lipschitz(part.model, part.directions, shortest) for part in batch.parts]).sum(0)
+    singles = None if scores is None else worst_singles(batch.parts[0], scores)
     for m in range(1, int(ceiling.max()) + 1):
         rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)
         here = None if singles is None else singles[rows]
-        bounds = _bounds(batch.rows(rows), anywhere[rows], here, (norms[0][rows], norms[1][rows]), m)
+        bounds = _bounds(batch.rows(rows), anywhere[rows], here, norms[rows], m)
         best = batch.margins.new_full((len(rows), batch.margins.shape[1]), -torch.inf)
         for name, bound in bounds:
             open_ = torch.nonzero(best.amin(1) <= TOLERANCE).squeeze(1)
@@ -92,7 +92,7 @@ def _certify(batch: CertifiedBatch, scores: Tensor | None, ceiling: Tensor, shor
 
 
 def _bounds(
-    batch: CertifiedBatch, anywhere: Tensor, singles: Tensor | None, norms: tuple[Tensor, Tensor], m: int
+    batch: CertifiedParts, anywhere: Tensor, singles: Tensor | None, norms: Tensor, m: int
 ) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
     """Lower bounds (n, P) of the margins of chosen rows, by name, cheapest first. What is exact stands alone."""
     bounds: list[tuple[str, Callable[[Tensor], Tensor]]] = []
@@ -100,21 +100,25 @@ def _bounds(
         bounds.append(
             (
                 "worst single" if m == 1 else "worst single and influences",
-                lambda rows: single_and_tail_bound(batch.rows(rows), singles[rows], anywhere[rows], m),
+                lambda rows: single_and_tail_bound(batch.margins[rows], singles[rows], anywhere[rows], m),
             )
         )
         if m == 1:
             return bounds
     else:
         bounds.append(("influences", lambda rows: batch.margins[rows] - largest_sums(anywhere[rows], m)))
-    bounds.append(("l2", lambda rows: euclidean_bound(batch.rows(rows), norms[0][rows], m)))
-    if len(batch.model.convs) > 1:
-        bounds.append(("first layer and l2", lambda rows: layerwise_bound(batch.rows(rows), norms[1][rows], m)))
-    bounds.append(("intervals", lambda rows: interval_bound(batch.rows(rows), m)))
+    bounds.append(("l2", lambda rows: euclidean_bound(batch.margins[rows], norms[rows], m)))
+    if any(len(part.model.convs) > 1 for part in batch.parts):
+        bounds.append(
+            ("first layer and l2", lambda rows: batch.rows(rows).together(lambda part: layerwise_bound(part, m)))
+        )
+    bounds.append(("intervals", lambda rows: batch.rows(rows).together(lambda part: interval_bound(part, m))))
     bounds.append(
         (
             "influences here",
-            lambda rows: batch.margins[rows] - largest_sums(influences_here(batch.rows(rows), m), m),
+            lambda rows: (
+                batch.margins[rows] - largest_sums(batch.rows(rows).added(lambda part: influences_here(part, m)), m)
+            ),
         )
     )
     return bounds

@@ -16,12 +16,13 @@ def worst_singles(batch: CertifiedBatch, scores: Tensor) -> Tensor:
     return margins.masked_fill(~may[:, None], torch.inf).amin(-1)
 
 
-def single_and_tail_bound(batch: CertifiedBatch, singles: Tensor, influence: Tensor, m: int) -> Tensor:
+def single_and_tail_bound(margins: Tensor, singles: Tensor, influence: Tensor, m: int) -> Tensor:
     """(N, P) lower bounds of the margins after at most m substitutions, for m = 1 the exact worst case.
 
-    singles (N, P, L) from `worst_singles`, influence (N, P, L) from `influences`, which hold for any sequence and hence
-    also for the mutant. Among the substituted positions one has the largest influence; substitute it first, exactly,
-    and charge the others, which all come after it in the order of influence: the next m - 1 in that order at most.
+    margins (N, P) now. singles (N, P, L) from `worst_singles`. influence (N, P, L) from `influences`, which hold for
+    any sequence and hence also for the mutant. Among the substituted positions one has the largest influence;
+    substitute it first, exactly, and charge the others, which all come after it in the order of influence: the next
+    m - 1 in that order at most.
     """
     influence = influence[..., : singles.shape[2]]
     value, order = influence.sort(dim=-1, descending=True)
@@ -30,4 +31,4 @@ def single_and_tail_bound(batch: CertifiedBatch, singles: Tensor, influence: Ten
     last = (rank + m).clamp(max=value.shape[-1])
     tail = sums[..., last] - sums[..., rank + 1]
     worst = (singles.gather(2, order) - tail).amin(-1)
-    return torch.minimum(worst, batch.margins)
+    return torch.minimum(worst, margins)

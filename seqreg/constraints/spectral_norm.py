@@ -13,7 +13,7 @@ from seqreg.spectral import project_operator, project_reshaped, symbol_taps
 
 @dataclass(frozen=True, kw_only=True)
 class SpectralNorm(Spec):
-    """Spectral norm of every convolution and linear weight at most tau (1 + 4 exp(-epoch / kappa)).
+    """Spectral norm of every trained convolution and linear weight at most tau (1 + 4 exp(-epoch / kappa)).
 
     Singular values above that radius are clipped to it; those below, and whole weights inside the ball, stay as they
     are. `mode=reshaped` clips the kernel as a matrix (C_out, C_in W), as in Bietti et al. (ICML 2019): that norm is a
@@ -41,7 +41,8 @@ class SpectralNorm(Spec):
                 raise UsageError(
                     f"layer {name!r} computes its weight from other tensors; it cannot be projected in place"
                 )
-            layer.weight.copy_(self._project(layer, radius))
+            if layer.weight.requires_grad:
+                layer.weight.copy_(self._project(layer, radius))
 
     def _project(self, layer: nn.Conv1d | nn.Linear, radius: float) -> Tensor:
         if isinstance(layer, nn.Linear):

@@ -22,10 +22,11 @@ from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.networks.trained import TrainedNetwork, load_trained
 from seqreg.penalties import PENALTIES
-from seqreg.records import write_json, write_tsv
+from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.specs import Spec
 from seqreg.training import Progress, TrainConfig, architecture_of, choose_device, fit, reproducible, with_defaults
+from seqreg.training.folder import write_history
 from seqreg.training.parts import split_parts
 
 
@@ -40,7 +41,8 @@ class SequenceClassifier(SequenceEstimator):
     alphabet: "dna", "rna" or "protein". positive: the positive class of a binary task, as y writes it.
     weight_decay, epochs, batch_size, lr, patience: of the training. class_weight: "balanced", "none" or a dict.
     reverse_complement: score both strands with the same weights.
-    valid: share of the sequences held out for early stopping (none if it is fewer than 40), 0 for none, or (X, y).
+    valid: share of the sequences held out for early stopping and for the weights of parts (none if that is fewer than
+    150, or 40 for a network of one part), 0 for none, or (X, y).
     device: "auto", "cpu", "cuda" or "cuda:i". n_jobs: CPU threads, -1 for all; None is 1, or what joblib says.
     random_state: an int is the command line's seed. verbose: a line on standard error per epoch.
 
@@ -56,7 +58,7 @@ class SequenceClassifier(SequenceEstimator):
         "augment": AUGMENTATIONS,
     }
     network_: TrainedNetwork
-    history_: list[dict[str, float]]
+    history_: list[dict[str, Any]]
     config_: TrainConfig
 
     def __init__(
@@ -158,7 +160,7 @@ class SequenceClassifier(SequenceEstimator):
         folder = fresh_folder(folder)
         config = {name: plain(value, {}) for name, value in self.config_.get_params().items()}
         write_json(folder / "config.json", {**config, "estimator": self._described()})
-        write_tsv(folder / "history.tsv", list(self.history_[0]), [list(row.values()) for row in self.history_])
+        write_history(folder, self.history_)
         self.network_.save(folder)
 
     @classmethod

@@ -18,7 +18,7 @@ from seqreg.attacks import ascend, origin
 from seqreg.certificates import layer_norms, lipschitz_upper_bound, margins
 from seqreg.deformations import DEFORMATIONS
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, InputView, as_onehot
+from seqreg.networks import InputView, SequenceNetwork, as_onehot
 from seqreg.networks.smooth import SmoothConvNet, window_kernel
 from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import SequenceSet
@@ -55,7 +55,7 @@ def norm_report(
     Raises UnknownLayerError for a network with a layer that has no rule.
     """
     model = copy.deepcopy(network.module).double().eval()
-    assert isinstance(model, ConvNet)
+    assert isinstance(model, SequenceNetwork)
     names = network.classes if network.architecture.outputs > 1 else network.classes[1:]
     sequences = _sample(data, sample, seed)
     shortest = network.architecture.shortest
@@ -99,7 +99,7 @@ def norm_report(
 
 
 def _lower_bounds(
-    model: ConvNet, view: InputView, ids: Tensor, restarts: int, seed: int
+    model: SequenceNetwork, view: InputView, ids: Tensor, restarts: int, seed: int
 ) -> list[dict[str, float | None]]:
     clean = view.logits
     deformation = _deformation_quotients(model, ids, clean.detach(), seed)
@@ -121,7 +121,7 @@ def _lower_bounds(
 
 
 def _adversarial_quotient(
-    model: ConvNet, view: InputView, clean: Tensor, k: int, restarts: int, seed: int
+    model: SequenceNetwork, view: InputView, clean: Tensor, k: int, restarts: int, seed: int
 ) -> tuple[float, Tensor]:
     """Largest |f_k(x + d) - f_k(x)| / ||d||_2 found by ascents of several radii; and the points x + d of radius 1."""
     generator = torch.Generator().manual_seed(seed)
@@ -155,7 +155,7 @@ def _ratio(change: Tensor, size: Tensor) -> float:
     return float(torch.where(size > 1e-9, change / size.clamp(min=1e-9), 0).max())
 
 
-def _deformation_quotients(model: ConvNet, ids: Tensor, clean: Tensor, seed: int) -> Tensor | None:
+def _deformation_quotients(model: SequenceNetwork, ids: Tensor, clean: Tensor, seed: int) -> Tensor | None:
     """(D N, K) |f(tau x) - f(x)| / ||tau x - x||_2 over deformations that keep a sequence's length."""
     generator = torch.Generator().manual_seed(seed)
     quotients: list[Tensor] = []

@@ -27,7 +27,7 @@ from seqreg.certificates import (
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.metrics import UndefinedMetricError, auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import ConvNet
+from seqreg.networks import SequenceNetwork
 from seqreg.networks.trained import TrainedNetwork, probabilities
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, with_classes
@@ -139,7 +139,7 @@ def evaluate_robustness(
     """
     if data.y is None:
         raise InputError("robustness asks whether predictions stay right: the sequences need labels")
-    if not isinstance(network.module, ConvNet):
+    if not isinstance(network.module, SequenceNetwork):
         raise UnknownLayerError(f"nothing can be proved for a {type(network.module).__name__}")
     if len(data) == 0 or max_substitutions < 0:
         raise UsageError("robustness needs one sequence and a budget of 0 edits at least")
@@ -167,7 +167,7 @@ class _Study:
 
     def __init__(
         self,
-        model: ConvNet,
+        model: SequenceNetwork,
         letters: int,
         most: int,
         edits: tuple[str, ...],

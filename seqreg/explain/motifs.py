@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqreg.networks import ConvNet
+from seqreg.networks import ConvNet, SequenceNetwork, parts_of
 from seqreg.networks.lookup import first_argmax, letter_conv, window_outer
 from seqreg.sequences import SequenceSet
 
@@ -25,7 +25,7 @@ class FilterMotif:
     the filter's largest activation (the rule of DeepBind and Basset, with one window per sequence). Where pooling keeps
     positions, a motif out of place means nothing: there activations count times the largest slope of a logit at them.
 
-    filter: index of the filter. letters: the A letters, columns of counts.
+    filter: index of the filter among all that were learned. letters: the A letters, columns of counts.
     counts: (W, A) letters of the sites' windows; a mixture counts in parts, padding not at all. sites: their number.
     start: quartiles (25, 50, 75 %) of the position, counted from 1, at which the sites' windows begin.
     fires: class -> share in [0, 1] of its sequences that are sites.
@@ -56,9 +56,9 @@ class _Look(NamedTuple):
 
 
 def filter_motifs(
-    model: ConvNet, sequences: SequenceSet, *, top: int = 20, sample: int = 2000, batch: int = 64
+    model: SequenceNetwork, sequences: SequenceSet, *, top: int = 20, sample: int = 2000, batch: int = 64
 ) -> list[FilterMotif]:
-    """The `top` most important filters that have a site, most important first.
+    """The `top` most important learned filters that have a site, most important first.
 
     sequences: with labels, best those the model was trained on. sample: at most so many of them, evenly spaced, are
     looked at, `batch` at a time.
@@ -67,6 +67,17 @@ def filter_motifs(
     assert len(sequences) > 0
     if len(sequences) > sample:
         sequences = sequences.subset(np.linspace(0, len(sequences) - 1, sample).astype(np.int64))
+    motifs: list[FilterMotif] = []
+    before = 0
+    for part in parts_of(model):
+        if not part.fixed_filters:
+            found = _motifs_of(part, sequences, top, batch)
+            motifs += [replace(motif, filter=motif.filter + before) for motif in found]
+            before += len(part.first_bias())
+    return sorted(motifs, key=lambda motif: -motif.importance)[:top]
+
+
+def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> list[FilterMotif]:
     with _evaluating(model):
         looks = [_look(model, ids) for ids in _batches(model, sequences, batch)]
     seen = _Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))

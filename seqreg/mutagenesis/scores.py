@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seqreg.mutagenesis.edits import DELETION, INSERTION, SUBSTITUTION, Edit
 from seqreg.mutagenesis.strand import Strand, finish
-from seqreg.networks import ConvNet
+from seqreg.networks import ConvNet, SequenceNetwork, parts_of
 
 _ELEMENTS = 1 << 22  # numbers held at once: small enough for a laptop, large enough to keep the loops busy
 
@@ -19,25 +19,25 @@ def substitution_scores(model: nn.Module, x: Tensor) -> Tensor:
     (N, A, L) for any other module, which is run on every mutant. Entry [n, i, a] has letter a at position i; the letter
     already there, and places in the padding, hold the logits of the unchanged sequence. Dropout is never applied.
     """
-    if isinstance(model, ConvNet) and x.dim() == 2:
+    if isinstance(model, SequenceNetwork) and x.dim() == 2:
         return _edit_scores(model, x, SUBSTITUTION)
     return forward_substitution_scores(model, x)
 
 
 @torch.no_grad()
-def insertion_scores(model: ConvNet, ids: Tensor) -> Tensor:
+def insertion_scores(model: SequenceNetwork, ids: Tensor) -> Tensor:
     """Logits (N, L + 1, A, K) with one letter inserted before position i = 0 .. l; beyond, the unchanged logits."""
     return _edit_scores(model, ids, INSERTION)
 
 
 @torch.no_grad()
-def deletion_scores(model: ConvNet, ids: Tensor) -> Tensor:
+def deletion_scores(model: SequenceNetwork, ids: Tensor) -> Tensor:
     """Logits (N, L, K) with position i deleted; in the padding, and for a sole letter, the unchanged logits."""
     return _edit_scores(model, ids, DELETION).squeeze(2)
 
 
 @torch.no_grad()
-def shift_scores(model: ConvNet, ids: Tensor, reach: int) -> Tensor:
+def shift_scores(model: SequenceNetwork, ids: Tensor, reach: int) -> Tensor:
     """Logits (N, 2 * reach + 1, K) of sequences moved by -reach .. reach letters within their own length.
 
     A positive shift moves letters to the right. Letters that leave are lost; the unknown letter (N, X) enters.
@@ -61,7 +61,7 @@ def forward_substitution_scores(model: nn.Module, x: Tensor, batch_size: int = 2
     model.eval()
     try:
         if x.dim() == 2:
-            assert isinstance(model, ConvNet)
+            assert isinstance(model, SequenceNetwork)
             places, letters = SUBSTITUTION.places(model.lengths(x), x.shape[1]), model.alphabet.size
         else:
             places, letters = x.sum(1) > 0, x.shape[1]
@@ -85,7 +85,7 @@ def forward_substitution_scores(model: nn.Module, x: Tensor, batch_size: int = 2
         model.train(training)
 
 
-def plain_logits(model: ConvNet, ids: Tensor) -> Tensor:
+def plain_logits(model: SequenceNetwork, ids: Tensor) -> Tensor:
     """Logits (N, K) without dropout, whatever mode the network is in."""
     training = model.training
     model.eval()
@@ -95,8 +95,12 @@ def plain_logits(model: ConvNet, ids: Tensor) -> Tensor:
         model.train(training)
 
 
-def _edit_scores(model: ConvNet, ids: Tensor, edit: Edit) -> Tensor:
-    """(N, P, B, K), B = A for edits that write a letter and 1 for deletions."""
+def _edit_scores(model: SequenceNetwork, ids: Tensor, edit: Edit) -> Tensor:
+    """(N, P, B, K), B = A for edits that write a letter and 1 for deletions; those of a sum add up."""
+    return torch.stack([_part_scores(part, ids, edit) for part in parts_of(model)]).sum(0)
+
+
+def _part_scores(model: ConvNet, ids: Tensor, edit: Edit) -> Tensor:
     places = edit.places(model.lengths(ids), ids.shape[1])
     letters = model.alphabet.size if edit.letters else 1
     clean = plain_logits(model, ids)

@@ -5,6 +5,7 @@ gives a `torch.nn.Module`; the module maps ids (N, L) uint8, or one-hot x (N, A,
 (N, K), and padding never changes a score. A member of `ENCODINGS` has `matrix(alphabet) -> (A, D)`.
 """
 
+from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
 from seqreg.networks.encodings import BLOSUM62, Blosum62, OneHot
@@ -12,6 +13,7 @@ from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
+from seqreg.networks.sum import SpectrumNet, Sum, SumNet, is_linear, parts_of
 from seqreg.specs import Spec
 
 __all__ = [
@@ -25,12 +27,18 @@ __all__ = [
     "InputView",
     "OneHot",
     "Residual",
+    "SequenceNetwork",
     "SmoothCNN",
     "SmoothConvNet",
+    "SpectrumNet",
+    "Sum",
+    "SumNet",
     "as_onehot",
+    "is_linear",
+    "parts_of",
     "per_example_loss",
     "smoothed_relu",
 ]
 
-MODELS: dict[str, type[Spec]] = {"cnn": CNN, "smooth-cnn": SmoothCNN}
+MODELS: dict[str, type[Spec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN}
 ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
+from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.convolution import conv
 from seqreg.networks.lookup import best_windows, first_argmax, letter_conv, symbol_table, window_dot
 
@@ -32,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class ConvNet(nn.Module):
+class ConvNet(SequenceNetwork):
     """Logits (N, K) from ids (N, L) uint8, or from one-hot x (N, A, L) with the sequences' `lengths` (N,).
 
     encoding: (A, D) fixed letter vectors, folded into the first kernel. channels and widths: one per convolution.
@@ -42,9 +43,9 @@ class ConvNet(nn.Module):
     max pooling and by mean otherwise.
     """
 
-    mixtures: Tensor
     encoding: Tensor
     complement: Tensor
+    fixed_filters = False  # True where only the head is trained, which is then linear in the pooled features
 
     def __init__(
         self,
@@ -61,15 +62,11 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
         reverse_complement: bool = False,
     ) -> None:
-        super().__init__()
-        self.alphabet = alphabet
+        super().__init__(alphabet)
         self.activation_name, self.pooling, self.reverse_complement = activation, pooling, reverse_complement
         self.activation = ACTIVATIONS[activation]
         self.receptive_field = sum(width - 1 for width in widths) + 1
         self.windows = max(length, self.receptive_field) - self.receptive_field + 1
-        self.register_buffer(
-            "mixtures", torch.as_tensor(alphabet.mixtures.copy(), dtype=torch.float32), persistent=False
-        )
         self.register_buffer("encoding", torch.as_tensor(encoding, dtype=torch.float32), persistent=False)
         inputs = [encoding.shape[1], *channels]
         self.convs = nn.ModuleList(
@@ -89,22 +86,18 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (N, K); ids (N, L) uint8 padded with the alphabet's padding code, or one-hot x (N, A, L)."""
         if x.dim() == 2:
-            return self.classify(self._letter_features(self.pad_ids(x)))
+            return self.classify(self.features(x))
         return self.classify(self._dense_features(self.pad_one_hot(x), self._full_unless_known(x, lengths)))
 
     def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
         """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
         return self.classify(self._letter_features(self.pad_ids(ids), self.pad_one_hot(x)))
 
+    def features(self, ids: Tensor) -> Tensor:
+        """Pooled features (N, F) of ids (N, L), which the head reads."""
+        return self._letter_features(self.pad_ids(ids))
+
     # ---- pieces, public for penalties, attacks and certificates
-
-    def one_hot(self, ids: Tensor) -> Tensor:
-        """x (N, A, L): each symbol as its mixture of letters, padding as zero."""
-        return F.embedding(ids.int(), self.mixtures).transpose(1, 2)
-
-    def lengths(self, ids: Tensor) -> Tensor:
-        """(N,) letters before the padding."""
-        return (ids != self.alphabet.pad).sum(1)
 
     def window_counts(self, lengths: Tensor) -> Tensor:
         """(N,) number of windows T of sequences of these lengths."""
@@ -177,7 +170,8 @@ class ConvNet(nn.Module):
             if table.dtype == known_table.dtype and torch.equal(ids, known_ids) and torch.equal(table, known_table):
                 return starts
         starts = best_windows(table, ids, self._counts_unless_full(ids))
-        self._last_best = ((ids.clone(), table, starts),)
+        if not torch.is_inference_mode_enabled():  # what is made there cannot be used where gradients are
+            self._last_best = ((ids.clone(), table, starts),)
         return starts
 
     def join_strands(self, features: Tensor, n: int) -> Tensor:

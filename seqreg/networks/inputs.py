@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.best_windows import BestWindows
 from seqreg.networks.convnet import ConvNet
 
@@ -19,15 +20,15 @@ class InputView:
     def __init__(self, model: nn.Module, x: Tensor, lengths: Tensor | None = None) -> None:
         self.model = model
         self.ids = x if x.dim() == 2 else None
-        if self.ids is not None and not isinstance(model, ConvNet):
+        if self.ids is not None and not isinstance(model, SequenceNetwork):
             raise TypeError(f"{type(model).__name__} takes one-hot x (N, A, L); symbol codes are for seqreg's networks")
-        self.lengths = model.lengths(x) if self.ids is not None and isinstance(model, ConvNet) else lengths
+        self.lengths = model.lengths(x) if self.ids is not None and isinstance(model, SequenceNetwork) else lengths
         self._given = x
 
     @cached_property
     def x(self) -> Tensor:
         """One-hot leaf (N, A, L) that requires gradients."""
-        if self.ids is not None and isinstance(self.model, ConvNet):
+        if self.ids is not None and isinstance(self.model, SequenceNetwork):
             return self.model.one_hot(self.ids).detach().requires_grad_()
         return self._given.detach().clone().requires_grad_()
 
@@ -57,7 +58,7 @@ class InputView:
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K) at any x of the view's shape."""
-        if isinstance(self.model, ConvNet):
+        if isinstance(self.model, SequenceNetwork):
             if x is self.x and self.ids is not None:
                 return self.model.forward_at(x, self.ids)
             return self.model(x, lengths=self.lengths)

@@ -91,18 +91,7 @@ class TrainedNetwork:
 
     def logits(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
         """Logits (N, K) in evaluation mode, sequences of like length together so that little padding is computed."""
-        device = next(self.module.parameters()).device
-        result = np.empty((len(data), self.architecture.outputs), dtype=np.float32)
-        order = np.argsort(data.lengths, kind="stable")
-        training = self.module.training
-        self.module.eval()
-        try:
-            with torch.inference_mode():
-                for index in _batches(order, data.lengths, batch_size):
-                    result[index] = self.module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
-        finally:
-            self.module.train(training)
-        return result
+        return logits_of(self.module, data, self.architecture.outputs, batch_size)
 
     def probabilities(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float64]:
         """Probabilities (N, number of classes) in the order of `classes`; rows sum to 1 unless labels are several."""
@@ -121,6 +110,22 @@ class TrainedNetwork:
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, and pickles that others make, hold architecture and weights: no device, no layout of classes.
         return restored, (self.architecture, self.weights())
+
+
+def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: int = 256) -> NDArray[np.float32]:
+    """Logits (N, K), K = outputs, of a network in evaluation mode."""
+    device = next(module.parameters()).device
+    result = np.empty((len(data), outputs), dtype=np.float32)
+    order = np.argsort(data.lengths, kind="stable")
+    training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            for index in _batches(order, data.lengths, batch_size):
+                result[index] = module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
+    finally:
+        module.train(training)
+    return result
 
 
 def restored(architecture: Architecture, weights: dict[str, Tensor], device: str = "cpu") -> TrainedNetwork:

@@ -10,6 +10,7 @@ from seqreg.errors import UnknownLayerError
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.lookup import lookup_scores, symbol_table, window_rows
 from seqreg.networks.smooth import SmoothConvNet
+from seqreg.networks.sum import SpectrumNet
 
 
 def first_scores(model: ConvNet, ids: Tensor, table: Tensor | None = None) -> Tensor:
@@ -25,7 +26,7 @@ def window_scores(model: ConvNet, first: Tensor, ids: Tensor) -> Tensor:
     """(N, T, C) what `window_activation` turns into the last layer's activations, from `first_scores` of ids (N, L)."""
     if type(model) is SmoothConvNet:
         return model.activate_first(first.transpose(1, 2), model.one_hot(ids)).transpose(1, 2)
-    if type(model) is not ConvNet:
+    if type(model) not in (ConvNet, SpectrumNet):
         raise UnknownLayerError(f"what a {type(model).__name__} computes of a window is not known")
     scores = first + model.first_bias()
     for conv in list(model.convs)[1:]:

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, InputView, as_onehot
+from seqreg.networks import ConvNet, InputView, SequenceNetwork, as_onehot, parts_of
 from seqreg.penalties.letters import Letters
 from seqreg.specs import Spec, hyper
 
 
-def _network(view: InputView, name: str) -> ConvNet:
-    if not isinstance(view.model, ConvNet):
+def _network(view: InputView, name: str) -> SequenceNetwork:
+    if not isinstance(view.model, SequenceNetwork):
         raise UsageError(
             f"penalty {name} reads the layers of seqreg's networks and has no bound for a {type(view.model).__name__}"
         )
@@ -35,12 +35,17 @@ class Hamming(Spec):
     ) -> Tensor:
         """Penalty []; looks at the weights, at lengths below mean pooling, and at y for whether labels are several."""
         view = as_onehot(model, x, lengths)
-        net = _network(view, "hamming")
-        windows = 1 / net.window_counts(view.mask.sum(1)).to(net.output.weight.dtype).reciprocal().mean()
-        if y.dim() == 2:
-            labels = torch.eye(y.shape[1], dtype=net.output.weight.dtype, device=y.device)
-            return self.weight * hamming_lipschitz(net, labels, windows).sum()
-        return self.weight * hamming_lipschitz(net, windows=windows).mean()
+        parts = parts_of(_network(view, "hamming"))
+        return self.weight * torch.stack([_constants(part, view.mask.sum(1), y) for part in parts]).sum()
+
+
+def _constants(net: ConvNet, lengths: Tensor, y: Tensor) -> Tensor:
+    """[] constant of the labels, added up, or of the pairs of classes, on average."""
+    windows = 1 / net.window_counts(lengths).to(net.output.weight.dtype).reciprocal().mean()
+    if y.dim() == 2:
+        labels = torch.eye(y.shape[1], dtype=net.output.weight.dtype, device=y.device)
+        return hamming_lipschitz(net, labels, windows).sum()
+    return hamming_lipschitz(net, windows=windows).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +68,22 @@ class Certified(Spec):
         view = as_onehot(model, x, lengths)
         net = _network(view, "certified")
         ids = Letters(view).ids
-        directions = margin_directions(y, net.output.out_features).to(net.output.weight.dtype)  # N, P, K
-        distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
-        table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])
-        if net.pooling == "position":
-            seen = ids[:, : table.shape[2]].long()  # later letters carry no weight
-            influence = table[which[:, :, None], seen[:, None], torch.arange(seen.shape[1], device=ids.device)]
-        else:
-            influence = table[which[:, :, None], ids[:, None].long()]
-        if net.pooling == "mean":
-            influence = influence / net.window_counts(net.lengths(ids))[:, None, None]
+        logits = net(ids)
+        directions = margin_directions(y, logits.shape[1]).to(logits.dtype)  # N, P, K
+        influence = torch.stack([_influence(part, ids, directions) for part in parts_of(net)]).sum(0)
         share = 1.0 if progress >= self.warmup else progress / self.warmup
         bound = largest_sums(influence, self.m)  # N, P
-        margin = (directions @ net(ids)[:, :, None]).squeeze(-1)
+        margin = (directions @ logits[:, :, None]).squeeze(-1)
         return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
+
+
+def _influence(net: ConvNet, ids: Tensor, directions: Tensor) -> Tensor:
+    """(N, P, L) most that substituting each letter of ids (N, L) costs margins of directions (N, P, K)."""
+    distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
+    table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])
+    if net.pooling == "position":
+        seen = ids[:, : table.shape[2]].long()  # later letters carry no weight
+        influence = table[which[:, :, None], seen[:, None], torch.arange(seen.shape[1], device=ids.device)]
+        return F.pad(influence, (0, ids.shape[1] - seen.shape[1]))
+    influence = table[which[:, :, None], ids[:, None].long()]
+    return influence / net.window_counts(net.lengths(ids))[:, None, None] if net.pooling == "mean" else influence

@@ -8,7 +8,7 @@ from torch import Tensor
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.deformations import DEFORMATIONS, refit
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, InputView
+from seqreg.networks import InputView, SequenceNetwork
 
 
 class Letters:
@@ -21,7 +21,7 @@ class Letters:
 
     def __init__(self, view: InputView) -> None:
         self._view = view
-        if isinstance(view.model, ConvNet):
+        if isinstance(view.model, SequenceNetwork):
             self.alphabet, self._mixtures = view.model.alphabet, view.model.mixtures
         else:
             self.alphabet = _known_by(view.x.shape[1])
@@ -36,7 +36,7 @@ class Letters:
         The generator is seeded by `progress`: other draws in every step of a training, the same in its repetition.
         """
         generator = torch.Generator().manual_seed(round(progress * 2**40))
-        keep_length = keep_length or not isinstance(self._view.model, ConvNet)
+        keep_length = keep_length or not isinstance(self._view.model, SequenceNetwork)
         for name in names:
             for _ in range(1 if name == "reverse-complement" else samples):
                 ids = DEFORMATIONS[name](self.ids, self.alphabet, generator, size=size, threshold=threshold)
@@ -46,7 +46,7 @@ class Letters:
 
     def logits(self, ids: Tensor) -> Tensor:
         """Logits (n, K) of ids (n, L')."""
-        return self._view.model(ids if isinstance(self._view.model, ConvNet) else self.one_hot(ids))
+        return self._view.model(ids if isinstance(self._view.model, SequenceNetwork) else self.one_hot(ids))
 
     def one_hot(self, ids: Tensor) -> Tensor:
         """X (n, A, L') of ids."""

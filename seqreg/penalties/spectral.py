@@ -12,7 +12,7 @@ from seqreg.spectral import conv1d_norm_upper_bound, reshaped_norm, symbol_taps
 
 @dataclass(frozen=True, kw_only=True)
 class Spectral(Spec):
-    """`weight * sum_l sigma(W_l)^2` over convolution and linear layers, sigma the largest singular value.
+    """`weight * sum_l sigma(W_l)^2` over trained convolution and linear layers, sigma the largest singular value.
 
     `mode=reshaped` takes a kernel as a matrix (C_out, C_in W), as in Bietti et al. (2019): a lower bound of the
     convolution's operator norm. `mode=operator` takes the certified upper bound of the operator norm
@@ -27,7 +27,8 @@ class Spectral(Spec):
         self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
     ) -> Tensor:
         """Penalty []; looks at the weights only. Raises UsageError for a model without such layers."""
-        norms = [self._norm(layer) for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Linear)]
+        layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Linear)]
+        norms = [self._norm(layer) for layer in layers if layer.weight.requires_grad]
         if not norms:
             raise UsageError(f"{type(model).__name__} has no 1-D convolution or linear layer to take norms of")
         return self.weight * torch.stack(norms).square().sum()

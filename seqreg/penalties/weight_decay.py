@@ -12,11 +12,11 @@ _LAYERS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Line
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    """Weights of all convolution and linear layers, no biases and no normalisation layers.
+    """Weights of all convolution and linear layers that are trained, no biases and no normalisation layers.
 
     Raises UsageError if there are none.
     """
-    found = [layer.weight for layer in model.modules() if isinstance(layer, _LAYERS)]
+    found = [layer.weight for layer in model.modules() if isinstance(layer, _LAYERS) and layer.weight.requires_grad]
     if not found:
         raise UsageError(f"{type(model).__name__} has no convolution or linear layer whose weights could be penalised")
     return found

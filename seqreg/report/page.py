@@ -222,12 +222,17 @@ def _reliability_bins(stored: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _learning(run: Run) -> list[dict[str, Any]]:
-    """Loss terms and validation metrics per epoch."""
-    columns = {
-        name: np.array([float(row[name] or "nan") for row in run.history])
-        for name in (run.history[0] if run.history else {})
-    }
-    epochs = columns.pop("epoch", np.arange(len(run.history)) + 1.0)
+    """Loss terms and validation metrics per epoch, for each part of a sum by itself."""
+    parts = dict.fromkeys(row.get("part", "") for row in run.history)
+    rows = {part: [row for row in run.history if row.get("part", "") == part] for part in parts}
+    return [figure for part in parts for figure in _course(part, rows[part])]
+
+
+def _course(part: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The course of one training; a term that is not this part's is left out."""
+    of = f" of {part}" if part else ""
+    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name != "part"}
+    epochs = columns.pop("epoch", np.arange(len(rows)) + 1.0)
     for other in ("learning_rate", "seconds"):
         columns.pop(other, None)
     scores = {name: y for name, y in columns.items() if name.startswith("valid_") and name != "valid_loss"}
@@ -251,13 +256,15 @@ def _learning(run: Run) -> list[dict[str, Any]]:
         values = np.concatenate([y[np.isfinite(y)] for y in losses.values()])
         log = bool(values.min() > 0 and values.max() > 50 * values.min())
         drawn = figures.learning(
-            lines, name="loss", alt="Loss per epoch. " + _spoken(lines), y_label="loss", best=best, log=log
+            lines, name=f"loss{part}", alt=f"Loss{of} per epoch. " + _spoken(lines), y_label="loss", best=best, log=log
         )
         caption = (
             "What training made small, each term by itself. A validation loss that rises while the training loss falls "
             f"means that the network has begun to learn the training sequences by heart.{kept}"
         )
-        shown.append(_figure(drawn, "Loss", caption + (" Logarithmic scale." if log else ""), figures.legend(lines)))
+        shown.append(
+            _figure(drawn, f"Loss{of}", caption + (" Logarithmic scale." if log else ""), figures.legend(lines))
+        )
     if scores:
         lines = [
             Series(name=words.title(name.removeprefix("valid_")), note=f"ends at {y[-1]:.3f}", x=epochs, y=y)
@@ -265,7 +272,7 @@ def _learning(run: Run) -> list[dict[str, Any]]:
         ]
         drawn = figures.learning(
             lines,
-            name="validation",
+            name=f"validation{part}",
             alt="Validation metrics per epoch. " + _spoken(lines),
             y_label="validation part",
             best=best,

@@ -1,12 +1,13 @@
 """Training: the loop, its checkpoints, and the run folder it leaves behind.
 
-One contract: `train(data, config, folder)` writes a run; `fit(model, config, train, valid)` is the loop alone.
+One contract: `train(data, config, folder)` writes a run; `fit(model, config, train, valid)` trains a network alone.
 """
 
 from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.loop import Progress, fit
+from seqreg.training.loop import Progress
 from seqreg.training.run import RunResult, architecture_of, choose_device, reproducible, train
+from seqreg.training.stacking import fit
 
 __all__ = [
     "Progress",

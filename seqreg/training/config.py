@@ -12,15 +12,16 @@ from torch import nn
 from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
 from seqreg.deformations import AUGMENTATIONS
-from seqreg.networks import ENCODINGS, MODELS
+from seqreg.networks import ENCODINGS, MODELS, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.sequences import SequenceSet, choose_positive, class_weights
 from seqreg.specs import Spec, hyper, parse, resolve, write
 
 # Sequences of one common length up to this are taken to be anchored: position means something in them.
 ANCHORED_LENGTH = 100
-# With fewer sequences than this to hold out, early stopping follows noise: train for a fixed number of epochs.
-SMALLEST_VALIDATION = 40
+# With fewer sequences than this to hold out, early stopping follows noise: train for a fixed number of epochs. Weights
+# for the parts of a sum need more: below that they come from a cross-validation.
+SMALLEST_VALIDATION, SMALLEST_VALIDATION_OF_SUM = 40, 150
 EXAMPLES_SEEN_WITHOUT_VALIDATION = 20_000
 # From this many training sequences on, steps are twice as large and an epoch half as many.
 LARGE = 1000
@@ -58,26 +59,30 @@ class TrainConfig(Spec):
 
 
 def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) -> TrainConfig:
-    """The configuration with every None filled in from the training part; specs in their full text form."""
+    """The configuration with every None filled in from the training part; specs in their full text form.
+
+    No penalty being chosen stays None for a sum of several CNNs: each then has its own default.
+    """
     lengths = train.lengths
     anchored = lengths.max() <= ANCHORED_LENGTH and np.median(lengths) == lengths.max()
     model = config.model or default_model(train, anchored)
-    pooling = getattr(resolve("model", MODELS, model), "pooling", None)
+    poolings = getattr(resolve("model", MODELS, model), "pooling", "max")
+    poolings = (poolings,) if isinstance(poolings, str) else poolings
     strands = config.reverse_complement
     if strands is None:
-        strands = train.alphabet.name == "dna" and pooling in ("max", "mean")
+        strands = train.alphabet.name == "dna" and "position" not in poolings
     batch_size = config.batch_size or (32 if len(train) < LARGE else 64)
     epochs = config.epochs
     if epochs is None:
         epochs = 100 if valid is not None else max(10, min(100, EXAMPLES_SEEN_WITHOUT_VALIDATION // len(train)))
     penalty = config.penalty
-    if penalty is None:
-        penalty = ("weight-decay:weight=0.01",) if pooling == "position" else ("gradient:weight=0.01",)
+    if penalty is None and len(poolings) == 1:
+        penalty = default_penalty(poolings[0])
     return replace(
         config,
         model=_text("model", MODELS, model),
         encoding=_text("encoding", ENCODINGS, config.encoding or "one-hot"),
-        penalty=tuple(_text("penalty", PENALTIES, each) for each in penalty),
+        penalty=None if penalty is None else tuple(_text("penalty", PENALTIES, each) for each in penalty),
         constraint=tuple(_text("constraint", CONSTRAINTS, each) for each in config.constraint),
         attack=None if config.attack is None else _text("attack", ATTACKS, config.attack),
         augment=tuple(_text("augmentation", AUGMENTATIONS, each) for each in config.augment),
@@ -92,11 +97,22 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     )
 
 
+def smallest_validation(config: TrainConfig) -> int:
+    """The number of sequences below which none are held out but all are trained on."""
+    model = "sum" if config.model is None else config.model
+    return SMALLEST_VALIDATION_OF_SUM if isinstance(resolve("model", MODELS, model), Sum) else SMALLEST_VALIDATION
+
+
+def default_penalty(pooling: str) -> tuple[str, ...]:
+    """What a CNN is regularized by where nothing is said."""
+    return ("weight-decay:weight=0.01",) if pooling == "position" else ("gradient:weight=0.01",)
+
+
 def default_model(train: SequenceSet, anchored: bool) -> str:
-    """A position-keeping network for anchored sequences, a motif-anywhere one otherwise."""
-    width = min(12 if train.alphabet.name != "protein" else 8, max(1, int(np.median(train.lengths))))
-    pooling = "position" if anchored else "max"
-    return f"cnn:filters={32 if anchored else 128},width={width},pooling={pooling}"
+    """Linear models and a motif-anywhere CNN, and a position-keeping one for anchored sequences."""
+    protein = train.alphabet.name == "protein"
+    width = min(8 if protein else 12, max(1, int(np.median(train.lengths))))
+    return f"sum:spectrum={2 if protein else 4},width={width},pooling={'max+position' if anchored else 'max'}"
 
 
 def example_weights(data: SequenceSet, class_weight: str | None) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -74,6 +74,12 @@ def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -
         ("id", "sequence", "label", "prediction", "p"),
         ((test.names[i], test.sequence(int(i)), shown[i], guesses[i], _short(right[i])) for i in worst),
     )
+
+
+def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write history.tsv: a row for each epoch."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    write_tsv(output / "history.tsv", columns, ([row.get(name, "") for name in columns] for row in history))
 
 
 def measure(test: SequenceSet, p: NDArray[np.float64], positive: str | None, seed: int) -> Metrics:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqreg.errors import DivergedError
-from seqreg.networks import ConvNet, per_example_loss
+from seqreg.networks import SequenceNetwork, per_example_loss
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
 from seqreg.training.config import Regularizers, TrainConfig, example_weights
@@ -69,7 +69,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def fit(
-    model: ConvNet,
+    model: SequenceNetwork,
     config: TrainConfig,
     train: SequenceSet,
     valid: SequenceSet | None,
@@ -148,7 +148,7 @@ def fit(
     return state.history
 
 
-def validation_loss(model: ConvNet, data: ResidentData, batch_size: int = 256) -> float:
+def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int = 256) -> float:
     """Weighted mean loss in evaluation mode."""
     model.eval()
     with torch.inference_mode():
@@ -159,7 +159,7 @@ def validation_loss(model: ConvNet, data: ResidentData, batch_size: int = 256) -
         return float(torch.stack(parts).sum() / data.weights.sum())
 
 
-def _score(model: ConvNet, x: Tensor, ids: Tensor) -> Tensor:
+def _score(model: SequenceNetwork, x: Tensor, ids: Tensor) -> Tensor:
     """Logits of letters, or of one-hot x that an attack has moved away from ids."""
     return model(x) if x.dim() == 2 else model(x, lengths=model.lengths(ids))
 

@@ -9,7 +9,7 @@ import numpy as np
 from seqreg.errors import InputError
 from seqreg.sequences import SequenceSet, carried_classes, with_classes
 from seqreg.sequences.splits import holdout, train_subset
-from seqreg.training.config import SMALLEST_VALIDATION, TrainConfig
+from seqreg.training.config import TrainConfig, smallest_validation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,8 +35,8 @@ def split_parts(
 ) -> Parts:
     """Split by the shares of the configuration, unless the input says itself or parts are given as data.
 
-    `train_size` counts training and validation sequences together. A validation part of fewer than 40 sequences is
-    not held out but trained on: what so few say about when to stop is noise.
+    `train_size` counts training and validation sequences together. A validation part that would be
+    smaller than `smallest_validation` is not held out but trained on: what so few say is noise.
     """
     if data.y is None:
         raise InputError("these sequences have no labels", file=data.source or None, remedy="Give --labels or --class")
@@ -57,7 +57,7 @@ def split_parts(
     warnings = list(outer.warnings)
     if valid is None and (given == "valid").any():
         held_out = given == "valid"
-    elif valid is None and config.valid * len(pool) >= SMALLEST_VALIDATION:
+    elif valid is None and config.valid * len(pool) >= smallest_validation(config):
         held_out = holdout(replace(rest, split=None), test=0, valid=config.valid, **shares).part == "valid"
     if test is None and (outer.part == "test").any():
         test = data.subset(np.flatnonzero(outer.part == "test"))

@@ -19,9 +19,10 @@ from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
-from seqreg.training.loop import Progress, fit
+from seqreg.training.folder import claim_folder, complete, measure, now, write_history, write_predictions
+from seqreg.training.loop import Progress
 from seqreg.training.parts import Parts, split_parts
+from seqreg.training.stacking import fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +75,7 @@ def train(
         history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)  # pyright: ignore[reportArgumentType]
         seconds = {"training": perf_counter() - clock}
         network = TrainedNetwork(architecture=architecture, module=module)
-        write_tsv(output / "history.tsv", list(history[0]), [list(row.values()) for row in history])
+        write_history(output, history)
         motifs = filter_motifs(module, parts.train)  # pyright: ignore[reportArgumentType]
         write_json(output / "motifs.json", motifs)
         network.save(output)

@@ -1,0 +1,253 @@
+"""Training a sum of networks: every part by itself, then a weight for each from sequences it had not seen.
+
+Stacked generalization (Wolpert, 1992) with weights that are not negative (Breiman, 1996). The linear parts are
+logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; CNNs are trained by
+the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds of a
+cross-validation, each part being fitted once more to all sequences, or the validation part where there is one.
+The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
+part that tells nothing new is left with a small weight or none.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from scipy.optimize import minimize
+from scipy.sparse import csr_array, vstack
+from scipy.special import log_softmax
+
+from seqreg.baselines.linear import fit_logistic
+from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
+from seqreg.networks import ConvNet, SequenceNetwork, SumNet, parts_of
+from seqreg.networks.trained import logits_of
+from seqreg.records import atomic_write
+from seqreg.sequences import SequenceSet
+from seqreg.training import loop
+from seqreg.training.config import TrainConfig, default_penalty, example_weights
+from seqreg.training.loop import Progress
+
+# Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
+FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
+RIDGE = 0.01
+STRENGTHS = tuple(np.geomspace(0.03, 3000, 11))
+USUAL_STRENGTH = 1.0
+STRENGTH_CHOSEN_ON = 4000
+
+Array = NDArray[np.float64]
+History = list[dict[str, Any]]
+
+
+def fit(
+    model: SequenceNetwork,
+    config: TrainConfig,
+    train: SequenceSet,
+    valid: SequenceSet | None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> History:
+    """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
+
+    config must be complete (`with_defaults`). With a folder, checkpoints are kept in it and `resume` continues from
+    them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it.
+    """
+    if not isinstance(model, SumNet):
+        return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
+    held_out = _HeldOut.of(train, valid, config)
+    loops = _Loops(config, folder, resume, report)
+    loops.planned = sum(1 + len(held_out.folds) for part in parts_of(model) if not part.fixed_filters)
+    scores, history = [], []
+    for name, part in zip(model.parts, parts_of(model), strict=True):
+        if part.fixed_filters:
+            scores.append(_fit_head(part, config, train, held_out))
+        else:
+            scores.append(_fit_cnn(name, part, config, train, held_out, loops, history))
+    weights, offset = np.full(len(scores), 1 / len(scores)), np.zeros(1)
+    if held_out.unseen:
+        weights, offset = stacking_weights(np.stack(scores), held_out.y, held_out.weight)
+    with torch.no_grad():
+        for number, (part, weight) in enumerate(zip(parts_of(model), weights, strict=True)):
+            part.output.weight.mul_(weight)
+            part.output.bias.mul_(weight)
+            if number == 0:
+                part.output.bias.add_(torch.as_tensor(offset))
+    model.eval()
+    return history or [{"part": "+".join(model.parts), "epoch": 0}]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _HeldOut:
+    """What is held out: folds (kept, held out) of the training part, or a validation part and no folds.
+
+    data: the sequences whose scores decide, with labels y and weights (n,); rows (n,): which of all scores they are.
+    unseen: False where too few sequences are there to hold any out, and those trained on stand in.
+    """
+
+    folds: list[Split]
+    data: SequenceSet
+    unseen: bool
+    rows: NDArray[np.int64]
+    y: NDArray[Any]
+    weight: Array
+
+    @classmethod
+    def of(cls, train: SequenceSet, valid: SequenceSet | None, config: TrainConfig) -> "_HeldOut":
+        data = train if valid is None else valid
+        assert data.y is not None
+        number = FOLDS_OF_FEW if len(data) < FEW else FOLDS
+        folds = inner_folds(data.y, data.group, number, config.seed) if valid is None else []
+        rows = np.sort(np.concatenate([outer for _, outer in folds])) if folds else np.arange(len(data))
+        weight = example_weights(data, config.class_weight)[rows]
+        unseen = bool(folds) or valid is not None
+        return cls(folds=folds, data=data, unseen=unseen, rows=rows, y=data.y[rows], weight=weight)
+
+
+class _Loops:
+    """Runs of the training loop one after the other, each with a checkpoint and a place in the progress bar."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path | None,
+        resume: bool,
+        report: Callable[[Progress], None] | None,
+    ) -> None:
+        self.config, self.folder, self.resume, self.report = config, folder, resume, report
+        self.planned = self.done = 0
+
+    def run(self, name: str, part: ConvNet, train: SequenceSet, valid: SequenceSet | None) -> tuple[ConvNet, History]:
+        """A copy of the part, trained; taken from its file where an interrupted run had finished it."""
+        torch.manual_seed(self.config.seed)  # one that is taken from its file has drawn nothing
+        part = copy.deepcopy(part)
+        folder = None if self.folder is None else self.folder / "checkpoint" / name
+        finished = None if folder is None else folder / "part.safetensors"
+        if self.resume and finished is not None and finished.is_file():
+            part.load_state_dict(load_file(finished))
+            with safe_open(finished, framework="pt") as stored:
+                history = json.loads((stored.metadata() or {})["history"])
+        else:
+            config = self.config
+            if config.penalty is None:
+                config = replace(config, penalty=default_penalty(part.pooling))
+            history = loop.fit(part, config, train, valid, folder=folder, resume=self.resume, report=self._report)
+            if finished is not None:
+                weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}
+                with atomic_write(finished, "wb") as handle:
+                    handle.write(save(weights, {"history": json.dumps(history)}))
+        self.done += 1
+        return part, history
+
+    def _report(self, progress: Progress) -> None:
+        if self.report is not None:
+            before, of = self.done * progress.epochs, self.planned * progress.epochs
+            self.report(replace(progress, epoch=before + progress.epoch, epochs=of))
+
+
+def _fit_cnn(
+    name: str,
+    part: ConvNet,
+    config: TrainConfig,
+    train: SequenceSet,
+    held_out: _HeldOut,
+    loops: _Loops,
+    history: History,
+) -> Array:
+    """Train the part in place; scores (n, K) of what was held out."""
+    scores = np.zeros((len(held_out.data), part.output.out_features))
+    for number, (inner, outer) in enumerate(held_out.folds):
+        trained, _ = loops.run(f"{name}-{number + 1}", part, train.subset(inner), None)
+        scores[outer] = logits_of(trained, train.subset(outer), scores.shape[1])
+    valid = held_out.data if held_out.data is not train else None
+    trained, rows = loops.run(name, part, train, valid)
+    part.load_state_dict(trained.state_dict())
+    history += [{"part": name, **row} for row in rows]
+    if not held_out.folds:
+        scores = logits_of(part, held_out.data, scores.shape[1]).astype(np.float64)
+    return scores[held_out.rows]
+
+
+def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
+    """Solve for the head of a linear part; scores (n, K) of what was held out.
+
+    Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
+    """
+    few = drawn(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
+    rows = _features(part, few)
+    scale = 1 / np.sqrt(max(float(rows.power(2).sum()) / len(few), 1e-12))
+    rows = rows * scale
+    weight = example_weights(few, config.class_weight)
+    if held_out.folds:
+        splits = held_out.folds
+        views = short_views(rows, splits, wide=rows.shape[1] > len(few))
+    else:
+        splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
+        views = [(rows, _features(part, held_out.data) * scale)]
+    assert few.y is not None
+    best: tuple[float, float, Array] | None = None
+    for c in STRENGTHS if held_out.unseen else (USUAL_STRENGTH,):
+        scores = np.zeros((len(held_out.data), part.output.out_features))
+        for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
+            coef, intercept = fit_logistic(kept, few.y[inner], c, weight[inner], config.seed)
+            scores[outer] = left_out @ coef.T + intercept
+        scores = scores[held_out.rows]
+        loss = mean_loss(scores, held_out.y, held_out.weight)
+        if best is None or loss < best[0]:
+            best = (loss, c, scores)
+    assert best is not None
+    if few is not train:
+        rows, weight = _features(part, train) * scale, example_weights(train, config.class_weight)
+    assert train.y is not None
+    coef, intercept = fit_logistic(rows, train.y, best[1], weight, config.seed)
+    with torch.no_grad():
+        part.output.weight.copy_(torch.as_tensor(coef * scale))
+        part.output.bias.copy_(torch.as_tensor(intercept))
+    return best[2]
+
+
+@torch.no_grad()
+def _features(part: ConvNet, data: SequenceSet, batch: int = 256) -> csr_array:
+    """(n, F) features of sequences that the head of a linear part reads."""
+    device = part.output.weight.device
+    blocks = []
+    for start in range(0, len(data), batch):
+        ids = torch.from_numpy(data.padded(np.arange(start, min(start + batch, len(data)))))
+        blocks.append(csr_array(part.features(ids.to(device)).double().cpu().numpy()))
+    return csr_array(vstack(blocks, format="csr"))
+
+
+def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Array, Array]:
+    """Weights (P,) >= 0 and an offset (K,) for parts' scores (P, n, K), whose weighted sum predicts y best.
+
+    They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
+    """
+    parts, _, outputs = scores.shape
+    spread = scores.std((1, 2))
+    spread[spread == 0] = 1
+
+    def objective(p: Array) -> float:
+        total = np.tensordot(p[:parts] / spread, scores, 1) + p[parts:]
+        return mean_loss(total, y, weight) + RIDGE * float(np.square(p[:parts]).sum())
+
+    bounds = [(0, None)] * parts + [(None, None)] * outputs
+    found: Any = minimize(objective, np.repeat([1 / parts, 0], [parts, outputs]), bounds=bounds, method="L-BFGS-B")
+    return found.x[:parts] / spread, found.x[parts:]
+
+
+def mean_loss(scores: Array, y: NDArray[Any], weight: Array) -> float:
+    """Weighted mean of the classification loss of scores (n, K); several labels count together."""
+    if y.ndim == 2:
+        losses = np.logaddexp(0, np.where(y == 1, -scores, scores)).sum(1)
+    elif scores.shape[1] == 1:
+        losses = np.logaddexp(0, np.where(y == 1, -scores[:, 0], scores[:, 0]))
+    else:
+        losses = -log_softmax(scores, axis=1)[np.arange(len(y)), y]
+    return float(np.average(losses, weights=weight))

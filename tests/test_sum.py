@@ -1,0 +1,196 @@
+"""Sums of networks: what each part computes, that everything adds up, and how parts are trained and weighted."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.baselines.features import count_kmers
+from seqreg.constraints import SpectralNorm
+from seqreg.errors import UsageError
+from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
+from seqreg.mutagenesis.edits import DELETION, INSERTION
+from seqreg.networks import SpectrumNet, Sum, SumNet, as_onehot, parts_of
+from seqreg.sequences import SequenceSet
+from seqreg.training import TrainConfig, fit, with_defaults
+from seqreg.training.stacking import RIDGE, STRENGTHS, mean_loss, stacking_weights
+
+LENGTHS = torch.tensor([17, 3, 8, 1, 12])
+NETWORKS = [(DNA, 3, False), (DNA, 2, True), (PROTEIN, 2, False)]
+
+
+def random_ids(alphabet: Alphabet, symbols: int | None = None) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, symbols or alphabet.pad, (5, 17), generator=generator, dtype=torch.uint8)
+    return ids.masked_fill(torch.arange(17) >= LENGTHS[:, None], alphabet.pad)
+
+
+def build(alphabet: Alphabet, k: int, strands: bool, outputs: int = 3) -> SumNet:
+    torch.manual_seed(1)
+    spec = Sum(spectrum=k, filters=8, width=4, pooling=("max", "position"))
+    net = spec.build(alphabet, outputs=outputs, length=15, reverse_complement=strands).double().eval()
+    with torch.no_grad():
+        for part in parts_of(net):
+            torch.nn.init.normal_(part.output.weight)
+    return net
+
+
+def random_set(n: int = 90, length: int = 12, classes: int = 2) -> SequenceSet:
+    """DNA whose class shows in the letter at position 3 and, less clearly, in how often AC occurs."""
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 4, (n, length)).astype(np.uint8)
+    y = (codes[:, 3] + (generator.random(n) < 0.3)) % classes
+    codes[y == 0, -2:] = (0, 1)
+    return SequenceSet(
+        alphabet=DNA,
+        names=[f"s{i}" for i in range(n)],
+        codes=codes.ravel(),
+        offsets=np.arange(n + 1) * length,
+        classes=tuple("abc"[:classes]),
+        y=y,
+    )
+
+
+@pytest.mark.parametrize(("alphabet", "k", "strands"), NETWORKS)
+def test_a_spectrum_counts_kmers_per_window(alphabet: Alphabet, k: int, strands: bool) -> None:
+    data = random_set(classes=2) if alphabet is DNA else replace(random_set(), alphabet=PROTEIN)
+    net = SpectrumNet(alphabet, k, outputs=2, length=12).double()
+    shares = count_kmers(data, k).toarray() / (12 - k + 1)
+    expected = shares @ net.output.weight.detach().numpy().T + net.output.bias.detach().numpy()
+    np.testing.assert_allclose(net(torch.from_numpy(data.padded())).detach(), expected, atol=1e-12)
+
+
+def test_a_mixture_counts_in_parts_and_two_in_a_window_do_not() -> None:
+    net = SpectrumNet(DNA, 2, outputs=1, length=2).double()
+    n = DNA.symbols.index("N")
+    one = net(torch.tensor([[0, n]], dtype=torch.uint8))
+    each = net(torch.tensor([[0, a] for a in range(4)], dtype=torch.uint8))
+    torch.testing.assert_close(one[0], each.mean(0), atol=1e-12, rtol=0)
+    assert torch.equal(net(torch.tensor([[n, n]], dtype=torch.uint8))[0], net.output.bias)
+
+
+@pytest.mark.parametrize(("alphabet", "k", "strands"), NETWORKS)
+def test_every_way_to_score_a_sum_agrees_and_padding_does_not_matter(alphabet: Alphabet, k: int, strands: bool) -> None:
+    net, ids = build(alphabet, k, strands), random_ids(alphabet)
+    view = as_onehot(net, ids)
+    fast = net(ids)
+    close = {"atol": 1e-10, "rtol": 0}
+    torch.testing.assert_close(fast, sum(part(ids) for part in parts_of(net)), **close)
+    torch.testing.assert_close(net(view.x, lengths=LENGTHS), fast, **close)
+    torch.testing.assert_close(view.forward(view.x), fast, **close)
+    alone = torch.cat([net(ids[i : i + 1, :length]) for i, length in enumerate(LENGTHS)])
+    torch.testing.assert_close(alone, fast, **close)
+    (dense,) = torch.autograd.grad(net(view.x, lengths=LENGTHS)[:, 1].sum(), view.x)
+    torch.testing.assert_close(view.gradient(view.logits[:, 1]), view.masked(dense), **close)
+
+
+@pytest.mark.parametrize(("alphabet", "k", "strands"), NETWORKS)
+def test_edits_of_a_sum_score_like_edited_sequences(alphabet: Alphabet, k: int, strands: bool) -> None:
+    net, ids = build(alphabet, k, strands), random_ids(alphabet)[[0, 2]]
+    torch.testing.assert_close(substitution_scores(net, ids), forward_substitution_scores(net, ids), atol=1e-10, rtol=0)
+    inserted, deleted = insertion_scores(net, ids), deletion_scores(net, ids)
+    for place in (0, 3, 7):
+        at = torch.full((2,), place)
+        torch.testing.assert_close(
+            deleted[:, place], net(DELETION.apply(ids, at, None, alphabet.pad)), atol=1e-10, rtol=0
+        )
+        for letter in range(alphabet.size):
+            edited = INSERTION.apply(ids, at, torch.full((2,), letter), alphabet.pad)
+            torch.testing.assert_close(inserted[:, place, letter], net(edited), atol=1e-10, rtol=0)
+
+
+def test_sums_that_cannot_be_are_refused() -> None:
+    shape = {"outputs": 1, "length": 9}
+    with pytest.raises(UsageError, match="8000 k-mers of protein; at most 1024"):
+        Sum(spectrum=3).build(PROTEIN, **shape)
+    with pytest.raises(UsageError, match="no part is left"):
+        Sum(spectrum=0, positions=False, pooling=("none",)).build(DNA, **shape)
+    with pytest.raises(UsageError, match="--reverse-complement needs dna or rna"):
+        Sum(spectrum=2).build(PROTEIN, **shape, reverse_complement=True)
+
+
+def trained(model: str, data: SequenceSet, valid: SequenceSet | None = None, **fields: object) -> SumNet:
+    config = TrainConfig(model=model, epochs=4, threads=1, **fields)  # pyright: ignore[reportArgumentType]
+    config = with_defaults(config, data, valid)
+    spec = Sum(spectrum=2, filters=8, width=4, pooling=("max", "position"))
+    torch.manual_seed(0)
+    net = spec.build(DNA, outputs=1 if len(data.classes) == 2 else len(data.classes), length=12)
+    if "pooling=none" in model:
+        net = Sum(spectrum=0, pooling=("none",)).build(DNA, outputs=net(torch.zeros(1, 9).byte()).shape[1], length=12)
+    fit(net, config, data, valid)
+    return net
+
+
+@pytest.mark.parametrize(("classes", "held_out"), [*itertools.product((2, 3), (False, True))])
+def test_a_linear_part_is_a_logistic_regression(classes: int, held_out: bool) -> None:
+    data = random_set(classes=classes)
+    valid = data.subset(np.arange(60, 90)) if held_out else None
+    train = data.subset(np.arange(60))
+    net = trained("sum:spectrum=0,pooling=none", train, valid)
+    logits = net(torch.from_numpy(data.padded())).detach().double().numpy()
+    x = np.eye(4)[data.padded()].reshape(len(data), -1) / np.sqrt(12)
+    fitted = [
+        LogisticRegression(C=c, max_iter=5000).fit(x[:60], train.y).decision_function(x).reshape(len(data), -1)
+        for c in STRENGTHS
+    ]
+    alike = [np.corrcoef((each - each.mean(0)).ravel(), (logits - logits.mean(0)).ravel())[0, 1] for each in fitted]
+    assert max(alike) > 1 - 1e-6
+
+
+def test_filters_of_linear_parts_stay_as_they_are() -> None:
+    net = trained(
+        "sum:spectrum=2,filters=8,width=4,pooling=max+position", random_set(), penalty=("spectral", "gradient")
+    )
+    fresh = Sum(spectrum=2, filters=8, width=4, pooling=("max", "position")).build(DNA, outputs=1, length=12)
+    SpectralNorm(radius=0.01).project_(net, 100)
+    for part, other in zip(parts_of(net), parts_of(fresh), strict=True):
+        same = torch.equal(part.convs[0].weight, other.convs[0].weight)
+        assert same == part.fixed_filters
+        assert part.output.weight.norm() <= 0.011
+
+
+def test_weights_of_parts_are_the_best_that_are_not_negative() -> None:
+    generator = np.random.default_rng(0)
+    y = generator.integers(0, 2, 200)
+    good = (2.0 * y - 1 + generator.normal(size=200))[None, :, None]
+    noise, against = generator.normal(size=(1, 200, 1)), -good
+    scores = np.concatenate([good, 3 * noise, against, good + 0.1 * noise])
+    weights, offset = stacking_weights(scores, y, np.ones(200))
+    assert (weights >= 0).all()
+    assert weights[2] == 0
+    assert weights[1] * 3 < 0.1 * weights[0]
+    spread = scores.std((1, 2))
+
+    def objective(w: np.ndarray, b: np.ndarray) -> float:
+        return mean_loss(np.tensordot(w, scores, 1) + b, y, np.ones(200)) + RIDGE * float(((w * spread) ** 2).sum())
+
+    best = objective(weights, offset)
+    for _ in range(50):
+        other = np.clip(weights + generator.normal(size=4) * 0.05, 0, None)
+        assert objective(other, offset + generator.normal() * 0.05) >= best - 1e-6
+
+
+def test_several_labels_and_classes_are_stacked_too() -> None:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, (80, 3))
+    scores = np.stack([labels * 2.0 - 1, generator.normal(size=(80, 3))])
+    weights, offset = stacking_weights(scores, labels, np.ones(80))
+    assert weights[0] > 3 * weights[1]
+    assert offset.shape == (3,)
+    y = labels.argmax(1)
+    assert mean_loss(scores[0], y, np.ones(80)) == pytest.approx(
+        float(np.mean([-np.log(np.exp(row[k]) / np.exp(row).sum()) for row, k in zip(scores[0], y, strict=True)]))
+    )
+
+
+def test_a_part_that_helps_is_used_and_one_sequence_per_class_still_trains() -> None:
+    net = trained("sum:spectrum=2,filters=8,width=4,pooling=max+position", random_set())
+    size = {name: part.output.weight.detach().norm().item() for name, part in net.parts.items()}
+    assert size["positions"] > 0
+    two = random_set().subset(np.array([0, int(np.flatnonzero(random_set().y != random_set().y[0])[0])]))
+    net = trained("sum:spectrum=2,filters=8,width=4,pooling=max+position", two)
+    assert torch.isfinite(net(torch.from_numpy(two.padded()))).all()
