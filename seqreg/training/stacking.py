@@ -62,18 +62,10 @@ def fit(
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
-    held_out = _HeldOut.of(train, valid, config)
-    loops = _Loops(config, folder, resume, report)
-    loops.planned = sum(1 + len(held_out.folds) for part in parts_of(model) if not part.fixed_filters)
-    scores, history = [], []
-    for name, part in zip(model.parts, parts_of(model), strict=True):
-        if part.fixed_filters:
-            scores.append(_fit_head(part, config, train, held_out))
-        else:
-            scores.append(_fit_cnn(name, part, config, train, held_out, loops, history))
-    weights, offset = np.full(len(scores), 1 / len(scores)), np.zeros(1)
-    if held_out.unseen:
-        weights, offset = stacking_weights(np.stack(scores), held_out.y, held_out.weight)
+    fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report)
+    weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
+    if fitted.unseen:
+        weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
     with torch.no_grad():
         for number, (part, weight) in enumerate(zip(parts_of(model), weights, strict=True)):
             part.output.weight.mul_(weight)
@@ -81,7 +73,47 @@ def fit(
             if number == 0:
                 part.output.bias.add_(torch.as_tensor(offset))
     model.eval()
-    return history or [{"part": "+".join(model.parts), "epoch": 0}]
+    return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedParts:
+    """What trained parts say of the sequences held out: scores (P, n, K), labels y, weights (n,), and their history.
+
+    unseen: False where too few sequences are there to hold any out, and those trained on stand in.
+    """
+
+    scores: Array
+    y: NDArray[Any]
+    weight: Array
+    unseen: bool
+    history: History
+
+
+def fit_parts(
+    model: SumNet,
+    config: TrainConfig,
+    train: SequenceSet,
+    valid: SequenceSet | None,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> FittedParts:
+    """Train every part of a sum in place, by itself; `fit` without the weights."""
+    held_out = _HeldOut.of(train, valid, config)
+    loops = _Loops(config, folder, resume, report)
+    loops.planned = sum(1 + len(held_out.folds) for part in parts_of(model) if not part.fixed_filters)
+    scores: list[Array] = []
+    history: History = []
+    for name, part in zip(model.parts, parts_of(model), strict=True):
+        if part.fixed_filters:
+            scores.append(_fit_head(part, config, train, held_out))
+        else:
+            scores.append(_fit_cnn(name, part, config, train, held_out, loops, history))
+    return FittedParts(
+        scores=np.stack(scores), y=held_out.y, weight=held_out.weight, unseen=held_out.unseen, history=history
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
