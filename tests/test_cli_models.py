@@ -265,6 +265,8 @@ def test_robustness_is_written_shown_and_put_into_the_report(folder: Path, run: 
     assert all(low <= high for low, high in zip(found["certified_accuracy"], found["attacked_accuracy"], strict=True))
     assert [row["attacked accuracy"] for row in table(done.stdout)] == [f"{x:.4g}" for x in found["attacked_accuracy"]]
     assert len(read_tsv("studied/robustness.tsv")) == 7
+    assert Path("studied/robustness.svg").read_text().count("<svg") == 1
+    assert "Most damaging positions" in (own / "report.html").read_text()
     assert 'id="robustness"' in (own / "report.html").read_text()
     assert 'id="robustness"' not in (run / "report.html").read_text()
     assert json.loads(call(*words, "--json", "--quiet").stdout) == found

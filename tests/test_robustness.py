@@ -16,6 +16,7 @@ from seqreg.evaluation import Robustness, evaluate_robustness
 from seqreg.evaluation.robustness import COLUMNS
 from seqreg.networks.trained import Architecture, TrainedNetwork
 from seqreg.records import dump_json
+from seqreg.report.robustness_figure import damaging_positions
 from seqreg.sequences import SequenceSet
 
 
@@ -198,3 +199,9 @@ def test_progress_is_told(dna: SequenceSet) -> None:
         progress=lambda *at: told.append(at),
     )
     assert told == [(25, 60), (50, 60), (60, 60)]
+
+
+def test_positions_are_counted_once_per_sequence_whatever_the_edit() -> None:
+    edits = ["p.A2V;p.R4K", "2A>G", "", "4_5insA;4del"]
+    assert damaging_positions(edits).tolist() == [0, 0.5, 0, 0.5]
+    assert not len(damaging_positions(["", ""]))

@@ -50,10 +50,12 @@ def robustness(
 ) -> None:
     """Accuracy after the worst edits that were found, and whatever the edits are, for 0, 1, 2, ... edits.
 
-    With -o x.json, x.tsv beside it says for every sequence what changes its prediction.
+    With -o x.json, x.tsv beside it says for every sequence what changes its prediction, and x.svg shows the curves and
+    the positions that are edited most.
     """
     from seqreg.evaluation.robustness import COLUMNS, evaluate_robustness
     from seqreg.records import write_json, write_tsv
+    from seqreg.report import write_robustness_figure
     from seqreg.sequences import editable, with_classes
     from seqreg.sequences.splits import train_subset
 
@@ -83,7 +85,11 @@ def robustness(
         )
     if output is not None:
         write_json(output, found.to_plain())
-        write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
+        rows = found.rows()
+        write_tsv(output.with_suffix(".tsv"), COLUMNS, rows)
+        write_robustness_figure(
+            found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], output.with_suffix(".svg")
+        )
     if terminal.as_json:
         terminal.json(found.to_plain())
     elif output is None or not terminal.quiet:

@@ -7,6 +7,7 @@ dark and print are one page.
 
 from seqreg.report.comparison_page import write_comparison
 from seqreg.report.page import write_report
+from seqreg.report.robustness_figure import write_robustness_figure
 from seqreg.report.suite_page import write_suite_report
 
-__all__ = ["write_comparison", "write_report", "write_suite_report"]
+__all__ = ["write_comparison", "write_report", "write_robustness_figure", "write_suite_report"]

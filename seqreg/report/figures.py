@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from seqreg.report.robustness_figure import draw_positions
+
 # Matplotlib knows no CSS variables: these colours stand for them while drawing, and `svg` puts the variables in.
 _VARIABLE = {
     "#010101": "var(--ink)",
@@ -142,6 +144,14 @@ def per_budget(series: Sequence[Series], *, name: str, alt: str, x_label: str, y
         ax.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.02))
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
         return svg(figure, name, alt)
+
+
+def positions(share: NDArray[np.float64], *, alt: str) -> str:
+    """How often each position is edited, from `damaging_positions`."""
+    with axes(3.9, 2.7) as (figure, ax):
+        draw_positions(ax, share, SERIES[0])
+        ax.grid(visible=False, axis="x")
+        return svg(figure, "positions", alt)
 
 
 def wilson(share: ArrayLike, n: ArrayLike, z: float = 1.96) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,6 +11,7 @@ from seqreg.records import atomic_write
 from seqreg.report import figures, logos, tables, words
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
+from seqreg.report.robustness_figure import damaging_positions
 from seqreg.report.run_folder import Run, read_run
 
 MOST_CURVES = 8
@@ -316,6 +317,12 @@ def _robustness(run: Run) -> list[dict[str, Any]]:
                 "such change. The truth lies between the two."
             )
             shown.append(_figure(drawn, name.capitalize(), caption, figures.legend(lines)))
+    share = damaging_positions([row.get("edits", "") for row in run.worst_edits])
+    if len(share):
+        worst = int(share.argmax())
+        alt = f"Share of sequences edited at each position; most often, {words.percent(share[worst])}, at {worst + 1}."
+        caption = "Where the edits lie that change a prediction: of each sequence the fewest that a search found."
+        shown.append(_figure(figures.positions(share, alt=alt), "Most damaging positions", caption))
     return shown
 
 

@@ -34,6 +34,7 @@ class Run:
     predictions: Rows
     examples: Rows
     trials: Rows
+    worst_edits: Rows
 
     @property
     def classes(self) -> list[str]:
@@ -88,6 +89,7 @@ def read_run(folder: Path) -> Run:
         raise ModelError(f"{folder} is not a run folder: it has no run.json. Give a folder that `seqreg train` wrote")
     objects: dict[str, Any] = {name: _json(folder / f"{name}.json", {}) for name in OBJECTS}
     tables: dict[str, Any] = {name: _tsv(folder / f"{name}.tsv") for name in TABLES}
+    tables["worst_edits"] = _tsv(folder / "robustness.tsv")
     return Run(folder=folder, motifs=_json(folder / "motifs.json", []), **objects, **tables)
 
 

@@ -23,7 +23,8 @@ from seqreg.training.parts import Parts
 MARKS_OF_A_RUN = ("run.json", "config.json", "model.safetensors")
 OTHER_FILES = (
     *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
-    *("robustness.json", "norm.json", "report.html"),  # what was found about the model that is overwritten
+    # what was found about the model that is overwritten
+    *("robustness.json", "robustness.tsv", "robustness.svg", "norm.json", "report.html"),
 )
 WORST_EXAMPLES = 20
 
