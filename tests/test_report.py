@@ -535,3 +535,14 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
     assert dict(mpl.rcParams) == before
     assert 'aria-label="&lt;b&gt;"' in svg
     assert "var(--series-1)" in svg
+
+
+def test_a_sum_is_named_by_its_parts() -> None:
+    from seqreg.report.words import _network  # pyright: ignore[reportPrivateUsage]
+
+    whole = _network("sum:spectrum=4,positions=true,filters=128,width=12,pooling=max+position")
+    assert whole.startswith("The sum of a linear model on 4-mers, a linear model on positions and convolutional")
+    assert (
+        _network("sum:spectrum=0,positions=true,filters=1,width=2,pooling=none")
+        == "The sum of a linear model on positions,"
+    )

@@ -37,7 +37,7 @@ def draw_positions(ax: Axes, share: NDArray[np.float64], color: str) -> None:
     ax.bar(np.arange(len(share)) + 1.0, share, width=1.0, color=color)
     ax.set(xlabel="position", ylabel="sequences edited here", xlim=(0.5, len(share) + 0.5))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\N{NO-BREAK SPACE}%"))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, symbol="\N{NO-BREAK SPACE}%"))
 
 
 def write_robustness_figure(robustness: Mapping[str, Any], edits: Sequence[str], target: Path) -> None:
