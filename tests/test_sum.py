@@ -16,7 +16,7 @@ from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, ins
 from seqreg.mutagenesis.edits import DELETION, INSERTION
 from seqreg.networks import SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, fit, with_defaults
+from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
 from seqreg.training.stacking import RIDGE, STRENGTHS, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
@@ -194,3 +194,20 @@ def test_a_part_that_helps_is_used_and_one_sequence_per_class_still_trains() -> 
     two = random_set().subset(np.array([0, int(np.flatnonzero(random_set().y != random_set().y[0])[0])]))
     net = trained("sum:spectrum=2,filters=8,width=4,pooling=max+position", two)
     assert torch.isfinite(net(torch.from_numpy(two.padded()))).all()
+
+
+def test_sums_learn_several_labels_of_proteins() -> None:
+    data = replace(random_set(), alphabet=PROTEIN)
+    assert data.y is not None
+    data = replace(
+        data,
+        classes=("a", "b"),
+        y=np.stack([data.y, data.codes.reshape(90, -1)[:, 5] > 1], 1).astype(np.uint8),
+    )
+    config = with_defaults(TrainConfig(epochs=4, threads=1), data, None)
+    assert str(config.model).startswith("sum:spectrum=2,")
+    torch.manual_seed(0)
+    net = architecture_of(config, data).build()
+    fit(net, config, data, None)  # pyright: ignore[reportArgumentType]
+    right = (net(torch.from_numpy(data.padded())) > 0).numpy() == data.y
+    assert right.mean() > 0.9

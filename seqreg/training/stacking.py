@@ -39,7 +39,8 @@ FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
 RIDGE = 0.01
 STRENGTHS = tuple(np.geomspace(0.03, 3000, 11))
 USUAL_STRENGTH = 1.0
-STRENGTH_CHOSEN_ON = 4000
+# Above these many sequences a draw by class stands for all of them: a linear model has learned by then what it can.
+STRENGTH_CHOSEN_ON, HEAD_FITTED_ON = 4_000, 50_000
 
 Array = NDArray[np.float64]
 History = list[dict[str, Any]]
@@ -235,10 +236,11 @@ def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: 
         if best is None or loss < best[0]:
             best = (loss, c, scores)
     assert best is not None
-    if few is not train:
-        rows, weight = _features(part, train) * scale, example_weights(train, config.class_weight)
-    assert train.y is not None
-    coef, intercept = fit_logistic(rows, train.y, best[1], weight, config.seed)
+    many = drawn(train, HEAD_FITTED_ON, config.seed)
+    if few is not many:
+        rows, weight = _features(part, many) * scale, example_weights(many, config.class_weight)
+    assert many.y is not None
+    coef, intercept = fit_logistic(rows, many.y, best[1], weight, config.seed)
     with torch.no_grad():
         part.output.weight.copy_(torch.as_tensor(coef * scale))
         part.output.bias.copy_(torch.as_tensor(intercept))
