@@ -76,11 +76,10 @@ def snakemake(folder: Path) -> Snakemake:
 def test_a_dry_run_of_the_test_configuration_has_every_rule(snakemake: Snakemake) -> None:
     done = snakemake("--dry-run", "--printshellcmds", *TINY)
     assert done.returncode == 0, done.stdout
-    rules = [path.read_text(encoding="utf-8") for path in (WORKFLOWS / "rules").glob("*.smk")]
-    names = {line.split()[1].rstrip(":") for text in rules for line in text.splitlines() if line.startswith("rule ")}
-    jobs = names - {"models", "benchmarks"}
+    written = "".join(path.read_text(encoding="utf-8") for path in (WORKFLOWS / "rules").glob("*.smk"))
+    jobs = set(re.findall(r"^(?:rule|checkpoint) \w+:$", written, re.MULTILINE)) - {"rule models:", "rule benchmarks:"}
     assert len(jobs) > 8
-    assert [name for name in jobs if f"rule {name}:" not in done.stdout] == []
+    assert [job for job in jobs if job not in done.stdout] == []
     assert "seqreg train --pos workflows/test/positive.fa --neg workflows/test/negative.fa" in done.stdout
     assert "seqreg split splice --folds 2" in done.stdout
     assert done.stdout.count("    log: ") == done.stdout.count("    benchmark: ") >= len(jobs)

@@ -1,5 +1,6 @@
 # What the configuration says, checked as a whole, and how it becomes files and words of a command line.
 import csv
+import json
 import re
 import shlex
 from pathlib import Path
@@ -16,13 +17,7 @@ FLAGS = {
     "fasta": "--fasta",
     "labels": "--labels",
 }
-RUN_FILES = [
-    "run.json",
-    "model.json",
-    "model.safetensors",
-    "metrics.json",
-    "predictions.tsv",
-]
+RUN_FILES = ["run.json", "model.safetensors", "metrics.json", "predictions.tsv"]
 
 
 def check(where, value, schema):
@@ -123,16 +118,8 @@ def options(values):
 
 def fitting(wildcards):
     """What `seqreg train`, or `seqreg tune` before it, is told about the network."""
-    return shlex.join(
-        options(
-            {
-                **config["train"],
-                **budget(),
-                "seed": config["seed"],
-                "device": config["device"],
-            }
-        )
-    )
+    given = {**config["train"], **budget(), "seed": config["seed"], "device": config["device"]}
+    return shlex.join(options(given))
 
 
 def held_out(wildcards):
@@ -166,6 +153,19 @@ def run_files(folder):
     return [f"{folder}/{name}" for name in RUN_FILES]
 
 
+def trust_files(wildcards):
+    """How far the models can be trusted, where they are networks: tuning keeps a baseline that does better."""
+    names = list(SAMPLES)
+    if config["tune"]:
+        names = [name for name in names if holds_network(checkpoints.model.get(sample=name).output.about)]
+    return expand(f"{RESULTS}/{{sample}}/model/norm.json", sample=names)
+
+
+def holds_network(path):
+    """Whether a model.json describes a network."""
+    return json.loads(Path(path).read_text(encoding="utf-8")).get("kind") != "baseline"
+
+
 def growing(megabytes):
     """Memory that grows with every retry."""
     return lambda wildcards, attempt: megabytes * attempt
@@ -178,7 +178,8 @@ LOGS = f"{RESULTS}/logs"
 TIMINGS = f"{RESULTS}/timings"
 SAMPLES = read_samples(config["samples"]) if config["samples"] else {}
 FOLDS = range(1, config["split"]["folds"] + 1)
-FIT = "tune" if config["tune"] else "train"
+FIT = "seqreg tune" if config["tune"] else "seqreg train"
+MACHINE = "--threads {threads} --workers {threads}" if config["tune"] else "--threads {threads}"
 SUITES = {Path(suite).stem: suite for suite in config["benchmark"]["suites"]}
 
 

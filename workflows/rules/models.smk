@@ -5,7 +5,7 @@ rule models:
     input:
         expand(f"{RESULTS}/{{sample}}/folds.html", sample=SAMPLES),
         expand(f"{RESULTS}/{{sample}}/evaluation.json", sample=SAMPLES),
-        expand(f"{RESULTS}/{{sample}}/model/norm.json", sample=SAMPLES),
+        trust_files,
         expand(
             f"{RESULTS}/{{sample}}/predictions.tsv",
             sample=[name for name, row in SAMPLES.items() if "new" in row],
@@ -39,6 +39,7 @@ rule fold:
         splits=f"{RESULTS}/{{sample}}/folds/splits.tsv",
     output:
         run_files(f"{RESULTS}/{{sample}}/folds/{{fold}}"),
+        about=f"{RESULTS}/{{sample}}/folds/{{fold}}/model.json",
     log:
         f"{LOGS}/fold/{{sample}}.{{fold}}.log",
     benchmark:
@@ -55,8 +56,8 @@ rule fold:
         how=fitting,
     shell:
         # A job that was killed goes on where it was; one whose options or data have changed starts anew.
-        f"seqreg {FIT} {{params.data}} {{params.how}} --splits {{input.splits}} --fold {{wildcards.fold}}"
-        " --threads {threads} --output {params.run} --resume --overwrite > {log} 2>&1"
+        f"{FIT} {{params.data}} {{params.how}} --splits {{input.splits}} --fold {{wildcards.fold}}"
+        f" {MACHINE} --output {{params.run}} --resume --overwrite > {{log}} 2>&1"
 
 
 rule compare:
@@ -87,7 +88,7 @@ rule compare:
         "seqreg compare {params.runs} --output {output.json} > {log} 2>&1"
 
 
-rule model:
+checkpoint model:
     input:
         training_files,
         test_files,
@@ -100,6 +101,7 @@ rule model:
             subcategory="{sample}",
             labels={"what": "model"},
         ),
+        about=f"{RESULTS}/{{sample}}/model/model.json",
     log:
         f"{LOGS}/model/{{sample}}.log",
     benchmark:
@@ -116,8 +118,8 @@ rule model:
         how=fitting,
         parts=held_out,
     shell:
-        f"seqreg {FIT} {{params.data}} {{params.how}} {{params.parts}}"
-        " --threads {threads} --output {params.run} --resume --overwrite > {log} 2>&1"
+        f"{FIT} {{params.data}} {{params.how}} {{params.parts}}"
+        f" {MACHINE} --output {{params.run}} --resume --overwrite > {{log}} 2>&1"
 
 
 rule evaluate:
