@@ -8,6 +8,7 @@ from seqreg.evaluation import Comparison
 from seqreg.records import atomic_write
 from seqreg.report import words
 from seqreg.report.pages import environment
+from seqreg.report.tables import GUESSING
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
@@ -30,13 +31,14 @@ def _metric(comparison: Comparison, metric: str) -> dict[str, Any]:
     """A metric of every model: its mean, whether that is the best, its deviation, and the values run by run."""
     name, meaning, less = words.METRICS[metric]
     spread = {model: of_metric[metric] for model, of_metric in comparison.spread.items()}
-    means = [each.mean for each in spread.values() if each.mean is not None]
-    best = (min if less else max)(means, default=None)
+    rivals = {model: each.mean for model, each in spread.items() if each.mean is not None and model != GUESSING}
+    extreme = (min if less else max)(rivals.values(), default=None)
+    winners = [model for model, mean in rivals.items() if mean == extreme]
     cells = [
         {
             "mean": each.mean,
             "deviation": each.standard_deviation,
-            "best": each.mean is not None and each.mean == best and means.count(each.mean) == 1 < len(means),
+            "best": winners == [model] and len(rivals) > 1,
             "runs": "" if each.runs == len(comparison.runs) else f"in {each.runs} of {len(comparison.runs)} runs",
             "values": comparison.values[model][metric],
         }
