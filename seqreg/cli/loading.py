@@ -1,6 +1,5 @@
 """What a run folder holds, network or baseline, ready to score sequences."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,7 @@ def load_network(terminal: Terminal, folder: Path, device: str, threads: int | N
 
     place = choose_device(device)
     network = load_trained(folder, str(place))
-    torch.set_num_threads(threads or min(2, os.cpu_count() or 1))
+    torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     terminal.note(
         f"Model: {network.architecture.model} of {folder}; classes {', '.join(network.classes)}; device {place}"
     )

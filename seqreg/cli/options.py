@@ -57,7 +57,9 @@ Part = Annotated[
 ]
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
-Threads = Annotated[int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2 without it.")]
+Threads = Annotated[
+    int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2, or OMP_NUM_THREADS, without it.")
+]
 Overwrite = Annotated[
     bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there; with --resume, only a different one.")
 ]

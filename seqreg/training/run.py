@@ -56,7 +56,7 @@ def train(
     """
     started = now()
     device = choose_device(config.device)
-    threads = config.threads or min(2, os.cpu_count() or 1)
+    threads = config.threads or min(2, torch.get_num_threads())  # OMP_NUM_THREADS has its say
     parts = split_parts(data, config, valid=valid, test=test)
     config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
     given = {"input": data, "valid": valid, "test": test}
