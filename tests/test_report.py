@@ -110,6 +110,30 @@ def write_run(
     return folder
 
 
+def write_tuning(folder: Path) -> None:
+    """trials.tsv and tuning.json of 43 trials, as `seqreg tune` leaves them."""
+    columns = ("trial", "what", "status", "auroc", "standard_error", "over_default", "over_default_error")
+    rows = [(i, f"noise {i}", "compared", 0.9, 0.01, i / 1000, 0.004, 5, 12.5) for i in range(42)]
+    write_tsv(
+        folder / "trials.tsv",
+        (*columns, "folds", "seconds"),
+        [*rows, (42, "noise 0.1", "chosen", 0.95, 0.01, 0.05, 0.004, 10, 25)],
+    )
+    trials = [
+        {"trial": i, "at": i % 3, "gain": 0.01 * i, "error": None if i == 0 else 0.004, "own": i != 1}
+        for i in (0, 1, 2, 42)
+    ]
+    found = {
+        "chosen": 42,
+        "what": "noise 0.1",
+        "why": ["Trial 42 with noise 0.1 did it."],
+        "tried": 43,
+        "seconds": 99.0,
+    }
+    path = {"name": "noise", "strengths": [None, 0.02, 0.1], "trials": trials}
+    write_json(folder / "tuning.json", {**found, "paths": [path]})
+
+
 def forecasts(y: NDArray[np.bool_], skill: float, multi_label: bool, rng: np.random.Generator) -> NDArray[np.float64]:
     logits = 1.6 * skill * (y - 0.5) + rng.normal(size=y.shape) * 1.3
     if multi_label:
@@ -307,7 +331,7 @@ def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
         folder / "norm.json",
         {"lipschitz_upper_bound": 12.5, "rkhs": {"upper_bound": None}, "lower_bounds": {"gradient": 3.25}},
     )
-    write_tsv(folder / "trials.tsv", ("penalty", "cv_auroc"), [("gradient:weight=1", 0.9)] * 23)
+    write_tuning(folder)
     text, page = read(folder)
     shown = " ".join(" ".join(page.text).split())
     for anchor, heading in HEADINGS.items():
@@ -323,7 +347,7 @@ def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
         name, sequence, *_ = row.split("\t")
         assert name in shown
         assert sequence in shown.replace(" ", "")
-    for fact in ("12.5", "3.25", "3 more are in trials.tsv", "40 % at 2", "10 % at 2"):
+    for fact in ("12.5", "3.25", "3 more are in trials.tsv", "noise 0.1 did it", "40 % at 2", "10 % at 2"):
         assert fact in shown
 
 
@@ -332,7 +356,7 @@ def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
 )
 def test_a_missing_file_costs_its_own_section_only(missing: str, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    whole = set(HEADINGS) - {"robustness", "trials"}
+    whole = set(HEADINGS) - {"robustness", "tuning"}
     (folder / missing).unlink()
     text, page = read(folder)
     assert page.problems == []

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seqreg.errors import DivergedError, InputError
-from seqreg.evaluation import evaluate
+from seqreg.errors import DivergedError
 from seqreg.sequences import SequenceSet
-from seqreg.sequences import folds as into_folds
+from seqreg.tuning.folds import Predict, inner_splits, score
 
-Predict = Callable[[SequenceSet], NDArray[np.float64]]
 # A learner: a setting and training sequences in, class probabilities of any sequences out.
 Learn = Callable[[Mapping[str, Any], SequenceSet], Predict]
 
@@ -44,33 +41,6 @@ def choose(
     splits = inner_splits(train, folds=folds, by=by, seed=seed)
     scores = tuple(_mean_score(setting, splits, learn, metric) for setting in settings)
     return Choice(number=int(np.argmax(scores)), scores=scores)
-
-
-def inner_splits(
-    train: SequenceSet, *, folds: int, by: Any = None, seed: int = 0
-) -> list[tuple[SequenceSet, SequenceSet]]:
-    """Pairs of kept and held-out sequences, without the folds whose kept part lacks a class."""
-    try:
-        split = into_folds(train, folds, by=by, seed=seed)
-    except InputError:  # fewer groups than folds
-        return []
-    pairs = [split.fold(number) for number in range(1, folds + 1)]
-    classes = len(train.classes)
-    return [
-        (train.subset(kept), train.subset(held_out))
-        for kept, held_out in pairs
-        if train.multi_label or len(np.unique(train.y[kept])) == classes  # pyright: ignore[reportOptionalSubscript]
-    ]
-
-
-def score(predict: Predict, sequences: SequenceSet) -> dict[str, float | None]:
-    """Every metric on labelled sequences; None where it is undefined."""
-    p = predict(sequences)
-    assert sequences.y is not None
-    multi = sequences.multi_label
-    return evaluate(
-        sequences.y, p, sequences.classes, sequences.positive if not multi else None, multi_label=multi, resamples=0
-    ).values
 
 
 def _mean_score(

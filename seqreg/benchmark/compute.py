@@ -13,13 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from seqreg import __version__
 from seqreg.benchmark.cells import Cell
-from seqreg.benchmark.choosing import choose, score
+from seqreg.benchmark.choosing import choose
 from seqreg.benchmark.folder import SuiteFolder
 from seqreg.benchmark.learners import Fitted, fit, inapplicable
 from seqreg.benchmark.suite import Method, Suite
 from seqreg.benchmark.tasks import LeftOutError, Library, Task, task_of
 from seqreg.errors import SeqregError
 from seqreg.evaluation import evaluate_robustness
+from seqreg.tuning.folds import score
 
 MOST_SUBSTITUTIONS = 5
 L2_STEPS = 50

@@ -10,7 +10,6 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqreg.attacks import ATTACKS
@@ -24,9 +23,7 @@ from seqreg.networks.trained import TrainedNetwork
 from seqreg.penalties import PENALTIES
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, parse, unknown_name
-from seqreg.training import TrainConfig, architecture_of, choose_device, reproducible, with_defaults
-from seqreg.training import fit as fit_network
-from seqreg.training.parts import split_parts
+from seqreg.training import TrainConfig, learn
 
 NETWORK = "network"
 LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": LsGkm}
@@ -64,15 +61,8 @@ def fit(learner: str, setting: Mapping[str, Any], train: SequenceSet, *, seed: i
         fitted: Any = LEARNERS[learner](**setting)
         model = fitted(train, seed=seed)
         return Fitted(predict=model.predict_proba, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
-    where = choose_device(device)
-    config = TrainConfig(**setting, seed=seed, device=device, threads=1, test=0.0, baselines=False)
-    parts = split_parts(replace(train, split=None), config)
-    config = with_defaults(config, parts.train, parts.valid)
-    with reproducible(config, where):
-        architecture = architecture_of(config, parts.train)
-        module = architecture.build().to(where, getattr(torch, config.precision))
-        fit_network(module, config, parts.train, parts.valid)  # pyright: ignore[reportArgumentType]
-    network = TrainedNetwork(architecture=architecture, module=module)
+    config = TrainConfig(**setting, seed=seed, device=device, threads=1, baselines=False)
+    network = learn(replace(train, split=None), config).network
     return Fitted(predict=network.probabilities, network=network)
 
 

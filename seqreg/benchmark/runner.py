@@ -1,6 +1,5 @@
 """Computing what is missing of a suite, by several processes on one folder."""
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,9 +13,8 @@ from seqreg.benchmark.compute import Bench, attempt
 from seqreg.benchmark.folder import SuiteFolder
 from seqreg.benchmark.learners import unavailable
 from seqreg.benchmark.suite import Suite
-from seqreg.errors import SeqregError
+from seqreg.workers import SECONDS_BETWEEN_LOOKS, in_processes
 
-SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_TELLING = 1.0
 
 
@@ -75,30 +73,8 @@ def run_cells(
         work(suite, folder, cells, device=device, until=until, tell=tell)
         tell(now=True)
         return
-    start = multiprocessing.get_context("spawn")
-    started = [
-        start.Process(
-            target=_work_apart, args=(suite, folder.path, list(cells), device, until, os.getpid()), daemon=True
-        )
-        for _ in range(workers)
-    ]
-    for process in started:
-        process.start()
-    try:
-        while any(process.is_alive() for process in started):
-            tell()
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-    finally:
-        for process in started:
-            process.terminate()
-            process.join()
+    in_processes(_work_apart, suite, folder.path, list(cells), device, until, workers=workers, tell=tell)
     tell(now=True)
-    died = [process.exitcode for process in started if process.exitcode]
-    if died:
-        raise SeqregError(
-            f"{len(died)} of {workers} processes died (exit code {died[0]}), perhaps for lack of memory. "
-            "The same command goes on; try fewer --workers"
-        )
 
 
 def work(
@@ -141,10 +117,7 @@ def _without(cells: Sequence[Cell], keys: set[str]) -> list[Cell]:
 
 def _work_apart(suite: Suite, path: Path, cells: list[Cell], device: str, until: float | None, parent: int) -> None:
     """`work` in a process of its own."""
-    try:
-        work(suite, SuiteFolder(path=path), cells, device=device, until=until, parent=parent)
-    except KeyboardInterrupt:  # the parent says so
-        os._exit(0)
+    work(suite, SuiteFolder(path=path), cells, device=device, until=until, parent=parent)
 
 
 def progress_of(folder: SuiteFolder, cells: Sequence[Cell], workers: int = 1) -> Progress:

@@ -16,11 +16,12 @@ from seqreg.errors import UsageError
 if TYPE_CHECKING:
     from seqreg.sequences import InputSpec, SequenceSet
 
-SEQUENCES, NETWORK, REGULARIZATION, FITTING, EDITS, PARTS, MACHINE, OUTPUT = (
+SEQUENCES, NETWORK, REGULARIZATION, FITTING, SEARCH, EDITS, PARTS, MACHINE, OUTPUT = (
     "Sequences",
     "Network",
     "Regularization",
     "Fitting",
+    "Search",
     "Edits",
     "Train, validation and test parts",
     "Machine",

@@ -1,4 +1,4 @@
-"""Commands that make a run folder: train and baseline."""
+"""Commands that make a run folder: train, tune and baseline."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.options import (
+    MACHINE,
     NETWORK,
     OUTPUT,
+    SEARCH,
     Device,
     InputOptions,
     Output,
@@ -26,7 +28,9 @@ from seqreg.cli.terminal import Moved, Terminal
 
 if TYPE_CHECKING:
     from seqreg.sequences import SequenceSet
-    from seqreg.training import Progress
+    from seqreg.training import Progress, TrainConfig
+    from seqreg.tuning import Outcome
+    from seqreg.tuning import Progress as SearchProgress
 
 PANEL = "Models"
 MAX_LENGTH = 10_000
@@ -52,24 +56,12 @@ def train(
 ) -> None:
     """Train a network on labelled sequences, test it beside k-mer baselines, and write a report."""
     from seqreg.report import write_report
-    from seqreg.training import TrainConfig
     from seqreg.training import train as run_training
 
     asked = {"require_labels": True, "max_length": data.max_length or MAX_LENGTH}
     sequences = parts.divide(data.read(terminal, **asked))
     shares, sets = _parts(terminal, parts, data, sequences)
-    chosen = _given(options)
-    config = TrainConfig(
-        **chosen,
-        **shares,
-        by=parts.by,
-        similarity=parts.similarity,
-        train_size=parts.train_size,
-        positive=positive,
-        seed=seed,
-        device=device,
-        threads=threads,
-    )
+    config = _config(parts, options, shares, positive=positive, seed=seed, device=device, threads=threads)
     try:
         with terminal.progress("Epoch") as moved:
             result = run_training(
@@ -81,6 +73,67 @@ def train(
                 resume=resume,
                 overwrite=overwrite,
                 report=_reporter(terminal, output, moved),
+                finish=write_report,
+            )
+    except KeyboardInterrupt:
+        terminal.note(f"Stopped. The same command with --resume continues {output}")
+        raise
+    _show_run(terminal, result.folder)
+
+
+@command(panel=PANEL, example="seqreg tune amp -o runs/amp --budget 10")
+def tune(
+    terminal: Terminal,
+    data: InputOptions,
+    output: Output,
+    parts: PartOptions,
+    options: TrainOptions,
+    trials: Annotated[
+        int | None, option(SEARCH, "--trials", "N", "Settings tried, at most; 30 where no budget is given.")
+    ] = None,
+    budget: Annotated[
+        float | None, option(SEARCH, "--budget", "MINUTES", "Time for trying; then what was chosen is trained.")
+    ] = None,
+    folds: Annotated[int, option(SEARCH, "--folds", "K", "Folds of the cross-validation.", default=True)] = 5,
+    workers: Annotated[
+        int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
+    ] = None,
+    positive: Positive = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Threads = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Choose network and regularization by cross-validation in the training part, then train and test what was chosen.
+
+    Options that are given are kept; what they leave open is chosen. A k-mer baseline that does better is kept instead.
+    """
+    from seqreg.report import write_report
+    from seqreg.tuning import Halving
+    from seqreg.tuning import tune as run_tuning
+
+    effort = Halving(trials=trials, budget=budget, folds=folds, workers=workers)
+    sequences = parts.divide(data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH))
+    shares, sets = _parts(terminal, parts, data, sequences)
+    config = _config(parts, options, shares, positive=positive, seed=seed, device=device, threads=threads)
+
+    def found(outcome: "Outcome") -> None:
+        terminal.note("\n".join([f"Chosen: {outcome.what}", *outcome.why]))
+
+    try:
+        with terminal.progress("Training") as moved:
+            result = run_tuning(
+                sequences,
+                config,
+                output,
+                effort,
+                **sets,
+                command=terminal.command,
+                resume=resume,
+                overwrite=overwrite,
+                report=lambda progress: moved(progress.trainings, remark=_remark(progress)),
+                found=found,
                 finish=write_report,
             )
     except KeyboardInterrupt:
@@ -137,6 +190,21 @@ def baseline(
     _show_run(terminal, output)
 
 
+def _config(parts: PartOptions, options: TrainOptions, shares: dict[str, Any], **others: Any) -> "TrainConfig":
+    """What the options say of a training."""
+    from seqreg.training import TrainConfig
+
+    same = {name: getattr(parts, name) for name in ("by", "similarity", "train_size")}
+    return TrainConfig(**_given(options), **shares, **same, **others)
+
+
+def _remark(progress: "SearchProgress") -> str:
+    words = [f"trial {progress.trials}" + (f" of {progress.most}" if progress.most else "")]
+    if progress.best is not None:
+        words.append("best auroc {1:.3f} ({0})".format(*progress.best))
+    return ", ".join(words)
+
+
 def _given(options: TrainOptions) -> dict[str, Any]:
     """The options that were given, lists as tuples; `--penalty none` is no penalty instead of the default one."""
     given = {entry.name: getattr(options, entry.name) for entry in fields(options)}
@@ -149,10 +217,10 @@ def _given(options: TrainOptions) -> dict[str, Any]:
 
 def _parts(
     terminal: Terminal, parts: PartOptions, data: InputOptions, sequences: "SequenceSet"
-) -> tuple[dict[str, Any], dict[str, "SequenceSet"]]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What --valid and --test say: shares of the input, or inputs of their own."""
     shares: dict[str, Any] = {}
-    sets: dict[str, SequenceSet] = {}
+    sets: dict[str, Any] = {}
     for name in ("valid", "test"):
         text = getattr(parts, name)
         try:

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,11 +24,12 @@ from seqreg.networks import ENCODINGS, MODELS
 from seqreg.networks.trained import TrainedNetwork, load_trained
 from seqreg.penalties import PENALTIES
 from seqreg.records import write_json
-from seqreg.sequences import SequenceSet, check_filter_width
-from seqreg.specs import Spec
-from seqreg.training import Progress, TrainConfig, architecture_of, choose_device, fit, reproducible, with_defaults
+from seqreg.sequences import SequenceSet
+from seqreg.specs import Spec, resolve
+from seqreg.training import Progress, TrainConfig, choose_device, learn
 from seqreg.training.folder import write_history
 from seqreg.training.parts import split_parts
+from seqreg.tuning import SEARCHES, Halving, Outcome, prepared, searched
 
 
 class SequenceClassifier(SequenceEstimator):
@@ -43,10 +45,13 @@ class SequenceClassifier(SequenceEstimator):
     reverse_complement: score both strands with the same weights.
     valid: share of the sequences held out for early stopping and for the weights of parts (none if that is fewer than
     150, or 40 for a network of one part), 0 for none, or (X, y).
+    tune: a number of settings to try; or how to search, "halving:trials=50,budget=10" (minutes) or Halving(). What is
+    None or empty is then chosen by cross-validation on the sequences of `fit`, in n_jobs processes; the rest is kept.
     device: "auto", "cpu", "cuda" or "cuda:i". n_jobs: CPU threads, -1 for all; None is 1, or what joblib says.
     random_state: an int is the command line's seed. verbose: a line on standard error per epoch.
 
-    After `fit`: classes_; network_, the trained network; history_, a row per epoch; config_, every choice made.
+    After `fit`: classes_; network_, the trained network; history_, a row per epoch; config_, every choice made;
+    tuning_, what was tried and why one of it was chosen, where something was.
     """
 
     families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {
@@ -56,10 +61,12 @@ class SequenceClassifier(SequenceEstimator):
         "constraint": CONSTRAINTS,
         "attack": ATTACKS,
         "augment": AUGMENTATIONS,
+        "tune": SEARCHES,
     }
     network_: TrainedNetwork
     history_: list[dict[str, Any]]
     config_: TrainConfig
+    tuning_: Outcome
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class SequenceClassifier(SequenceEstimator):
         class_weight: Any = None,
         reverse_complement: bool | None = None,
         valid: Any = 0.15,
+        tune: Any = None,
         device: str = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -101,6 +109,7 @@ class SequenceClassifier(SequenceEstimator):
         self.class_weight = class_weight
         self.reverse_complement = reverse_complement
         self.valid = valid
+        self.tune = tune
         self.device = device
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -116,17 +125,10 @@ class SequenceClassifier(SequenceEstimator):
         data = self._learn_from(X, y, sample_weight, groups)
         share, held_out = self._validation(data)
         config = self._config(share)
-        device = choose_device(self.device)
-        parts = split_parts(data, config, valid=held_out)
-        config = with_defaults(config, parts.train, parts.valid)
-        with reproducible(config, device):
-            architecture = architecture_of(config, parts.train)
-            module: Any = architecture.build().to(device)
-            check_filter_width(parts.train, module.receptive_field)
-            history = fit(module, config, parts.train, parts.valid, report=_report if self.verbose else None)
-        self.network_ = TrainedNetwork(architecture=architecture, module=module)
-        self.history_ = history
-        self.config_ = config
+        if self.tune is not None:
+            config = self._tuned(data, config, held_out)
+        learned = learn(data, config, valid=held_out, report=_report if self.verbose else None)
+        self.network_, self.history_, self.config_ = learned.network, learned.history, learned.config
         return self
 
     def robustness(
@@ -210,6 +212,19 @@ class SequenceClassifier(SequenceEstimator):
             threads=effective_n_jobs(self.n_jobs),  # pyright: ignore[reportArgumentType]  # None is allowed
             baselines=False,
         )
+
+    def _tuned(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
+        """The configuration with what it leaves open chosen on the sequences."""
+        if isinstance(self.tune, bool) or not isinstance(self.tune, int | np.integer | str | Halving):
+            raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
+        number = isinstance(self.tune, int | np.integer)
+        effort = Halving(trials=int(self.tune)) if number else resolve("search", SEARCHES, self.tune)
+        with TemporaryDirectory() as folder:
+            parts = split_parts(data, config, valid=held_out)
+            trials = prepared(parts, config, effort, Path(folder), valid=held_out)
+            workers = effort.workers or effective_n_jobs(self.n_jobs)  # pyright: ignore[reportArgumentType]
+            self.tuning_ = searched(trials, replace(effort, workers=workers))
+        return replace(config, **self.tuning_.setting)
 
     def _validation(self, data: SequenceSet) -> tuple[float, SequenceSet | None]:
         """The share to hold out, or the sequences given for it."""

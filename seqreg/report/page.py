@@ -8,14 +8,13 @@ from markupsafe import Markup
 
 from seqreg import __version__
 from seqreg.records import atomic_write
-from seqreg.report import figures, logos, tables, words
+from seqreg.report import figures, logos, tables, tuning, words
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 from seqreg.report.robustness_figure import damaging_positions
 from seqreg.report.run_folder import Run, read_run
 
 MOST_CURVES = 8
-MOST_TRIALS = 20
 HEADINGS = {
     "performance": "How good it is",
     "data": "What it learned from",
@@ -26,7 +25,7 @@ HEADINGS = {
     "motifs": "What it looks for",
     "robustness": "Robustness",
     "learning": "How it learned",
-    "trials": "What was tried",
+    "tuning": "Tuning",
     "reproduce": "How to get it again",
 }
 
@@ -53,14 +52,14 @@ def render(run: Run) -> str:
         "learning": _learning(run),
         "robustness": _robustness(run),
         "motifs": _motifs(run),
-        "trials": _trials(run),
+        "tuning": tuning.section(run),
         "examples": tables.examples(run),
     }
     absent = {
         "confusion": not (performance and performance["confusion"]),
         "errors": not parts["examples"],
         "robustness": not (parts["robustness"] or norms),
-        **{name: not parts[name] for name in ("curves", "calibration", "learning", "motifs", "trials")},
+        **{name: not parts[name] for name in ("curves", "calibration", "learning", "motifs", "tuning")},
     }
     return (
         environment()
@@ -359,16 +358,6 @@ def _most(fires: dict[str, float], n: int = 6) -> list[tuple[str, float]]:
     """The n classes in which a filter fires most, in the order of classes."""
     kept = sorted(fires, key=lambda name: -fires[name])[:n]
     return [(name, share) for name, share in fires.items() if name in kept]
-
-
-def _trials(run: Run) -> dict[str, Any] | None:
-    if not run.trials:
-        return None
-    return {
-        "columns": list(run.trials[0]),
-        "rows": run.trials[:MOST_TRIALS],
-        "more": max(0, len(run.trials) - MOST_TRIALS),
-    }
 
 
 def _spoken(series: list[Series]) -> str:

@@ -13,7 +13,7 @@ from seqreg.errors import ModelError
 from seqreg.records import read_json, read_tsv
 
 Rows = list[dict[str, str]]
-OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm")
+OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm", "tuning")
 TABLES = ("splits", "history", "predictions", "examples", "trials")
 
 
@@ -28,6 +28,7 @@ class Run:
     metrics: dict[str, Any]
     robustness: dict[str, Any]
     norm: dict[str, Any]
+    tuning: dict[str, Any]
     motifs: list[dict[str, Any]]
     splits: Rows
     history: Rows

@@ -164,7 +164,10 @@ def norms(run: Run) -> list[tuple[str, str]]:
 
 def configuration(run: Run) -> list[tuple[str, str]]:
     """Every setting with its value as text."""
-    return [(key.replace("_", "-"), _value(value)) for key, value in run.config.items()]
+    effort = {key: value for key, value in (run.config.get("tune") or {}).items() if key not in run.config}
+    settings = {**run.config, **effort}
+    settings.pop("tune", None)
+    return [(key.replace("_", "-"), _value(value)) for key, value in settings.items()]
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

@@ -1,21 +1,24 @@
 """Training: the loop, its checkpoints, and the run folder it leaves behind.
 
-One contract: `train(data, config, folder)` writes a run; `fit(model, config, train, valid)` trains a network alone.
+One contract: `train(data, config, folder)` writes a run; `learn(data, config)` gives the network only; `fit(model,
+config, train, valid)` trains a network alone.
 """
 
 from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.loop import Progress
-from seqreg.training.run import RunResult, architecture_of, choose_device, reproducible, train
+from seqreg.training.run import Learned, RunResult, architecture_of, choose_device, learn, reproducible, train
 from seqreg.training.stacking import fit
 
 __all__ = [
+    "Learned",
     "Progress",
     "RunResult",
     "TrainConfig",
     "architecture_of",
     "choose_device",
     "fit",
+    "learn",
     "reproducible",
     "train",
     "train_baseline",

@@ -1,9 +1,10 @@
 """A run folder for the best k-mer baseline, split, tested and described as a network's is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
 from seqreg.records import to_plain, write_json, write_tsv
@@ -26,14 +27,15 @@ def train_baseline(
     test: SequenceSet | None = None,
     command: Sequence[str] = (),
     overwrite: bool = False,
+    tuned: Mapping[str, Any] | None = None,
     finish: Callable[[Path], object] | None = None,
 ) -> FittedBaseline:
     """Tune a baseline, or all of them to keep the best by cross-validation, and write a run folder.
 
     config: its shares, sizes, seed, positive class and `reverse_complement` (whether a k-mer and its reverse
     complement are one) count; what concerns networks does not. The validation part is learned from too, as baselines
-    tune by cross-validation. finish: as for `train`. Raises UsageError for an unknown baseline or a folder in the
-    way, InputError for data that cannot be used.
+    tune by cross-validation. tuned, finish: as for `train`. Raises UsageError for an unknown baseline or a folder in
+    the way, InputError for data that cannot be used.
     """
     chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
     started = now()
@@ -41,7 +43,8 @@ def train_baseline(
     positive = choose_positive(parts.train_and_valid, config.positive)
     deciding = {name: getattr(config, name) for name in DECIDING}
     resolved = to_plain({"baseline": baseline, **deciding, "positive": positive, "input_sha256": data.sha256})
-    claim_folder(output, resolved, resume=False, overwrite=overwrite)
+    resolved |= {"tune": tuned} if tuned else {}
+    claim_folder(output, resolved, resume=tuned is not None, overwrite=overwrite)
 
     clock = perf_counter()
     learned_from = replace(parts.train_and_valid, positive=positive)

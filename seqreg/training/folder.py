@@ -25,24 +25,27 @@ OTHER_FILES = (
     *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
     # what was found about the model that is overwritten
     *("robustness.json", "robustness.tsv", "robustness.svg", "norm.json", "report.html"),
+    *("trials.tsv", "tuning.json"),
 )
+TUNING = "tuning"  # the folder of a search that is not over
 WORST_EXAMPLES = 20
 
 
 def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
     """Make the folder ready for a run, or say (True) that it holds this very run, finished.
 
-    resolved: the configuration as `config.json` holds it. What an earlier run left is removed. Raises UsageError if
-    the folder holds another run, and if a run to resume had another configuration, unless overwriting.
+    resolved: the configuration as `config.json` holds it; of a run that `tune` makes, what `tune` was asked decides
+    whether it is the same. What an earlier run left is removed. Raises UsageError if the folder holds another run, and
+    if a run to resume had another configuration, unless overwriting.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file. Choose a folder with --output")
     found = [name for name in MARKS_OF_A_RUN if (output / name).exists()]
     if resume and (output / "config.json").exists():
-        before = read_json(output / "config.json")
-        changed = sorted(key for key in {*before, *resolved} if before.get(key) != resolved.get(key))
+        before, now = (config.get("tune", config) for config in (read_json(output / "config.json"), resolved))
+        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
         if changed and not overwrite:
-            difference = ", ".join(f"{key} was {before.get(key)!r}, now {resolved.get(key)!r}" for key in changed[:3])
+            difference = ", ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed[:3])
             raise UsageError(
                 f"cannot resume {output}: {difference}. Use the same options, or --overwrite to start anew"
             )
@@ -52,7 +55,8 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
         raise UsageError(f"{output} already holds a run ({found[0]}). Use --resume, --overwrite or another --output")
     for name in (*MARKS_OF_A_RUN, *OTHER_FILES):
         (output / name).unlink(missing_ok=True)
-    shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
+    for folder in (CHECKPOINT.parent, TUNING):
+        shutil.rmtree(output / folder, ignore_errors=True)
     return False
 
 

@@ -1,11 +1,12 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,14 +46,16 @@ def train(
     command: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
+    tuned: Mapping[str, Any] | None = None,
     report: Callable[[Progress], None] | None = None,
     finish: Callable[[Path], object] | None = None,
 ) -> RunResult:
     """Split, train, evaluate beside the baselines, and write a run folder.
 
-    valid, test: parts given as data of their own instead of shares. finish: called with the folder when everything
-    but the mark of completion is written (the HTML report is made there). Raises UsageError for a folder in the way
-    or a configuration that differs from the one resumed, InputError for data that cannot be trained on.
+    valid, test: parts given as data of their own instead of shares. tuned: what a search was asked that chose the
+    configuration, into whose folder the run goes. finish: called with the folder when everything but the mark of
+    completion is written (the HTML report is made there). Raises UsageError for a folder in the way or a configuration
+    that differs from the one resumed, InputError for data that cannot be trained on.
     """
     started = now()
     device = choose_device(config.device)
@@ -61,7 +64,8 @@ def train(
     config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
     given = {"input": data, "valid": valid, "test": test}
     checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
-    resolved = to_plain({**config.get_params(), **checksums})
+    resolved = to_plain({**config.get_params(), **checksums, **({"tune": tuned} if tuned else {})})
+    resume = resume or tuned is not None
     architecture = architecture_of(config, parts.train)
     with reproducible(config, device):
         clock = perf_counter()
@@ -104,6 +108,37 @@ def train(
     }
     complete(output, facts, data, parts, finish)
     return RunResult(folder=output, network=network, metrics=metrics, baselines=scores)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Learned:
+    """A trained network, the configuration with every choice made, and a row per epoch."""
+
+    network: TrainedNetwork
+    config: TrainConfig
+    history: list[dict[str, float]]
+
+
+def learn(
+    data: SequenceSet,
+    config: TrainConfig,
+    *,
+    valid: SequenceSet | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Learned:
+    """A training without a folder, on all of `data` but the share that decides when to stop.
+
+    valid: sequences that decide it instead. Raises as `train` does.
+    """
+    device = choose_device(config.device)
+    parts = split_parts(data, replace(config, test=0.0), valid=valid)
+    config = with_defaults(config, parts.train, parts.valid)
+    with reproducible(config, device):
+        architecture = architecture_of(config, parts.train)
+        module = architecture.build().to(device, getattr(torch, config.precision))
+        check_filter_width(parts.train, getattr(module, "receptive_field", 1))
+        history = fit(module, config, parts.train, parts.valid, report=report)  # pyright: ignore[reportArgumentType]
+    return Learned(network=TrainedNetwork(architecture=architecture, module=module), config=config, history=history)
 
 
 def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:

@@ -1,0 +1,15 @@
+"""Tuning: network, encoding and regularization chosen by cross-validation within the training part.
+
+One contract: a search sees training sequences only, is a function of the results so far (`Search.state`), and keeps
+each training's scores in a file of its own; `tune` trains what was chosen and leaves a run folder as `train` does.
+"""
+
+from seqreg.specs import Spec
+from seqreg.tuning.outcome import Outcome
+from seqreg.tuning.run import Halving, TunedRun, prepared, searched, tune
+from seqreg.tuning.trials import Progress
+
+__all__ = ["SEARCHES", "Halving", "Outcome", "Progress", "TunedRun", "prepared", "searched", "tune"]
+
+SEARCHES: dict[str, type[Spec]] = {"halving": Halving}
+"""The ways of searching people choose by name; a new one also says when it is over (`Search.state`)."""

@@ -1,0 +1,405 @@
+"""Tuning: a search that depends on nothing but its results, sees no test sequence, and survives being killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import seqreg
+from seqreg import SequenceClassifier
+from seqreg.alphabet import DNA, PROTEIN
+from seqreg.errors import InputError, SeqregError, UsageError
+from seqreg.records import read_json, read_tsv
+from seqreg.sequences import SequenceSet, write_fasta
+from seqreg.training import TrainConfig, with_defaults
+from seqreg.training.parts import split_parts
+from seqreg.tuning import Halving, prepared
+from seqreg.tuning.choice import choose
+from seqreg.tuning.search import Candidate, Search, State
+from seqreg.tuning.space import space_of
+from seqreg.tuning.trials import Trials
+from tests.conftest import planted
+
+Call = Callable[..., CompletedProcess[str]]
+SMALL = TrainConfig(model="cnn:filters=4,width=5", epochs=2, threads=1, device="cpu")
+QUICK = ["--model", "cnn:filters=4,width=5", "--epochs", "2", "--folds", "2", "--device", "cpu", "--threads", "1"]
+
+
+def search_over(data: SequenceSet, config: TrainConfig = SMALL, **changes: Any) -> Search:
+    """A search on the data with two baselines and three folds, twice."""
+    space = space_of(config, with_defaults(config, data, None), data, held_out=False)
+    usual: dict[str, Any] = {"trials": 30, "baselines": ("kmer-logistic", "kmer-svm"), "folds": 3, "more": 3, "seed": 0}
+    return Search(space=space, **{**usual, **changes})
+
+
+def result(auroc: float | None, loss: float = 0.5, error: str | None = None) -> dict[str, Any]:
+    return {"auroc": auroc, "log_loss": loss, "error": error, "seconds": 1.0}
+
+
+def searched_to_the_end(
+    search: Search, judge: Callable[[Candidate, int], Mapping[str, Any]], take: Callable[[int], int] = lambda n: 0
+) -> tuple[State, dict[str, Any]]:
+    """The end of a search whose trainings `judge` makes up; `take` says which of n due ones is done next."""
+    records: dict[str, Any] = {}
+    while (state := search.state(records.get)).due:
+        key, candidate, fold = state.due[take(len(state.due))]
+        assert key not in records
+        records[key] = judge(candidate, fold)
+    return state, records
+
+
+def made_up(candidate: Candidate, fold: int) -> dict[str, Any]:
+    """Best at a gradient penalty of 0.1 and weight decay 1, the more so the nearer; folds differ in difficulty."""
+    chance = np.random.default_rng([candidate.number, fold]).normal(0, 0.002)
+    if candidate.baseline:
+        return result(0.6 + 0.05 * fold + chance)
+    gradient = [float(text.partition("weight=")[2].partition(",")[0]) for text in candidate.setting["penalty"][:1]]
+    near = -abs(np.log10(gradient[0] / 0.1)) if gradient and "gradient" in candidate.setting["penalty"][0] else -3.0
+    near -= 0.5 * abs(np.log10(candidate.setting["weight_decay"]))
+    return result(0.8 + 0.03 * near + 0.05 * fold + chance)
+
+
+# ------------------------------------------------------------------------------------------------------- the space
+
+
+def test_the_first_point_is_the_default_training_and_the_rest_are_trainings(protein: SequenceSet) -> None:
+    asked = TrainConfig()
+    default = with_defaults(asked, protein, None)
+    space = space_of(asked, default, protein, held_out=True)
+    again = with_defaults(replace(asked, **space.setting(space.start)), protein, None)
+    assert again == default
+    generator = np.random.default_rng(0)
+    points = space.first_points()
+    assert points[0] == space.start
+    assert with_defaults(replace(asked, **space.setting(points[1])), protein, None).penalty == ()
+    for _ in range(100):
+        points.append(space.child(points, generator))
+        with_defaults(replace(asked, **space.setting(points[-1])), protein, None)
+    kinds = [
+        {space.setting(point)[home] for point in points} for home in ("penalty", "constraint", "model", "encoding")
+    ]
+    assert all(len(kind) > 1 for kind in kinds)
+    assert any(len(penalty) > 1 for penalty in kinds[0]), "penalties are combined"
+
+
+def test_what_was_asked_for_is_not_in_question(dna: SequenceSet) -> None:
+    asked = TrainConfig(model="cnn:filters=4,width=5", penalty=("hamming:weight=0.3",), weight_decay=0.5, lr=0.1)
+    space = space_of(asked, with_defaults(asked, dna, None), dna, held_out=False)
+    assert {each.name for each in space.dimensions} == {"spectral-norm", "noise", "similar", "both strands"}
+    for point in space.first_points():
+        config = replace(asked, **space.setting(point))
+        assert (config.model, config.penalty, config.weight_decay, config.lr) == (
+            *(asked.model, asked.penalty, asked.weight_decay, asked.lr),
+        )
+
+
+# ------------------------------------------------------------------------------------------------------ the search
+
+
+def test_the_outcome_does_not_depend_on_who_does_what_when(dna: SequenceSet) -> None:
+    search, generator = search_over(dna), np.random.default_rng(0)
+    orders: list[Callable[[int], int]] = [lambda n: 0, lambda n: n - 1, lambda n: int(generator.integers(n))]
+    ends = [searched_to_the_end(search, made_up, order) for order in orders]
+    states, records = zip(*ends, strict=True)
+    assert states[0] == states[1] == states[2]
+    assert records[0] == records[1] == records[2]
+
+
+def test_halving_keeps_within_the_trials_and_finds_the_peak(dna: SequenceSet) -> None:
+    search = search_over(dna, trials=40)
+    state, records = searched_to_the_end(search, made_up)
+    assert len(state.candidates) == 40
+    points = [each.point for each in state.candidates if each.point is not None]
+    assert len(set(points)) == len(points), "nothing is tried twice"
+    met = [sum(each.key(fold) in records for fold in range(6)) for each in state.candidates]
+    assert met[0] == 6, "the default is measured like the best"
+    assert set(met) == {2, 3, 6}
+    assert met.count(2) >= 15
+    choice = choose(search, state, search.scores(records.get))
+    assert choice.best.setting["weight_decay"] == 1.0
+    assert choice.best.setting["penalty"][0].startswith(("gradient:weight=0.1", "gradient:weight=0.3"))
+    baseline = next(each for each in state.finalists if each.baseline)
+    assert any(baseline.words in sentence for sentence in choice.why)
+
+
+def test_failures_are_left_behind_unless_all_fail(dna: SequenceSet) -> None:
+    search = search_over(dna, trials=12)
+
+    def judge(candidate: Candidate, fold: int) -> dict[str, Any]:
+        return result(None, error="diverged") if candidate.number % 2 else made_up(candidate, fold)
+
+    state, records = searched_to_the_end(search, judge)
+    assert all(each.number % 2 == 0 for each in state.finalists)
+    state, records = searched_to_the_end(search, lambda candidate, fold: result(None, error="it diverged"))
+    with pytest.raises(SeqregError, match="it diverged"):
+        choose(search, state, search.scores(records.get))
+
+
+def test_time_that_ends_early_leaves_the_best_so_far_or_the_default(dna: SequenceSet) -> None:
+    search = search_over(dna, trials=None)
+    nothing = search.state({}.get, exploring=False)
+    assert choose(search, nothing, search.scores({}.get)).chosen.number == 0
+    records: dict[str, Any] = {}
+    for _ in range(60):
+        key, candidate, fold = search.state(records.get).due[0]
+        records[key] = made_up(candidate, fold)
+    while (state := search.state(records.get, exploring=False)).due:
+        key, candidate, fold = state.due[0]
+        assert candidate in state.finalists
+        records[key] = made_up(candidate, fold)
+    assert choose(search, state, search.scores(records.get)).best in state.finalists
+
+
+# ------------------------------------------------------------------------------------------------------ the choice
+
+
+@pytest.mark.parametrize(("worse", "taken"), [((0.02, -0.01, 0.01, -0.01, 0.0, 0.0), True), ((0.02,) * 6, False)])
+def test_one_standard_error_towards_more_regularization(
+    worse: tuple[float, ...], taken: bool, dna: SequenceSet
+) -> None:
+    """The law: mean of the differences at most their standard error, whatever the folds have in common."""
+    search = search_over(dna, trials=20)
+    stronger = search.space.moved(search.space.start, {"weight decay": 4})
+    fold_difficulty = np.array([0.0, 0.1, -0.2, 0.05, 0.0, 0.15])
+
+    def judge(candidate: Candidate, fold: int) -> dict[str, Any]:
+        base = 0.8 + fold_difficulty[fold]
+        if candidate.point == search.space.start:
+            return result(base)
+        return result(base - worse[fold] if candidate.point == stronger else base - 0.1 - 0.01 * fold)
+
+    state, records = searched_to_the_end(search, judge)
+    choice = choose(search, state, search.scores(records.get))
+    assert choice.best.number == 0
+    assert (choice.chosen.point == stronger) is taken
+    assert any("within one standard error" in sentence for sentence in choice.why) is taken
+    mean, error = np.mean(worse), np.std(worse, ddof=1) / np.sqrt(6)
+    assert bool(mean <= error) is taken
+
+
+def test_more_regularized_means_weaker_in_nothing_and_otherwise_the_same(protein: SequenceSet) -> None:
+    space = space_of(TrainConfig(), with_defaults(TrainConfig(), protein, None), protein, held_out=False)
+    start = space.start
+    more = space.moved(start, {"gradient": 5, "spectral-norm": 2})
+    assert space.regularized_more(more, start)
+    assert not space.regularized_more(start, more)
+    assert not space.regularized_more(start, start)
+    assert not space.regularized_more(space.moved(more, {"weight decay": 0}), start)
+    assert not space.regularized_more(space.moved(more, {"filters": 0}), start)
+
+
+def test_equal_areas_are_told_apart_by_log_loss(dna: SequenceSet) -> None:
+    search = search_over(dna, trials=8, baselines=())
+
+    def judge(candidate: Candidate, fold: int) -> dict[str, Any]:
+        return result(1.0 + 0.001 * (fold % 2) * (candidate.number != 4), loss=0.1 if candidate.number == 2 else 0.3)
+
+    state, records = searched_to_the_end(search, judge)
+    assert choose(search, state, search.scores(records.get)).best.number == 2
+
+
+def test_a_baseline_that_wins_is_taken_and_said_so(dna: SequenceSet) -> None:
+    search = search_over(dna, trials=10)
+    state, records = searched_to_the_end(
+        search, lambda each, fold: result(0.9 if each.baseline else 0.8 - 0.001 * fold)
+    )
+    choice = choose(search, state, search.scores(records.get))
+    assert choice.chosen.baseline == "kmer-logistic"
+    assert any("linear model" in sentence for sentence in choice.why)
+
+
+# ----------------------------------------------------------------------------------------------- what is seen by it
+
+
+def names(sequences: SequenceSet) -> set[str]:
+    return set(sequences.names)
+
+
+def test_no_training_sees_a_test_sequence_nor_its_own_fold(dna: SequenceSet) -> None:
+    parts = split_parts(dna, SMALL)
+    assert parts.test is not None
+    trials = prepared(parts, SMALL, Halving(folds=4), Path("unused"))
+    assert len(trials.splits) == 8
+    for kept, held_out in trials.splits:
+        assert not names(kept) & names(held_out)
+        assert names(kept) | names(held_out) == names(parts.train_and_valid)
+        assert not names(parts.test) & (names(kept) | names(held_out))
+
+
+@pytest.mark.parametrize("by", ["group", "homology"])
+def test_relatives_stay_on_one_side_of_every_fold(by: Any, dna: SequenceSet) -> None:
+    grouped = replace(dna, group=np.array([f"g{i // 4}" for i in range(len(dna))]))
+    config = replace(SMALL, by=by)
+    for kept, held_out in prepared(split_parts(grouped, config), config, Halving(folds=3), Path("unused")).splits:
+        assert kept.group is not None
+        assert held_out.group is not None
+        assert not set(kept.group) & set(held_out.group)
+
+
+def test_a_planted_leak_changes_nothing(dna: SequenceSet, tmp_path: Path) -> None:
+    """Whatever the labels of the test part are, the same scores come from the same folds."""
+    config = replace(SMALL, penalty=())
+    scores = []
+    for flipped in (False, True):
+        parts = split_parts(dna, config)
+        assert parts.test is not None
+        assert parts.test.y is not None
+        parts = replace(parts, test=replace(parts.test, y=1 - parts.test.y if flipped else parts.test.y))
+        trials = prepared(parts, config, Halving(trials=4, folds=2), tmp_path / str(flipped))
+        trials.results.create()
+        trials.run()
+        records = {key: trials.results.record(key) for key in trials.results.keys()}  # noqa: SIM118
+        scores.append({key: (record or {})["auroc"] for key, record in records.items()})
+    assert scores[0] == scores[1]
+
+
+def test_too_few_sequences_are_refused(dna: SequenceSet) -> None:
+    few = dna.subset(np.arange(4))
+    config = replace(SMALL, test=0.0)
+    with pytest.raises(InputError, match="too few"):
+        prepared(split_parts(replace(few, group=np.array(["a"] * 4)), config), config, Halving(), Path("unused"))
+
+
+# ------------------------------------------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sequences with a motif as a FASTA file in the working directory."""
+    write_fasta(tmp_path / "motif.fa", planted(DNA, "TGACGTCA"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(run: str) -> list[dict[str, str]]:
+    """trials.tsv without the times."""
+    return [{**row, "seconds": ""} for row in read_tsv(Path(run) / "trials.tsv")]
+
+
+def test_killed_and_resumed_by_fewer_it_ends_as_if_nothing_had_been(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["tune", "motif.fa", *QUICK, "--trials", "5", "--no-baselines"]
+    whole = call(*words, "-o", "whole", "--workers", "1")
+    assert whole.returncode == 0, whole.stderr
+    assert "Chosen: " in whole.stderr
+    assert {path.name for path in Path("whole").iterdir()} >= {
+        *("config.json", "run.json", "model.json", "model.safetensors", "splits.tsv", "history.tsv", "metrics.json"),
+        *("predictions.tsv", "trials.tsv", "tuning.json", "report.html"),
+    }
+    assert not Path("whole/tuning").exists()
+
+    program = [sys.executable, "-m", "seqreg", *words, "-o", "killed", "--workers", "2"]
+    world = {**os.environ, "PYTHONPATH": str(Path(seqreg.__file__).parent.parent)}
+    with subprocess.Popen(program, env=world, stderr=subprocess.DEVNULL) as running:
+        while running.poll() is None and len(list(Path("killed").glob("tuning/cells/*.json"))) < 3:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    locks = Path("killed/tuning/locks")
+    while any(Path(f"/proc/{child}").exists() for child in orphans(str(folder / "killed"))):
+        time.sleep(0.05)
+    assert locks.is_dir()
+    kept = {path.name for path in Path("killed/tuning/cells").glob("*.json")}
+
+    done: list[str] = []
+    attempt = Trials.attempt
+
+    def counted(self: Trials, candidate: Candidate, fold: int) -> dict[str, Any]:
+        done.append(f"{candidate.key(fold)}.json")
+        return attempt(self, candidate, fold)
+
+    monkeypatch.setattr(Trials, "attempt", counted)
+    assert call(*words, "-o", "killed", "--resume", "--trials", "6").returncode == 2, "another search"
+    assert call(*words, "-o", "killed").returncode == 2, "a search in the way"
+    assert call(*words, "-o", "killed", "--resume", "--workers", "1").returncode == 0
+    assert not kept & set(done), "nothing is done twice"
+    assert table("killed") == table("whole")
+    assert Path("killed/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+    done.clear()
+    again = call(*words, "-o", "killed", "--resume", "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["metrics"] == read_json("whole/metrics.json")
+    assert done == []
+    assert call("train", "motif.fa", *QUICK[:4], "-o", "killed", "--resume").returncode == 2
+
+
+def orphans(text: str) -> list[int]:
+    """Processes whose parent has gone and who still write under a folder."""
+    return []
+
+
+def test_a_winning_baseline_is_what_the_run_holds(folder: Path, call: Call) -> None:
+    rng = np.random.default_rng(0)
+    rows = [("".join(rng.choice(list("ACDE"), 30, p=p)), label) for label, p in COMPOSITIONS.items() for _ in range(30)]
+    Path("composition.csv").write_text("sequence,label\n" + "".join(f"{s},{label}\n" for s, label in rows))
+    words = ["--epochs", "1", "--trials", "3", "--folds", "2", "--workers", "1", "--alphabet", "protein"]
+    done = call("tune", "composition.csv", "-o", "run", *words, "--lr", "1e-6", "--valid", "0")
+    assert done.returncode == 0, done.stderr
+    assert "linear model is what is in this run" in done.stderr
+    assert read_json("run/model.json")["kind"] == "baseline"
+    assert [row["status"] for row in table("run")].count("chosen") == 1
+    assert "linear model is what is in this run" in Path("run/report.html").read_text()
+    assert call("predict", "run", "composition.csv", "-o", "p.tsv").returncode == 0
+
+
+COMPOSITIONS = {"acid": (0.1, 0.1, 0.4, 0.4), "other": (0.4, 0.4, 0.1, 0.1)}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--trials", "0"], "trials must be at least 1"),
+        (["--budget", "-1"], "budget must be above 0"),
+        (["--folds", "1"], "folds must be at least 2"),
+        (["--workers", "0"], "workers must be at least 1"),
+        (["--penalty", "gradeint"], "Did you mean 'gradient'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(words: list[str], said: str, folder: Path, call: Call) -> None:
+    done = call("tune", "motif.fa", "-o", "run", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not Path("run").exists()
+
+
+# ---------------------------------------------------------------------------------------------------- from Python
+
+
+def test_the_classifier_chooses_what_was_left_open(dna: SequenceSet, tmp_path: Path) -> None:
+    texts = [dna.sequence(i) for i in range(len(dna))]
+    assert dna.y is not None
+    clf = SequenceClassifier(
+        "cnn:filters=4,width=5", tune="halving:trials=3,folds=2", epochs=2, random_state=0, penalty=[]
+    )
+    assert clf.get_params()["tune__trials"] == 3
+    clf.fit(texts, dna.y)
+    assert clf.tuning_.tried == 3
+    assert clf.config_.penalty == ()
+    assert clf.tuning_.setting["constraint"] == clf.config_.constraint or clf.config_.constraint
+    again = clone(clf).fit(texts, dna.y)
+    assert np.array_equal(again.predict_proba(texts), clf.predict_proba(texts))
+    clf.save(tmp_path / "run")
+    assert SequenceClassifier.load(tmp_path / "run").tune == clf.tune
+    for wrong in (True, 2.5, 0, "halving:trails=3", "grid"):
+        with pytest.raises(UsageError):
+            clone(clf).set_params(tune=wrong).fit(texts, dna.y)
+
+
+def test_protein_letters_have_an_encoding_to_choose() -> None:
+    protein = planted(PROTEIN, "WKHFCC")
+    words = [each.name for each in search_over(protein, TrainConfig()).space.dimensions]
+    assert "encoding" in words
+    assert "both strands" not in words
