@@ -170,7 +170,7 @@ def test_one_standard_error_towards_more_regularization(
 ) -> None:
     """The law: mean of the differences at most their standard error, whatever the folds have in common."""
     search = search_over(dna, trials=20)
-    stronger = search.space.moved(search.space.start, {"weight decay": 4})
+    stronger = search.space.moved(search.space.start, {"decoupled weight decay": 4})
     fold_difficulty = np.array([0.0, 0.1, -0.2, 0.05, 0.0, 0.15])
 
     def judge(candidate: Candidate, fold: int) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def test_more_regularized_means_weaker_in_nothing_and_otherwise_the_same(protein
     assert space.regularized_more(more, start)
     assert not space.regularized_more(start, more)
     assert not space.regularized_more(start, start)
-    assert not space.regularized_more(space.moved(more, {"weight decay": 0}), start)
+    assert not space.regularized_more(space.moved(more, {"decoupled weight decay": 0}), start)
     assert not space.regularized_more(space.moved(more, {"filters": 0}), start)
 
 
@@ -307,10 +307,6 @@ def test_killed_and_resumed_by_fewer_it_ends_as_if_nothing_had_been(
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
-    locks = Path("killed/tuning/locks")
-    while any(Path(f"/proc/{child}").exists() for child in orphans(str(folder / "killed"))):
-        time.sleep(0.05)
-    assert locks.is_dir()
     kept = {path.name for path in Path("killed/tuning/cells").glob("*.json")}
 
     done: list[str] = []
@@ -334,11 +330,6 @@ def test_killed_and_resumed_by_fewer_it_ends_as_if_nothing_had_been(
     assert json.loads(again.stdout)["metrics"] == read_json("whole/metrics.json")
     assert done == []
     assert call("train", "motif.fa", *QUICK[:4], "-o", "killed", "--resume").returncode == 2
-
-
-def orphans(text: str) -> list[int]:
-    """Processes whose parent has gone and who still write under a folder."""
-    return []
 
 
 def test_a_winning_baseline_is_what_the_run_holds(folder: Path, call: Call) -> None:

@@ -166,25 +166,28 @@ def by_strength(
     """What trials (`at` an index of labels, `gain`, `error`) gain, those of one path joined; steps are drawn equal."""
     with axes(3.5, 2.6) as (figure, ax):
         ax.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-        for points, color, shift in ((others, SERIES[6], 0.16), (own, SERIES[0], 0.0)):
-            met: dict[int, int] = {}  # trials at one strength stand side by side
-            x: list[float] = []
-            for point in points:
-                met[point["at"]] = met.get(point["at"], 0) + 1
-                x.append(
-                    point["at"] + shift * ((met[point["at"]] + 1) // 2) * (-1) ** met[point["at"]] / len(labels) * 4
-                )
-            y = np.array([point["gain"] for point in points])
-            error = np.array([point["error"] or 0.0 for point in points])
-            ax.vlines(x, y - error, y + error, color=color, linewidth=1, alpha=0.5)
-            ax.plot(
-                x, y, color=color, marker="o", markersize=3.5, linestyle="-" if shift == 0 else "none", clip_on=False
+        for points, color, linestyle in ((others, SERIES[6], "none"), (own, SERIES[0], "-")):
+            x, y, error = (
+                np.array([each[key] or 0.0 for each in points], dtype=np.float64) for key in ("at", "gain", "error")
             )
+            if points is others:
+                x = _side_by_side(x)
+            ax.vlines(x, y - error, y + error, color=color, linewidth=1, alpha=0.5)
+            ax.plot(x, y, color=color, marker="o", markersize=3.5, linestyle=linestyle, clip_on=False)
         if chosen is not None:
             ax.plot([chosen["at"]], [chosen["gain"]], color=SERIES[0], marker="o", markersize=8, clip_on=False)
-        ax.set_xticks(range(len(labels)), labels)
+        ax.set_xticks(range(len(labels)), labels, fontsize=9 if len(labels) < 7 else 7.5)
         ax.set(xlim=(-0.4, len(labels) - 0.6), xlabel="strength", ylabel="AUROC gained")
         return svg(figure, name, alt)
+
+
+def _side_by_side(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those at one place spread over two thirds of a step, in their order."""
+    spread = places.copy()
+    for place in np.unique(places):
+        same = np.flatnonzero(places == place)
+        spread[same] += (np.arange(len(same)) + 0.5) / len(same) * 0.66 - 0.33
+    return spread
 
 
 def wilson(share: ArrayLike, n: ArrayLike, z: float = 1.96) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -85,7 +85,7 @@ def _path(path: dict[str, Any], run: Run) -> dict[str, Any]:
         "title": name[:1].upper() + name[1:],
         "caption": "AUROC on held-out folds minus that of the default training on the same folds, stronger to the "
         "right. Whiskers are standard errors; the large dot was chosen.",
-        "legend": [*([line] if own else []), *([dots] if others else [])],
+        "legend": [*([line] if len(own) > 1 else []), *([dots] if others else [])],
     }
 
 

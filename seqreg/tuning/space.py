@@ -187,7 +187,7 @@ _IDEAS: tuple[tuple[str, Choose], ...] = (
     ("noise", _at(0.05)),
     ("spectral-norm", _at(4.0)),
     ("encoding", _at("blosum62")),
-    ("weight decay", _at(1.0)),
+    ("decoupled weight decay", _at(1.0)),
     ("hamming", _at(0.01)),
     ("weight-decay", _at(0.001)),
     ("pooling", _opposite),
@@ -228,7 +228,7 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
         found.append((Dimension(name=name, home=home, values=_with(usual, values), strength=strength), usual))
 
     if asked.weight_decay is None:
-        free("weight decay", "weight_decay", WEIGHT_DECAYS, default.weight_decay, strength=True)
+        free("decoupled weight decay", "weight_decay", WEIGHT_DECAYS, default.weight_decay, strength=True)
     network = None
     if asked.model is None:
         network = parse("model", MODELS, str(default.model))

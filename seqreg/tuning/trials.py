@@ -111,7 +111,7 @@ class Trials:
 
     def run(self, *, budget: float | None = None, workers: int = 1, report: Report | None = None) -> None:
         """Search to the end, or for `budget` minutes, what an earlier sitting took counted in."""
-        taken = sum((self.results.record(key) or {})["seconds"] for key in self.results.keys())  # noqa: SIM118
+        taken = sum((self.results.record(key) or {}).get("seconds", 0.0) for key in self.results.keys())  # noqa: SIM118
         times: tuple[float | None, float | None] = (None, None)
         if budget is not None:
             begun = time.time() - taken / workers
