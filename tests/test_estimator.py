@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import seqreg
-import seqreg.estimator.classifier as classifier_module
+import seqreg.training.run as training_module
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.baselines import KmerLogistic
 from seqreg.constraints import SpectralNorm
@@ -212,8 +212,8 @@ def test_weights_of_sequences_and_of_classes(make: Any, X: list[str], y: list[st
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the training loop is called with: module, config, train, valid."""
     calls: list[Any] = []
-    loop = classifier_module.fit
-    monkeypatch.setattr(classifier_module, "fit", lambda *args, **more: calls.append(args) or loop(*args, **more))
+    loop = training_module.fit
+    monkeypatch.setattr(training_module, "fit", lambda *args, **more: calls.append(args) or loop(*args, **more))
     return calls
 
 

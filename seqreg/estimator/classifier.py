@@ -217,8 +217,8 @@ class SequenceClassifier(SequenceEstimator):
         """The configuration with what it leaves open chosen on the sequences."""
         if isinstance(self.tune, bool) or not isinstance(self.tune, int | np.integer | str | Halving):
             raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
-        number = isinstance(self.tune, int | np.integer)
-        effort = Halving(trials=int(self.tune)) if number else resolve("search", SEARCHES, self.tune)
+        how: Any = self.tune
+        effort = Halving(trials=int(how)) if isinstance(how, int | np.integer) else resolve("search", SEARCHES, how)
         with TemporaryDirectory() as folder:
             parts = split_parts(data, config, valid=held_out)
             trials = prepared(parts, config, effort, Path(folder), valid=held_out)
