@@ -215,10 +215,12 @@ class SequenceClassifier(SequenceEstimator):
 
     def _tuned(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
         """The configuration with what it leaves open chosen on the sequences."""
-        if isinstance(self.tune, bool) or not isinstance(self.tune, int | np.integer | str | Halving):
+        if isinstance(self.tune, str | Halving):
+            effort: Halving = resolve("search", SEARCHES, self.tune)
+        elif isinstance(self.tune, int | np.integer) and not isinstance(self.tune, bool):
+            effort = Halving(trials=int(self.tune))
+        else:
             raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
-        how: Any = self.tune
-        effort = Halving(trials=int(how)) if isinstance(how, int | np.integer) else resolve("search", SEARCHES, how)
         with TemporaryDirectory() as folder:
             parts = split_parts(data, config, valid=held_out)
             trials = prepared(parts, config, effort, Path(folder), valid=held_out)
