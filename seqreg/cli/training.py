@@ -94,7 +94,7 @@ def tune(
     budget: Annotated[
         float | None, option(SEARCH, "--budget", "MINUTES", "Time for trying; then what was chosen is trained.")
     ] = None,
-    folds: Annotated[int, option(SEARCH, "--folds", "K", "Folds of the cross-validation.", default=True)] = 5,
+    folds: Annotated[int, option(SEARCH, "--folds", "K", "Folds of the cross-validation.", default=True)] = 3,
     workers: Annotated[
         int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
     ] = None,

@@ -116,7 +116,7 @@ class Learned:
 
     network: TrainedNetwork
     config: TrainConfig
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
 
 
 def learn(

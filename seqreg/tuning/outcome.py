@@ -10,6 +10,7 @@ import numpy as np
 from seqreg.records import read_json, to_plain, write_json, write_tsv
 from seqreg.tuning.choice import Choice
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
+from seqreg.tuning.space import USUAL
 
 SETTING = (
     *("baseline", "model", "encoding", "reverse_complement", "penalty", "constraint", "augment"),
@@ -117,7 +118,7 @@ def _paths(search: Search, state: State, scores: Scores, chosen: Candidate) -> I
     default = scores.of(state.candidates[0])
     networks = [(each, each.point) for each in state.candidates if each.point is not None]
     for k, dimension in enumerate(search.space.dimensions):
-        if not dimension.strength or len({point[k] for _, point in networks}) < 2:
+        if not dimension.strength or dimension.name == USUAL or len({point[k] for _, point in networks}) < 2:
             continue
         trials: list[dict[str, Any]] = []
         for each, point in networks:

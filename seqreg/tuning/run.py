@@ -35,7 +35,7 @@ class Halving(Spec):
 
     trials: int | None = hyper(None, "settings tried, at most", low=1)
     budget: float | None = hyper(None, "minutes for trying, at most", above=0)
-    folds: int = hyper(5, "folds of a partition", low=2)
+    folds: int = hyper(3, "folds of a partition", low=2)
     workers: int | None = hyper(None, "processes of one thread each; none: one per core, on a GPU one", low=1)
 
     @property

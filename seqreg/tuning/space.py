@@ -14,7 +14,7 @@ import numpy as np
 from seqreg.constraints import CONSTRAINTS, SpectralNorm
 from seqreg.deformations import AUGMENTATIONS
 from seqreg.deformations.augmentations import Noise, Similar
-from seqreg.networks import ENCODINGS, MODELS
+from seqreg.networks import ENCODINGS, MODELS, Sum
 from seqreg.penalties import PENALTIES, Adversarial, Gradient, Hamming, WeightDecay
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, parse, write
@@ -42,6 +42,11 @@ DROPOUTS = (0.0, 0.2, 0.5)
 RATES = (1e-3, 3e-3, 1e-2)
 FILTERS = (32, 64, 128)
 WIDTHS = (4, 6, 8, 12, 16)
+# Of a sum: no CNN at all, one, or two.
+POOLINGS_OF_SUM = (("none",), ("max",), ("max", "mean"))
+SPECTRA = {"protein": (0, 1, 2), "dna": (0, 3, 4, 5), "rna": (0, 3, 4, 5)}
+# What the CNNs of a sum are regularized by where nothing is said, which each of them knows by itself.
+USUAL = "usual penalties"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,10 @@ class Dimension:
         value = self.values[index]
         if value is None:
             return f"no {self.name}"
+        if isinstance(value, bool):
+            return self.name if value else f"no {self.name}"
+        if isinstance(value, tuple):
+            value = "+".join(value)
         return f"{self.name} {value:g}" if isinstance(value, float | int) else f"{self.name} {value}"
 
     def text(self, index: int) -> str:
@@ -96,14 +105,19 @@ class Space:
     def _setting(self, point: Point) -> dict[str, Any]:
         setting: dict[str, Any] = dict(self.fixed)
         shape: dict[str, Any] = {}
+        usual = False
         for dimension, index in zip(self.dimensions, point, strict=True):
             value = dimension.values[index]
-            if dimension.spec is not None:
+            if dimension.name == USUAL:
+                usual = bool(value)
+            elif dimension.spec is not None:
                 setting[dimension.home] += () if value is None else (dimension.text(index),)
             elif dimension.home == "network":
                 shape[dimension.name] = value
             else:
                 setting[dimension.home] = value
+        if usual and not setting["penalty"]:
+            setting["penalty"] = None
         if self.network is not None:
             setting["model"] = write(MODELS, replace(self.network, **shape))  # pyright: ignore[reportArgumentType]
         return setting
@@ -113,7 +127,10 @@ class Space:
         if point != self.start and point == self.unpenalized(self.start):
             return "no penalty"
         trio = zip(self.dimensions, point, self.start, strict=True)
-        return ", ".join(each.words(index) for each, index, usual in trio if index != usual) or "default"
+        changes = {each.name: each.words(index) for each, index, usual in trio if index != usual}
+        if any(each.name in changes and each.home == "penalty" and each.spec is not None for each in self.dimensions):
+            changes.pop(USUAL, None)  # the others took their place
+        return ", ".join(changes.values()) or "default"
 
     def regularized_more(self, point: Point, other: Point) -> bool:
         """Whether the point differs from the other in strengths only, and is weaker in none."""
@@ -122,11 +139,18 @@ class Space:
 
     def moved(self, point: Point, changes: Mapping[str, int]) -> Point:
         """The point with other indices in the dimensions that are named."""
-        return tuple(changes.get(each.name, index) for each, index in zip(self.dimensions, point, strict=True))
+        pairs = zip(self.dimensions, point, strict=True)
+        return self._alone(tuple(changes.get(each.name, index) for each, index in pairs))
+
+    def _alone(self, point: Point) -> Point:
+        """The point without the usual penalties where there are others: those take their place."""
+        pairs = list(zip(self.dimensions, point, strict=True))
+        others = any(index for each, index in pairs if each.home == "penalty" and each.spec is not None)
+        return tuple(0 if others and each.name == USUAL else index for each, index in pairs)
 
     def unpenalized(self, point: Point) -> Point:
         """The point without any penalty, constraint or augmentation."""
-        return self.moved(point, {each.name: 0 for each in self.dimensions if each.spec is not None})
+        return self.moved(point, {each.name: 0 for each in self.dimensions if each.home in ADDED})
 
     def first_points(self) -> list[Point]:
         """The default training, the same without penalty, then one change at a time."""
@@ -160,7 +184,7 @@ class Space:
                 point[k] = min(last, point[k] + int(generator.choice((-1, 1))))
             elif last > 0:  # from nothing to anything
                 point[k] = (point[k] + int(generator.integers(1, last + 1))) % (last + 1)
-        return tuple(point)
+        return self._alone(tuple(point))
 
 
 Choose = Callable[[Dimension, int], int | None]
@@ -186,12 +210,15 @@ _IDEAS: tuple[tuple[str, Choose], ...] = (
     ("gradient", _stronger),
     ("noise", _at(0.05)),
     ("spectral-norm", _at(4.0)),
+    ("pooling", _at(("none",))),
     ("encoding", _at("blosum62")),
     ("decoupled weight decay", _at(1.0)),
     ("hamming", _at(0.01)),
     ("weight-decay", _at(0.001)),
     ("pooling", _opposite),
     ("width", _opposite),
+    ("spectrum", _opposite),
+    ("positions", _opposite),
     ("dropout", _at(0.2)),
     ("learning rate", _at(1e-3)),
     ("both strands", _opposite),
@@ -209,7 +236,7 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
     found: list[tuple[Dimension, Any]] = []
     fixed: dict[str, tuple[Any, ...]] = {}
     for home, family in ADDED.items():
-        given, usual = getattr(asked, home), getattr(default, home)
+        given, usual = getattr(asked, home), getattr(default, home) or ()
         if given or (home == "penalty" and given is not None):  # an empty tuple of penalties asks for none
             fixed[home] = given
             continue
@@ -223,6 +250,8 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
             ladder = (None, *_with(value, values))
             found.append((Dimension(name=name, home=home, values=ladder, spec=own or spec, key=key), value))
         fixed[home] = tuple(write(family, spec) for spec in chosen.values())
+        if home == "penalty" and default.penalty is None:
+            found.append((Dimension(name=USUAL, home=home, values=(None, True)), True))
 
     def free(name: str, home: str, values: tuple[Any, ...], usual: Any, *, strength: bool = False) -> None:
         found.append((Dimension(name=name, home=home, values=_with(usual, values), strength=strength), usual))
@@ -234,7 +263,14 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
         network = parse("model", MODELS, str(default.model))
         own = {entry.name: getattr(network, entry.name) for entry in fields(network)}  # pyright: ignore[reportArgumentType]
         widths = tuple(width for width in WIDTHS if width <= np.median(train.lengths))
-        choices = {"dropout": DROPOUTS, "filters": FILTERS, "width": widths, "pooling": ("max", "mean")}
+        choices: dict[str, tuple[Any, ...]] = {
+            "dropout": DROPOUTS,
+            "filters": FILTERS,
+            "width": widths,
+            "spectrum": SPECTRA[train.alphabet.name],
+            "positions": (False, True),
+            "pooling": POOLINGS_OF_SUM if isinstance(network, Sum) else ("max", "mean"),
+        }
         for name, values in choices.items():
             if name in own:
                 free(name, "network", values, own[name], strength=name == "dropout")
@@ -258,6 +294,6 @@ def _with(value: Any, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values and this one, numbers in their order."""
     if value is None or value in values:
         return values
-    if not isinstance(value, float | int) or not values:
+    if isinstance(value, bool) or not isinstance(value, float | int) or not values:
         return (*values, value)
     return tuple(sorted((*values, value), reverse=values[0] > values[-1]))
