@@ -1,7 +1,7 @@
 """The search, as a function of the results so far: which trainings are due, and in the end what is chosen.
 
 Candidates come in generations: first the default training, the baselines and single changes of the default, then
-children of the best. A generation meets two folds; the better half of it meets all; the best of all generations meet
+children of the best. A generation meets one fold; the better half of it meets all; the best of all generations meet
 the folds of a second partition. Whoever asks gets the same answer for the same results, so that any number of processes
 may search together, be killed, and go on, and the outcome does not depend on how many they were.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from seqreg.records import to_plain
 from seqreg.tuning.space import Point, Space
 
-SCREENED = 2  # folds that every candidate meets
+SCREENED = 1  # folds that every candidate meets
 CHILDREN = 6  # candidates of a later generation
 PARENTS = 4
 FINALISTS = 4
