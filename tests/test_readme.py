@@ -1,28 +1,19 @@
 """What the README shows is run as it stands, on tiny data in an empty folder.
 
-```console blocks: the lines after `$ `, one shell for all blocks in order. ```python blocks: one program for all of
-them in order. ```sh blocks (cloning, whole data sets, other people's files) are read, not run.
+console blocks: the lines after `$ `, one shell for all blocks in order. python blocks: one program for all of them in
+order. sh blocks (cloning, whole data sets, other people's files) are read, not run.
 """
 
 import gzip
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import seqreg
 from seqreg.sequences import SequenceSet
+from tests.pages import GROUNDS, blocks, commands, provide, run_python, run_shell
 
-GROUNDS = Path(seqreg.__file__).parent.parent
-README = (GROUNDS / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+README = GROUNDS / "README.md"
 
 
 @pytest.fixture
@@ -38,37 +29,18 @@ def folder(tmp_path: Path, dna: SequenceSet) -> Path:
     (tmp_path / "new.fa").write_text(fasta[0] + fasta[1])
     rows = [f"{name},{sequence},{'positive' if label else 'negative'}" for name, sequence, label in labelled]
     (tmp_path / "test.csv").write_text("\n".join(["id,sequence,label", *rows]) + "\n")
-    command = tmp_path / "bin" / "seqreg"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m seqreg "$@"\n')
-    command.chmod(0o755)
+    provide(tmp_path, "seqreg")
     return tmp_path
 
 
-@pytest.fixture
-def run(folder: Path) -> Callable[[list[str]], None]:
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-
-    def run_it(command: list[str]) -> None:
-        world = os.environ | {"PATH": path, "PYTHONPATH": str(GROUNDS)}
-        done = subprocess.run(command, cwd=folder, env=world, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return run_it
+def test_commands(folder: Path) -> None:
+    run_shell(folder, commands(README))
 
 
-def test_commands(run: Callable[[list[str]], None]) -> None:
-    commands = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
-    assert commands
-    run(["bash", "-euxo", "pipefail", "-c", "\n".join(commands)])
-
-
-def test_python(run: Callable[[list[str]], None]) -> None:
-    program = "\n".join(blocks("python"))
-    assert program
-    run([sys.executable, "-W", "error", "-c", program])
+def test_python(folder: Path) -> None:
+    run_python(folder, "\n".join(blocks(README, "python")))
 
 
 def test_nobody_is_sent_to_the_other_package_of_this_name() -> None:
-    for path in [GROUNDS / "README.md", *GROUNDS.glob("docs/**/*.md"), *GROUNDS.glob("seqreg/**/*.py")]:
+    for path in [README, *GROUNDS.glob("docs/**/*.md"), *GROUNDS.glob("seqreg/**/*.py")]:
         assert not re.search(r"pip3? install (-\S+ )*['\"]?seqreg\b", path.read_text(encoding="utf-8")), path

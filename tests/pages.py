@@ -1,0 +1,59 @@
+"""What runs the pages that people read: their blocks of code, in a folder where `seqreg` is this very code."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import seqreg
+
+GROUNDS = Path(seqreg.__file__).parent.parent
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language, whatever follows its name on the line of the fence."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def files(page: Path) -> dict[str, str]:
+    """Name -> content of the blocks that a page calls files: ```yaml title="config.yaml"."""
+    text = page.read_text(encoding="utf-8")
+    return dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', text, flags=re.MULTILINE | re.DOTALL))
+
+
+def commands(page: Path) -> str:
+    """The lines after `$ ` of all ```console blocks: one shell script."""
+    lines = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
+    assert lines
+    return "\n".join(lines)
+
+
+def provide(folder: Path, *modules: str) -> None:
+    """Commands in `bin` that run modules of this interpreter."""
+    for module in modules:
+        command = folder / "bin" / module
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        command.chmod(0o755)
+
+
+def run(folder: Path, *command: str) -> str:
+    """What a command that must succeed says, run in a folder after `provide`."""
+    world = os.environ | {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(GROUNDS),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
+    done = subprocess.run(command, cwd=folder, env=world, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_shell(folder: Path, script: str) -> str:
+    return run(folder, "bash", "-euxo", "pipefail", "-c", script)
+
+
+def run_python(folder: Path, program: str) -> str:
+    return run(folder, sys.executable, "-W", "error", "-c", program)

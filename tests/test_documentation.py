@@ -1,0 +1,59 @@
+"""Tutorials and notebooks are run as they stand, in a folder that looks like a checkout.
+
+A block that has a file's name for its title is that file; otherwise as for the README, except that a page's commands
+come before its Python.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from seqreg.cli.families import FAMILIES
+from tests.pages import GROUNDS, blocks, commands, files, provide, run, run_python, run_shell
+
+DOCS = GROUNDS / "docs"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name in ("Snakefile", "config", "workflows"):
+        (tmp_path / name).symlink_to(GROUNDS / name)
+    provide(tmp_path, "seqreg", "snakemake")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "tutorials").glob("*.md")), ids=lambda page: page.stem)
+def test_tutorials(checkout: Path, page: Path) -> None:
+    if page.stem == "workflow":
+        pytest.importorskip("snakemake", reason="the extra `workflow` is not installed")
+    for name, content in files(page).items():
+        (checkout / name).write_text(content, encoding="utf-8")
+    program = "\n".join(blocks(page, "python"))
+    assert program or blocks(page, "console")
+    if blocks(page, "console"):
+        run_shell(checkout, commands(page))
+    if program:
+        run_python(checkout, program)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", sorted((DOCS / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks(checkout: Path, notebook: Path) -> None:
+    """They run from the top, and were committed as a run from the top leaves them."""
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    again = checkout / notebook.name
+    again.write_bytes(notebook.read_bytes())
+    run(checkout, sys.executable, "-c", "from nbclient.cli import main; main()", "--inplace", str(again))
+
+
+def test_pictures_are_light() -> None:
+    pictures = [path for path in DOCS.rglob("*") if path.suffix in {".svg", ".png", ".ipynb"}]
+    assert sum(path.stat().st_size for path in pictures) < 1_000_000
+
+
+def test_every_penalty_is_named_where_people_choose_one() -> None:
+    page = (DOCS / "how-to" / "penalty.md").read_text(encoding="utf-8")
+    assert [name for name in FAMILIES["penalties"].members() if f"`{name}" not in page] == []
