@@ -17,8 +17,9 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError
+from seqreg.explain import consensus, information, telling_part
 from seqreg.records import write_json, write_tsv
-from seqreg.report import figures, logos, tables, words, write_report
+from seqreg.report import figures, letters, logos, tables, words, write_report
 from seqreg.report.figures import Series, wilson
 from seqreg.report.page import HEADINGS
 from seqreg.report.run_folder import read_run
@@ -486,9 +487,9 @@ def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) 
 
 def test_information_is_two_bits_for_one_letter_and_none_for_all() -> None:
     n = 1e12  # so many sites that the correction for small samples vanishes
-    heights = logos.information(np.array([[n, 0, 0, 0], [n / 4] * 4, [n / 2, n / 2, 0, 0], [0, 0, 0, 0]]))
+    heights = information(np.array([[n, 0, 0, 0], [n / 4] * 4, [n / 2, n / 2, 0, 0], [0, 0, 0, 0]]))
     np.testing.assert_allclose(heights.sum(1), [2, 0, 1, 0], atol=1e-9)
-    few = logos.information(np.array([[1.0, 0, 0, 0]]))
+    few = information(np.array([[1.0, 0, 0, 0]]))
     assert few.sum() == 0, "one site is no information"
 
 
@@ -514,7 +515,7 @@ def test_each_letter_fills_its_unit_box() -> None:
 
 
 def test_consensus_is_lower_case_where_it_is_weak() -> None:
-    assert logos.consensus([[9, 0, 1, 0], [3, 2, 2, 2]], "ACGT") == "Aa"
+    assert consensus([[9, 0, 1, 0], [3, 2, 2, 2]], "ACGT") == "Aa"
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.0, 3), (0.25, 16), (1.0, 40)])
@@ -570,3 +571,37 @@ def test_a_sum_is_named_by_its_parts() -> None:
         _network("sum:spectrum=0,positions=true,filters=1,width=2,pooling=none")
         == "The sum of a linear model on positions,"
     )
+
+
+# ------------------------------------------------------------------------------------------------ letter by letter
+
+
+def test_letters_stand_as_tall_as_they_count_and_cells_are_as_strong_as_the_change() -> None:
+    values = np.array([1.0, -0.5, 0.0, 0.25])
+    change = np.zeros((4, 4))
+    change[0, 2], change[1, 3], change[3, 0] = -4.0, 2.0, 0.1  # the last is below the lightest shade
+    svg = letters.by_letter("ACNT", values, change, "ACGT", first=58, width=40, alt="<x>")
+    assert Page(svg).problems == []
+    assert "&lt;x&gt;" in svg
+    glyph = re.compile(r'#glyph-(.)" class="letter-\w+" transform="translate\((\S+) (\S+)\) scale\(14 (\S+)\)"')
+    placed = {letter: (float(x), float(y), float(tall)) for letter, x, y, tall in glyph.findall(svg)}
+    (line,) = re.findall(r'class="axis" d="M30 (\S+)h', svg)
+    zero = float(line)
+    assert placed.keys() == {"A", "C", "T"}
+    assert placed["A"][1] == placed["T"][1] == zero
+    assert placed["C"][1] - placed["C"][2] == pytest.approx(zero)  # hangs below
+    assert placed["C"][2] / placed["A"][2] == pytest.approx(0.5, abs=0.01)
+    cells = dict(re.findall(r'class="(raises|lowers)" fill-opacity="(\S+)"', svg))
+    assert cells == {"lowers": "1", "raises": "0.5"}
+    assert re.findall(r"<text[^>]*>(\d+)</text>", svg) == ["58", "60"]
+
+
+def test_of_a_long_sequence_the_telling_part_is_shown() -> None:
+    values = np.zeros(1000)
+    values[700:710] = -1
+    part = telling_part(values, 300)
+    assert part.stop - part.start == 300
+    assert part.start <= 700
+    assert part.stop >= 710
+    assert part.start % 10 == 0
+    assert telling_part(values[:200]) == slice(0, 200)

@@ -20,6 +20,7 @@ from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
 from seqreg.estimator.inputs import read_labelled
 from seqreg.estimator.parameters import plain
 from seqreg.evaluation.robustness import Robustness, evaluate_robustness
+from seqreg.explain import STEPS, Explanation, explain
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.networks.trained import TrainedNetwork, load_trained
 from seqreg.penalties import PENALTIES
@@ -151,6 +152,22 @@ class SequenceClassifier(SequenceEstimator):
         return evaluate_robustness(
             self.network_, data, max_substitutions=max_substitutions, edits=edits, rule=rule, beam=beam
         )
+
+    def explain(self, X: Any, y: Any = None, *, batch_size: int = 64, steps: int = STEPS) -> Explanation:
+        """What each letter of sequences X does to their scores, and the motifs that the network finds in them.
+
+        An `Explanation`: `motifs`, most important first, and for each of the N sequences, in `sequences`, an
+        `Attribution` whose arrays, for l letters of an alphabet of A and K logits (1 for two classes), are
+        mutagenesis (l, A, K), gradient_times_input (l, K), integrated_gradients (l, K), logits (K,) and
+        baseline_logits (K,). All are in logits, of the classes that `logit_of` names, in float32.
+
+        y: labels, by which motifs are said to fire and to be enriched; without them, the predicted classes.
+        batch_size: sequences at a time. steps: points of the integral along which integrated gradients are taken.
+        Raises UsageError for a label that was not there at `fit`.
+        """
+        check_is_fitted(self)
+        data = self._read(X) if y is None else read_labelled(X, y, self._classes, self._fitted_alphabet())
+        return explain(self.network_, data, batch=batch_size, steps=steps)
 
     def save(self, folder: str | Path) -> None:
         """Write a run folder that `load`, and every command that takes a run, understands.

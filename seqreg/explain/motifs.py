@@ -1,6 +1,6 @@
 """What the filters of the first convolution look for, as counted motifs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seqreg.networks import ConvNet, SequenceNetwork, parts_of
 from seqreg.networks.lookup import first_argmax, letter_conv, window_outer
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, carried_classes
 
 SITE_THRESHOLD = 0.5
 
@@ -46,13 +46,43 @@ class FilterMotif:
     importance: float
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """What one pass over n sequences shows of C filters."""
 
     strength: Tensor  # (n, C) of the best window
     start: Tensor  # (n, C) where that begins, on its own strand
     reverse: Tensor  # (n, C) whether it is on the opposite strand
     contribution: Tensor  # (n, K, C) to the logits
+
+    @property
+    def site(self) -> Tensor:
+        """(n, C) whether the best window exceeds half of the filter's largest activation."""
+        largest = self.strength.amax(0)
+        return (self.strength > SITE_THRESHOLD * largest) & (largest > 0)
+
+    def first_letter(self, lengths: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+        """(n, C) where the window begins in the sequence as it is written, from 0; below it in a short sequence."""
+        start, reverse = self.start.cpu().numpy(), self.reverse.cpu().numpy()
+        return np.where(reverse, lengths[:, None] - width - start, start)
+
+
+def look_at(model: ConvNet, sequences: SequenceSet, batch: int = 64) -> Look:
+    """The best windows of the first convolution in all sequences, and what its filters contribute to their logits."""
+    with evaluating(model):
+        looks = [_look(model, ids) for ids in _batches(model, sequences, batch)]
+    return Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
+
+
+def importance_of(contribution: Tensor) -> Tensor:
+    """(C,) standard deviation over sequences of contributions (N, K, C), root mean square over logits."""
+    return contribution.std(0, correction=0).square().mean(0).sqrt()
+
+
+def evenly(sequences: SequenceSet, sample: int) -> SequenceSet:
+    """At most `sample` of the sequences, evenly spaced."""
+    if len(sequences) <= sample:
+        return sequences
+    return sequences.subset(np.linspace(0, len(sequences) - 1, sample).astype(np.int64))
 
 
 def filter_motifs(
@@ -65,36 +95,32 @@ def filter_motifs(
     """
     assert sequences.y is not None
     assert len(sequences) > 0
-    if len(sequences) > sample:
-        sequences = sequences.subset(np.linspace(0, len(sequences) - 1, sample).astype(np.int64))
+    sequences = evenly(sequences, sample)
     motifs: list[FilterMotif] = []
     before = 0
-    for part in parts_of(model):
-        if not part.fixed_filters:
-            found = _motifs_of(part, sequences, top, batch)
-            motifs += [replace(motif, filter=motif.filter + before) for motif in found]
-            before += len(part.first_bias())
+    for part in learned_parts(model):
+        found = _motifs_of(part, sequences, top, batch)
+        motifs += [replace(motif, filter=motif.filter + before) for motif in found]
+        before += len(part.first_bias())
     return sorted(motifs, key=lambda motif: -motif.importance)[:top]
 
 
+def learned_parts(model: SequenceNetwork) -> list[ConvNet]:
+    """The parts whose filters were learned: those of linear models are given."""
+    return [part for part in parts_of(model) if not part.fixed_filters]
+
+
 def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> list[FilterMotif]:
-    with _evaluating(model):
-        looks = [_look(model, ids) for ids in _batches(model, sequences, batch)]
-    seen = _Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
-    largest = seen.strength.amax(0)
-    site = (seen.strength > SITE_THRESHOLD * largest) & (largest > 0)  # N, C
-    importance = seen.contribution.std(0, correction=0).square().mean(0).sqrt()  # C
+    seen = look_at(model, sequences, batch)
+    site, importance = seen.site, importance_of(seen.contribution)  # (N, C), (C,)
     chosen = [c for c in importance.argsort(descending=True, stable=True).tolist() if site[:, c].any()][:top]
 
     counts = _count_letters(model, sequences, seen, site, batch)
-    first = _first_letter(sequences, seen, counts.shape[1])
-    members = _members(sequences)
+    first = np.maximum(seen.first_letter(sequences.lengths, counts.shape[1]), 0) + 1
+    carried = carried_classes(sequences).astype(bool)
     motifs: list[FilterMotif] = []
     for c in chosen:
         is_site = site[:, c].cpu().numpy()
-        effect = seen.contribution[site[:, c], :, c].mean(0).tolist()
-        if len(effect) == 1 and len(sequences.classes) == 2:
-            effect = [-effect[0], effect[0]]
         low, middle, high = np.quantile(first[is_site, c], [0.25, 0.5, 0.75]).tolist()
         motifs.append(
             FilterMotif(
@@ -103,15 +129,27 @@ def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> 
                 counts=counts[c],
                 sites=int(is_site.sum()),
                 start=(low, middle, high),
-                fires={name: float(is_site[rows].mean()) for name, rows in members.items() if rows.any()},
-                effect=dict(zip(sequences.classes, effect, strict=True)),
+                fires=shares(sequences.classes, carried, is_site),
+                effect=per_class(sequences.classes, seen.contribution[site[:, c], :, c].mean(0).tolist()),
                 importance=float(importance[c]),
             )
         )
     return motifs
 
 
-def _look(model: ConvNet, ids: Tensor) -> _Look:
+def shares(classes: Sequence[str], carried: NDArray[np.bool_], is_site: NDArray[np.bool_]) -> dict[str, float]:
+    """Class -> share of its sequences that are sites, for the classes that occur; carried is (N, classes)."""
+    return {name: float(is_site[rows].mean()) for name, rows in zip(classes, carried.T, strict=True) if rows.any()}
+
+
+def per_class(classes: Sequence[str], values: list[float]) -> dict[str, float]:
+    """Class -> its value, from one value per logit: a binary task's one logit speaks for its second class."""
+    if len(values) == 1 and len(classes) == 2:
+        values = [-values[0], values[0]]
+    return dict(zip(classes, values, strict=True))
+
+
+def _look(model: ConvNet, ids: Tensor) -> Look:
     """Best windows of the first convolution, and gradient x activation of its output, for ids (n, L)."""
     n, conv = len(ids), model.convs[0]
     kernel, bias = model.first_kernel().detach(), conv.bias
@@ -136,12 +174,10 @@ def _look(model: ConvNet, ids: Tensor) -> _Look:
     if model.reverse_complement:
         reverse = best[n:] > best[:n]
         start, best = torch.where(reverse, start[n:], start[:n]), torch.maximum(best[:n], best[n:])
-    return _Look(best, start, reverse, contribution.unflatten(0, (-1, n)).sum(0))
+    return Look(best, start, reverse, contribution.unflatten(0, (-1, n)).sum(0))
 
 
-def _count_letters(
-    model: ConvNet, sequences: SequenceSet, seen: _Look, site: Tensor, batch: int
-) -> NDArray[np.float64]:
+def _count_letters(model: ConvNet, sequences: SequenceSet, seen: Look, site: Tensor, batch: int) -> NDArray[np.float64]:
     """(C, W, A) letters in the windows of the sites."""
     width = model.first_kernel().shape[2]
     total, done = 0.0, 0
@@ -157,19 +193,6 @@ def _count_letters(
     return total.transpose(1, 2).cpu().numpy()
 
 
-def _first_letter(sequences: SequenceSet, seen: _Look, width: int) -> NDArray[np.int64]:
-    """(N, C) position of the window's first letter as the sequence is written, counted from 1."""
-    start, reverse = seen.start.cpu().numpy(), seen.reverse.cpu().numpy()
-    return np.where(reverse, np.maximum(sequences.lengths[:, None] - width - start, 0), start) + 1
-
-
-def _members(sequences: SequenceSet) -> dict[str, NDArray[np.bool_]]:
-    """class -> (N,) whether a sequence carries it."""
-    y = np.asarray(sequences.y)
-    carried = y.astype(bool) if y.ndim == 2 else y[:, None] == np.arange(len(sequences.classes))
-    return dict(zip(sequences.classes, carried.T, strict=True))
-
-
 def _both_strands(model: ConvNet, ids: Tensor) -> Tensor:
     return torch.cat([ids, model.reverse_complement_ids(ids)]) if model.reverse_complement else ids
 
@@ -182,7 +205,7 @@ def _batches(model: ConvNet, sequences: SequenceSet, batch: int) -> Iterator[Ten
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Dropout off, and as it was afterwards."""
     training = model.training
     model.eval()

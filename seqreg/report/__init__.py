@@ -1,13 +1,20 @@
-"""The page that a person reads after a training, after several of them, or after a benchmark.
+"""The page that a person reads after a training, after several of them, or after an explanation or a benchmark.
 
-One contract: `write_report(folder)` and `write_suite_report(folder)` read nothing but the files of the folder, and all
-leave one HTML file that opens anywhere, offline. Figures come as SVG whose colours are CSS variables, so that light,
-dark and print are one page.
+One contract: `write_report(folder)`, `write_explain_page(folder)` and `write_suite_report(folder)` read nothing but the
+files of the folder, and all leave one HTML file that opens anywhere, offline. Figures come as SVG whose colours are CSS
+variables, so that light, dark and print are one page.
 """
 
 from seqreg.report.comparison_page import write_comparison
+from seqreg.report.explain_page import write_explain_page
 from seqreg.report.page import write_report
 from seqreg.report.robustness_figure import write_robustness_figure
 from seqreg.report.suite_page import write_suite_report
 
-__all__ = ["write_comparison", "write_report", "write_robustness_figure", "write_suite_report"]
+__all__ = [
+    "write_comparison",
+    "write_explain_page",
+    "write_report",
+    "write_robustness_figure",
+    "write_suite_report",
+]

@@ -1,7 +1,10 @@
-"""Sequence logos as inline SVG: each letter's outline is stored once in the page and placed by reference."""
+"""Sequence logos as inline SVG: each letter's outline is stored once in the page and placed by reference.
+
+Logomaker draws each letter as a path of its own, in colours that cannot follow the page into the dark. Twenty motifs of
+ten letters took it 1.9 s and 370 kB (4.3 s and 990 kB for proteins), against 2 ms and 50 kB (4 ms, 144 kB) here.
+"""
 
 import html
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +12,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 COLUMN, HEIGHT = 14.0, 60.0
 _LEFT, _BELOW = 17.0, 11.0
@@ -23,50 +26,23 @@ _GROUPS = {
         **dict.fromkeys("DE", "red"),
     },
 }
+RESIDUES = "".join(_GROUPS["residues"])  # in the order of the groups
 RESIDUE_KEY = (("ink", "hydrophobic"), ("green", "polar"), ("blue", "basic"), ("red", "acidic"))
-
-
-def information(counts: ArrayLike) -> NDArray[np.float64]:
-    """(W, A) letter heights in bits: share x (log2 A - entropy - e), e = (A - 1) / (2 n ln 2), never below zero.
-
-    counts: (W, A) letters seen at each position; n is their sum there. e corrects for the information that few
-    sites seem to have by chance. Source: Schneider and Stephens (1990).
-    """
-    counts = np.asarray(counts, dtype=np.float64)
-    n = counts.sum(1, keepdims=True)
-    share = np.divide(counts, n, out=np.zeros_like(counts), where=n > 0)
-    logs = np.log2(share, out=np.zeros_like(share), where=share > 0)
-    letters = counts.shape[1]
-    small = np.divide(letters - 1, 2 * math.log(2) * n, out=np.full_like(n, math.inf), where=n > 0)
-    return share * np.maximum(math.log2(letters) + (share * logs).sum(1, keepdims=True) - small, 0)
-
-
-def consensus(counts: ArrayLike, letters: str) -> str:
-    """The most frequent letter of each position; lower case where it holds less than half."""
-    counts = np.asarray(counts, dtype=np.float64)
-    best = counts.argmax(1)
-    strong = counts.max(1) >= 0.5 * counts.sum(1)
-    return "".join(letters[a] if sure else letters[a].lower() for a, sure in zip(best, strong, strict=True))
 
 
 def logo(heights: NDArray[np.float64], letters: str, *, top: float, alt: str) -> str:
     """Letters stacked by height, the largest uppermost; `top` is the number of bits that fills the drawing."""
-    colors = _GROUPS["nucleotides" if len(letters) == 4 else "residues"]
     width = _LEFT + COLUMN * len(heights)
     marks: list[str] = []
     for j, column in enumerate(heights):
-        level = 0.0
+        level, x = 0.0, _LEFT + COLUMN * j
         for a in np.argsort(column, kind="stable"):
             tall = column[a] / top * HEIGHT
             if tall >= 0.8:  # smaller ones are specks
-                place = f"translate({_LEFT + COLUMN * j:.1f} {HEIGHT - level:.2f}) scale({COLUMN:g} {tall:.2f})"
-                marks.append(
-                    f'<use href="#glyph-{letters[a]}" class="letter-{colors[letters[a]]}" transform="{place}"/>'
-                )
+                marks.append(glyph(letters[a], letters, x=x, y=HEIGHT - level, width=COLUMN, height=tall))
             level += tall
         if j == 0 or (j + 1) % 5 == 0:
-            centre = _LEFT + COLUMN * (j + 0.5)
-            marks.append(f'<text x="{centre:.1f}" y="{HEIGHT + 9:g}" text-anchor="middle">{j + 1}</text>')
+            marks.append(f'<text x="{x + COLUMN / 2:.1f}" y="{HEIGHT + 9:g}" text-anchor="middle">{j + 1}</text>')
     axis = (
         f'<path d="M{_LEFT - 2:g} 0V{HEIGHT:g}H{width:g}" class="axis"/>'
         f'<text x="{_LEFT - 5:g}" y="7" text-anchor="end">{top:.2g}</text>'
@@ -75,6 +51,17 @@ def logo(heights: NDArray[np.float64], letters: str, *, top: float, alt: str) ->
     label = html.escape(alt)
     view = f"0 0 {width:g} {HEIGHT + _BELOW:g}"
     return f'<svg class="logo" viewBox="{view}" role="img" aria-label="{label}">{axis}{"".join(marks)}</svg>'
+
+
+def glyph(letter: str, letters: str, *, x: float, y: float, width: float, height: float) -> str:
+    """A letter of an alphabet, of some width and height, on (x, y); `glyphs` must be in the page."""
+    place = f"translate({x:.1f} {y:.2f}) scale({width:g} {height:.2f})"
+    return f'<use href="#glyph-{letter}" class="letter-{color(letter, letters)}" transform="{place}"/>'
+
+
+def color(letter: str, letters: str) -> str:
+    """The colour of a letter of an alphabet, as the page's classes call it."""
+    return _GROUPS["nucleotides" if len(letters) == 4 else "residues"][letter]
 
 
 def glyphs(letters: str) -> str:

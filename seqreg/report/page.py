@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from seqreg import __version__
+from seqreg.explain import consensus, information
 from seqreg.records import atomic_write
 from seqreg.report import figures, logos, tables, tuning, words
 from seqreg.report.figures import Series
@@ -80,6 +81,7 @@ def render(run: Run) -> str:
             configuration=tables.configuration(run),
             facts=tables.facts(run),
             command=tables.command(run),
+            explained=[path.relative_to(run.folder).as_posix() for path in sorted(run.folder.glob("*/explain.html"))],
             **parts,
         )
     )
@@ -330,11 +332,11 @@ def _motifs(run: Run) -> dict[str, Any] | None:
     if not run.motifs:
         return None
     letters = run.motifs[0]["letters"]
-    heights = [logos.information(motif["counts"]) for motif in run.motifs]
+    heights = [information(motif["counts"]) for motif in run.motifs]
     top = logos.shared_top(heights)
     cards: list[dict[str, Any]] = []
     for motif, height in zip(run.motifs, heights, strict=True):
-        best = logos.consensus(motif["counts"], letters)
+        best = consensus(motif["counts"], letters)
         alt = f"Sequence logo of filter {motif['filter']}: {best}"
         raised = [name for name, effect in motif["effect"].items() if effect > 0]
         strongest = max(raised, key=lambda name: motif["effect"][name]) if raised else None

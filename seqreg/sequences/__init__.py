@@ -3,6 +3,7 @@
 One contract: every reader returns a `SequenceSet`, or raises an `InputError` that names file and record.
 """
 
+from seqreg.sequences.attributions import Attribution, read_attributions, write_attributions
 from seqreg.sequences.background import klet_shuffle, matched_background, shuffled_background
 from seqreg.sequences.datasets import (
     DataSet,
@@ -26,6 +27,7 @@ from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
 
 __all__ = [
+    "Attribution",
     "DataSet",
     "DataSetCheck",
     "InputSpec",
@@ -50,6 +52,7 @@ __all__ = [
     "matched_background",
     "part_sizes",
     "read_ahead",
+    "read_attributions",
     "read_input",
     "read_split",
     "read_store",
@@ -61,6 +64,7 @@ __all__ = [
     "train_subset",
     "with_classes",
     "with_split",
+    "write_attributions",
     "write_fasta",
     "write_lines",
     "write_store",

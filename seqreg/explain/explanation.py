@@ -1,0 +1,201 @@
+"""An explanation of a network on sequences: a record in Python, a folder of files on disk."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.errors import InputError
+from seqreg.explain.attributions import BASELINE, STEPS, attributions
+from seqreg.explain.catalogue import Motif, find_motifs
+from seqreg.explain.figures import draw_attribution, draw_motif
+from seqreg.explain.meme import meme
+from seqreg.networks import SequenceNetwork
+from seqreg.networks.trained import TrainedNetwork, probabilities
+from seqreg.records import atomic_write, write_json, write_tsv
+from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A sequence of which pictures are drawn.
+
+    index: its place in the input, from 0. label: empty where none is known. prediction, p: the most probable class and
+    its probability. target: the class whose logit is drawn, in favour of which letters stand above the line; k: the
+    index of that logit, and sign: -1 where the logit speaks for the other class of two.
+    """
+
+    index: int
+    id: str
+    label: str
+    prediction: str
+    p: float
+    target: str
+    k: int
+    sign: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What moves a network's scores of N sequences, letter by letter, and the motifs it finds in them.
+
+    letters: the A letters, in the order of the axis. classes: sorted names. logit_of: the K classes that the logits
+    speak for: the second of two classes, otherwise all of them.
+    sequences: an `Attribution` for each: logits (K,), mutagenesis (l, A, K), gradient_times_input (l, K) and
+    integrated_gradients (l, K), all in logits. motifs: most important first.
+    """
+
+    letters: str
+    classes: tuple[str, ...]
+    logit_of: tuple[str, ...]
+    sequences: tuple[Attribution, ...]
+    motifs: tuple[Motif, ...]
+
+
+def explain(network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64, steps: int = STEPS) -> Explanation:
+    """Everything in memory: 4 (A + 2) K bytes per letter."""
+    return Explanation(
+        letters=network.alphabet.letters,
+        classes=network.classes,
+        logit_of=logit_of(network),
+        sequences=tuple(attributions(network, sequences, batch=batch, steps=steps)),
+        motifs=tuple(motifs_of(network, sequences)),
+    )
+
+
+def write_explanation(
+    folder: Path,
+    network: TrainedNetwork,
+    sequences: SequenceSet,
+    *,
+    model_sha256: str,
+    run: str = "",
+    pictures: int = 12,
+    show: Sequence[str] = (),
+    batch: int = 64,
+    progress: Callable[[float, float], object] | None = None,
+) -> None:
+    """Write attributions.h5, motifs.meme, motifs.tsv, logos/*.svg and, last, explain.json.
+
+    pictures: how many sequences are drawn, the most confident of each predicted class in turn. show: ids of sequences
+    that are drawn besides, before them. Raises InputError for an id that is not there.
+    """
+    absent = [name for name in show if name not in set(sequences.names)]
+    if absent:
+        raise InputError(f"no sequence {absent[0]!r} to show", file=sequences.source, remedy="Give ids of the input.")
+    about = {
+        "alphabet": network.alphabet.name,
+        "letters": network.alphabet.letters,
+        "classes": network.classes,
+        "logit_of": logit_of(network),
+        "positive": network.positive,
+        "baseline": BASELINE,
+        "model_sha256": model_sha256,
+        "source": sequences.source,
+    }
+    logits: list[NDArray[np.float32]] = []
+
+    def noted() -> Iterator[Attribution]:
+        for each in attributions(network, sequences, batch=batch):
+            logits.append(each.logits)
+            yield each
+            if progress is not None:
+                progress(len(logits), len(sequences))
+
+    write_attributions(folder / "attributions.h5", noted(), about)
+    p = probabilities(np.stack(logits), network.architecture)
+    motifs = motifs_of(network, sequences, p)
+    _write_motifs(folder, network, sequences, motifs)
+    shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
+    for number, (each, found) in enumerate(
+        zip(shown, read_attributions(folder / "attributions.h5", [each.index for each in shown]), strict=True), start=1
+    ):
+        path = folder / "logos" / f"sequence-{number}.svg"
+        draw_attribution(path, found, network.alphabet.letters, each.k, each.sign, each.target)
+    write_json(
+        folder / "explain.json",
+        {
+            **about,
+            "run": run,
+            "n": len(sequences),
+            "labels": "given" if sequences.y is not None else "predicted",
+            "sequences": shown,
+            "motifs": motifs,
+        },
+    )
+
+
+def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64] | None = None) -> list[Motif]:
+    """The motifs of the network's convolution in sequences; without labels, by the classes that it predicts.
+
+    p: (N, classes) probabilities, where they are known already. Empty for a network whose filters are all given.
+    """
+    model: SequenceNetwork = network.module  # pyright: ignore[reportAssignmentType]
+    if sequences.y is None:
+        p = network.probabilities(sequences) if p is None else p
+        y = (p >= 0.5).astype(np.uint8) if network.multi_label else p.argmax(1).astype(np.int64)
+        sequences = replace(sequences, classes=network.classes, y=y)
+    return find_motifs(model, sequences)
+
+
+def logit_of(network: TrainedNetwork) -> tuple[str, ...]:
+    """The K classes that the logits speak for."""
+    return network.classes[1:] if network.architecture.outputs == 1 else network.classes
+
+
+def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
+    """The sequences called `show`, then the n most confident others, of each predicted class in turn."""
+    place = {name: i for i, name in enumerate(names)} if show else {}
+    asked = [place[name] for name in show]
+    called = p.argmax(1)
+    queues = [[i for i in np.argsort(-p[:, k], kind="stable").tolist() if called[i] == k] for k in range(p.shape[1])]
+    longest = max(map(len, queues), default=0)
+    in_turn = [queue[rank] for rank in range(min(n, longest)) for queue in queues if rank < len(queue)]
+    return asked + [i for i in in_turn if i not in asked][:n]
+
+
+def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], i: int) -> Shown:
+    called = int(p[i].argmax())
+    target = network.classes[called]
+    if network.architecture.outputs == 1:
+        target = network.positive or network.classes[1]
+    speaks = logit_of(network)
+    return Shown(
+        index=i,
+        id=sequences.names[i],
+        label=sequences.label(i),
+        prediction=network.classes[called],
+        p=float(p[i, called]),
+        target=target,
+        k=speaks.index(target) if target in speaks else 0,
+        sign=1 if target in speaks else -1,
+    )
+
+
+def _write_motifs(folder: Path, network: TrainedNetwork, sequences: SequenceSet, motifs: list[Motif]) -> None:
+    alphabet = network.alphabet
+    letters = alphabet.mixtures[: alphabet.pad].T @ np.bincount(sequences.codes, minlength=alphabet.pad)[: alphabet.pad]
+    strands = network.architecture.reverse_complement
+    with atomic_write(folder / "motifs.meme") as handle:
+        handle.write(meme(motifs, alphabet.letters, letters / letters.sum(), both_strands=strands))
+    columns = ("motif", "consensus", "bits", "sites", "importance", "filters", "start", "reverse", "enriched_in")
+    per_class = [f"{kind}_{name}" for name in network.classes for kind in ("fires", "effect", "odds_ratio", "p", "q")]
+    write_tsv(folder / "motifs.tsv", (*columns, *per_class), [_row(network.classes, motif) for motif in motifs])
+    for motif in motifs:
+        draw_motif(folder / "logos" / f"{motif.name}.svg", motif)
+
+
+def _row(classes: Sequence[str], motif: Motif) -> list[str]:
+    """A motif as motifs.tsv has it; empty where a class does not occur."""
+    best = min(motif.enriched, key=lambda name: motif.enriched[name].p, default="")
+    start = "-".join(f"{quartile:g}" for quartile in motif.start)
+    head = [f"{motif.bits:.4g}", str(motif.sites), f"{motif.importance:.4g}", "+".join(map(str, motif.filters))]
+    cells = [motif.name, motif.consensus, *head, start, f"{motif.reverse:.3f}", best]
+    for name in classes:
+        test = motif.enriched.get(name)
+        values = [motif.fires.get(name), motif.effect.get(name)]
+        values += [None, None, None] if test is None else [test.odds_ratio, test.p, test.q]
+        cells += ["" if value is None else f"{value:.4g}" for value in values]
+    return cells

@@ -1,0 +1,201 @@
+"""Attributions: against runs of every mutant, finite differences and closed forms, and the file that keeps them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from seqreg.alphabet import DNA
+from seqreg.errors import InputError
+from seqreg.explain import attributions, gradient_times_input, integrated_gradients
+from seqreg.networks import ConvNet
+from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
+
+Plant = Callable[..., SequenceSet]
+NETWORKS = [
+    "sum:spectrum=2,filters=5,width=4,pooling=max+position",
+    "cnn:filters=5,width=4",
+    "cnn:filters=5,width=4,depth=2,hidden=3,pooling=mean",
+    "cnn:filters=5,width=4,pooling=position",
+    "smooth-cnn:filters=5,width=4",
+]
+
+
+@pytest.fixture
+def ragged(plant: Plant) -> SequenceSet:
+    """7 sequences of 3 to 11 nucleotides, some of them N, some shorter than a filter."""
+    data = plant(DNA, "TGA", n=7, shortest=3, longest=11)
+    codes = data.codes.copy()
+    codes[::9] = DNA.symbols.index("N")
+    return replace(data, codes=codes)
+
+
+def network(model: str, classes: tuple[str, ...] = ("a", "b", "c"), *, strands: bool = False) -> TrainedNetwork:
+    torch.manual_seed(4)
+    architecture = Architecture(
+        model=model,
+        encoding="one-hot",
+        alphabet="dna",
+        classes=classes,
+        positive=None,
+        multi_label=False,
+        length=11,
+        shortest=3,
+        reverse_complement=strands,
+    )
+    return TrainedNetwork(architecture=architecture, module=architecture.build().double())
+
+
+@pytest.mark.parametrize(("model", "strands"), [*((model, False) for model in NETWORKS), (NETWORKS[1], True)])
+def test_every_sequence_by_itself(model: str, strands: bool, ragged: SequenceSet) -> None:
+    """Padding and company change nothing: mutagenesis equals runs of each mutant, paths add up to what they cross."""
+    net = network(model, strands=strands)
+    for i, found in enumerate(attributions(net, ragged, batch=3, steps=100)):
+        ids = torch.from_numpy(ragged.padded(np.array([i])))
+        with torch.no_grad():
+            logits = net.module.eval()(ids)[0]
+            unknown = net.module(torch.full_like(ids, DNA.symbols.index("N")))[0]
+            for place in range(ids.shape[1]):
+                for letter in range(DNA.size):
+                    mutant = ids.clone()
+                    mutant[0, place] = letter
+                    change = (net.module(mutant)[0] - logits).numpy()
+                    np.testing.assert_allclose(found.mutagenesis[place, letter], change, atol=1e-6)
+        assert (found.id, found.sequence) == (ragged.names[i], ragged.sequence(i))
+        assert found.mutagenesis.shape == (ids.shape[1], DNA.size, 3)
+        np.testing.assert_allclose(found.logits, logits.numpy(), atol=1e-6)
+        np.testing.assert_allclose(found.baseline_logits, unknown.numpy(), atol=1e-6)
+        crossed = found.logits - found.baseline_logits
+        np.testing.assert_allclose(found.integrated_gradients.sum(0), crossed, atol=1e-2)
+
+
+def test_what_paths_leave_out_shrinks_with_their_steps(ragged: SequenceSet) -> None:
+    net: ConvNet = network(NETWORKS[1]).module  # type: ignore[assignment]
+    ids = torch.from_numpy(ragged.padded())
+    gaps = []
+    for steps in (4, 32, 256):
+        values, baseline_logits = integrated_gradients(net, ids, steps)
+        gaps.append(float((values.sum(1) - (net(ids).detach() - baseline_logits)).abs().max()))
+    assert gaps[0] > 3 * gaps[1] > 9 * gaps[2]
+
+
+def test_of_a_linear_network_all_attributions_agree(ragged: SequenceSet) -> None:
+    """f = sum of letter weights: the path gives w[letter] - mean w, which is minus the mean effect of replacing it."""
+    net = network("cnn:filters=5,width=1,activation=identity,pooling=mean")
+    plain = replace(ragged, codes=np.minimum(ragged.codes, DNA.size - 1))
+    for found in attributions(net, plain, steps=1):
+        np.testing.assert_allclose(found.integrated_gradients, -found.mutagenesis.mean(1), atol=1e-6)
+        weight = found.gradient_times_input[:, None] + found.mutagenesis  # of each letter at each place
+        np.testing.assert_allclose(weight - weight[:1], 0, atol=1e-6)
+
+
+def test_slopes_are_finite_differences(ragged: SequenceSet) -> None:
+    net: ConvNet = network("smooth-cnn:filters=5,width=4").module  # type: ignore[assignment]
+    ids = torch.from_numpy(ragged.padded(np.flatnonzero(ragged.lengths >= 4)))
+    x, lengths, h = net.one_hot(ids).double(), net.lengths(ids), 1e-6
+    slopes = gradient_times_input(net, ids)
+    with torch.no_grad():
+        for place in range(ids.shape[1]):
+            step = torch.zeros_like(x)
+            step[:, :, place] = h * x[:, :, place]
+            change = (net(x + step, lengths=lengths) - net(x - step, lengths=lengths)) / (2 * h)
+            torch.testing.assert_close(slopes[:, place], change, atol=1e-7, rtol=1e-6)
+
+
+def test_the_network_is_left_as_found(ragged: SequenceSet) -> None:
+    net = network("cnn:filters=5,width=4,dropout=0.5")
+    net.module.train()
+    first, second = list(attributions(net, ragged)), list(attributions(net, ragged))
+    assert net.module.training
+    assert all(parameter.grad is None for parameter in net.module.parameters())
+    np.testing.assert_array_equal(first[3].integrated_gradients, second[3].integrated_gradients)
+
+
+# ------------------------------------------------------------------------------------------------------- the file
+
+
+def made_up(n: int, alive: list[int] | None = None) -> Iterator[Attribution]:
+    rng = np.random.default_rng(1)
+    for i in range(n):
+        length = 2 + i % 5
+        if alive is not None:
+            alive.append(i)
+        yield Attribution(
+            id=f"séq {i}",
+            sequence="ACGTNA"[:length],
+            logits=rng.normal(size=2).astype(np.float32),
+            baseline_logits=rng.normal(size=2).astype(np.float32),
+            mutagenesis=rng.normal(size=(length, 4, 2)).astype(np.float32),
+            gradient_times_input=rng.normal(size=(length, 2)).astype(np.float32),
+            integrated_gradients=rng.normal(size=(length, 2)).astype(np.float32),
+        )
+
+
+def test_a_file_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "attributions.h5"
+    write_attributions(path, made_up(150), {"letters": "ACGT", "classes": ("a", "b"), "positive": None})
+    for found, expected in zip(read_attributions(path), made_up(150), strict=True):
+        assert (found.id, found.sequence) == (expected.id, expected.sequence)
+        for name in ("logits", "baseline_logits", "mutagenesis", "gradient_times_input", "integrated_gradients"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert [each.id for each in read_attributions(path, [140, 7])] == ["séq 140", "séq 7"]
+
+
+def test_a_file_is_laid_out_as_documented(tmp_path: Path) -> None:
+    path = tmp_path / "attributions.h5"
+    write_attributions(path, made_up(70), {"letters": "ACGT", "classes": ("a", "b"), "positive": None})
+    with h5py.File(path) as file:
+        attributes = dict(file.attrs)
+        offsets, mutagenesis = file["offsets"][:], file["mutagenesis"][:]
+        letters = file["letters"][:].tobytes().decode()
+        ids = file["ids"].asstr()[:].tolist()
+    assert attributes["format"] == "seqreg-attributions"
+    assert attributes["units"] == "logits"
+    assert list(attributes["classes"]) == ["a", "b"]
+    rows = list(made_up(70))
+    assert ids == [each.id for each in rows]
+    assert letters == "".join(each.sequence for each in rows)
+    for i, each in enumerate(rows):
+        np.testing.assert_array_equal(mutagenesis[offsets[i] : offsets[i + 1]], each.mutagenesis)
+
+
+def test_writing_holds_few_sequences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    held: list[int] = []
+    stack = np.stack
+
+    def counted(arrays: list[np.ndarray]) -> np.ndarray:
+        held.append(len(arrays))
+        return stack(arrays)
+
+    monkeypatch.setattr(np, "stack", counted)
+    write_attributions(tmp_path / "a.h5", made_up(1000, asked), {})
+    assert len(asked) == 1000
+    assert max(held) <= 64
+
+
+def test_a_file_cut_short_or_of_others_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "attributions.h5"
+    write_attributions(path, made_up(9), {})
+    (tmp_path / "cut.h5").write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match="damaged"):
+        read_attributions(tmp_path / "cut.h5")
+    with h5py.File(tmp_path / "other.h5", "w"):
+        pass
+    with pytest.raises(InputError, match="not a file of attributions"):
+        read_attributions(tmp_path / "other.h5")
+
+
+def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path) -> None:
+    def failing() -> Iterator[Attribution]:
+        yield from made_up(3)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_attributions(tmp_path / "a.h5", failing(), {})
+    assert list(tmp_path.iterdir()) == []
