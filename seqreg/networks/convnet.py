@@ -210,14 +210,15 @@ class ConvNet(SequenceNetwork):
 
     def _dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Pooled features from any x (N, A, L)."""
-        n = len(x)
+        n = x.shape[0]  # not len(x), which would be a constant of the graph when the network is exported
         if self.reverse_complement:
             known = torch.full((n,), x.shape[2], device=x.device) if lengths is None else lengths
             x = torch.cat([x, self.reverse_complement_one_hot(x, known)])
             lengths = None if lengths is None else torch.cat([lengths, lengths])
         counts = None if lengths is None else self.window_counts(lengths)
         kernel = self.first_kernel()
-        if len(self.convs) == 1 and self.pooling == "max":
+        # The other way through is the same function, of operations that every exporter knows.
+        if len(self.convs) == 1 and self.pooling == "max" and not torch.compiler.is_compiling():
             with torch.no_grad():
                 scores = F.conv1d(x, kernel)
                 if counts is not None:
@@ -239,6 +240,7 @@ class ConvNet(SequenceNetwork):
         if (
             lengths is not None
             and lengths.device.type == "cpu"
+            and not torch.compiler.is_compiling()  # a graph cannot depend on what is in it
             and bool((lengths >= max(x.shape[2], self.receptive_field)).all())
         ):
             return None
