@@ -15,7 +15,7 @@ class SeqregError(Exception):
 
 
 class InputError(SeqregError, ValueError):
-    """Bad data: names file, record (number and id), the value received and the remedy, as far as known."""
+    """Bad data: names file, record (number and id) or line, the value received and the remedy, as far as known."""
 
     exit_code = 2
 
@@ -26,17 +26,21 @@ class InputError(SeqregError, ValueError):
         file: str | Path | None = None,
         record: int | None = None,
         record_id: str | None = None,
+        line: int | None = None,
         remedy: str | None = None,
     ) -> None:
         self.problem = problem
         self.file = None if file is None else str(file)
         self.record = record  # counted from 1
         self.record_id = record_id
+        self.line = line  # counted from 1, comments and blank lines too
         self.remedy = remedy
         super().__init__(problem)
 
     def __str__(self) -> str:
         place = [self.file] if self.file else []
+        if self.line is not None:
+            place.append(f"line {self.line}")
         if self.record is not None:
             place.append(f"record {self.record}" + (f" ({self.record_id})" if self.record_id else ""))
         elif self.record_id:

@@ -14,7 +14,7 @@ from seqreg.attacks.found import FoundEdits
 from seqreg.attacks.pgd import PGD
 from seqreg.attacks.search import beam_search
 from seqreg.attacks.substitution import Substitution
-from seqreg.attacks.variant import AppliedEdit
+from seqreg.attacks.variant import AppliedEdit, apply_edits, read_edits
 from seqreg.specs import Spec
 
 __all__ = [
@@ -27,10 +27,12 @@ __all__ = [
     "FoundEdits",
     "Point",
     "Substitution",
+    "apply_edits",
     "ascend",
     "beam_search",
     "exhaustive_search",
     "origin",
+    "read_edits",
 ]
 
 ATTACKS: dict[str, type[Spec]] = {

@@ -1,12 +1,16 @@
 """Edited sequences on the way of a search, and edits as people write them."""
 
+import re
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from seqreg.alphabet import Alphabet
+from seqreg.alphabet import INVALID, Alphabet
+from seqreg.errors import UsageError
 from seqreg.mutagenesis import INSERTION, Edit
 
 
@@ -34,6 +38,74 @@ class AppliedEdit:
                 else f"{at}{symbols[self.old]}>{symbols[self.new]}"
             )
         return f"p.{text}" if protein else text
+
+
+_PROTEIN = re.compile(
+    r"(?:p\.)?(?:(?P<old>[A-Z])(?P<at>\d+)(?:(?P<new>[A-Z])|del)|(?P<left>\d+)_(?P<right>\d+)ins(?P<put>[A-Z]))"
+)
+_NUCLEOTIDES = re.compile(
+    r"(?:[cgmnr]\.)?(?:(?P<at>\d+)(?:(?P<old>[A-Z])>(?P<new>[A-Z])|del)|(?P<left>\d+)_(?P<right>\d+)ins(?P<put>[A-Z]))"
+)
+
+
+def read_edits(text: str, alphabet: Alphabet) -> tuple[AppliedEdit, ...]:
+    """What `AppliedEdit.written` wrote, several edits joined by `;`, in rising order; `old` is -1 where not named.
+
+    Raises UsageError for anything else, for letters outside the alphabet and for two edits of one letter.
+    """
+    pattern, example = (_PROTEIN, "p.A12V") if alphabet.name == "protein" else (_NUCLEOTIDES, "12A>G")
+    edits: list[AppliedEdit] = []
+    for item in (part.strip() for part in text.split(";")):
+        found = pattern.fullmatch(item)
+        if found is None:
+            raise UsageError(f"{item!r} is not a variant of {alphabet.name}; write it like {example}")
+        part = found.groupdict()
+        if part["put"]:
+            if int(part["right"]) != int(part["left"]) + 1:
+                raise UsageError(f"{item!r} does not put a letter between two neighbours, as 12_13insA does")
+            edits.append(AppliedEdit(int(part["left"]), "insertion", -1, _letter(part["put"], alphabet)))
+            continue
+        old = -1 if part["old"] is None else _symbol(part["old"], alphabet)
+        kind, new = ("deletion", -1) if part["new"] is None else ("substitution", _letter(part["new"], alphabet))
+        edits.append(AppliedEdit(int(part["at"]) - 1, kind, old, new))
+    places = [edit.position for edit in edits if edit.kind != "insertion"]
+    if len(set(places)) < len(places):
+        raise UsageError(f"{text!r} edits one letter twice")
+    return tuple(sorted(edits))
+
+
+def apply_edits(codes: NDArray[np.uint8], edits: tuple[AppliedEdit, ...], alphabet: Alphabet) -> NDArray[np.uint8]:
+    """The edited sequence. Raises UsageError for a position outside it and for another letter than the edit names."""
+    result: list[int] = codes.tolist()
+    # From the right, so that positions keep their meaning, and at one position what is there before what is put there.
+    for edit in sorted(edits, key=lambda edit: (-edit.position, edit.kind == "insertion")):
+        last = len(codes) - (edit.kind != "insertion")
+        if not 0 <= edit.position <= last:
+            raise UsageError(f"{edit.written(alphabet)} is outside the {len(codes)} letters of the sequence")
+        if edit.kind == "insertion":
+            result.insert(edit.position, edit.new)
+            continue
+        if edit.old not in (-1, codes[edit.position]):
+            there, named = (alphabet.symbols[code] for code in (codes[edit.position], edit.old))
+            raise UsageError(f"letter {edit.position + 1} is {there}, not {named}")
+        result[edit.position : edit.position + 1] = [edit.new] if edit.kind == "substitution" else []
+    if not result:
+        raise UsageError("the variant leaves no letter")
+    return np.array(result, dtype=np.uint8)
+
+
+def _symbol(letter: str, alphabet: Alphabet) -> int:
+    code = int(alphabet.encode(letter)[0])
+    if code == INVALID:
+        raise UsageError(f"{letter!r} is not a letter of {alphabet.name}, which are {alphabet.letters}")
+    return code
+
+
+def _letter(letter: str, alphabet: Alphabet) -> int:
+    code = _symbol(letter, alphabet)
+    if code >= alphabet.size:
+        raise UsageError(f"{letter!r} stands for several letters of {alphabet.name}; write one of {alphabet.letters}")
+    return code
 
 
 @dataclass(frozen=True)

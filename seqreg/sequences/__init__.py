@@ -25,15 +25,20 @@ from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
+from seqreg.sequences.variants import ListedVariant, only_named, read_variants
+from seqreg.sequences.windows import Scan, Windows
 
 __all__ = [
     "Attribution",
     "DataSet",
     "DataSetCheck",
     "InputSpec",
+    "ListedVariant",
+    "Scan",
     "SequenceSet",
     "SequenceStream",
     "Split",
+    "Windows",
     "carried_classes",
     "check_data_set",
     "check_filter_width",
@@ -50,6 +55,7 @@ __all__ = [
     "largest_similarity",
     "list_data_sets",
     "matched_background",
+    "only_named",
     "part_sizes",
     "read_ahead",
     "read_attributions",
@@ -57,6 +63,7 @@ __all__ = [
     "read_split",
     "read_store",
     "read_strings",
+    "read_variants",
     "shuffled_background",
     "stream_batches",
     "table_of",

@@ -1,10 +1,10 @@
 """What the command line may say about an input, and the raw records that any of its forms gives."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from seqreg.alphabet import ALPHABETS, DNA, Alphabet
 from seqreg.errors import InputError, UsageError
@@ -15,6 +15,8 @@ from seqreg.sequences.opening import is_hdf5, open_text, shown
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.tables import fasta_with_table, table_records
 from seqreg.specs import unknown_name
+
+FastaReader = Callable[[TextIO, str], Iterator[RawRecord]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,15 +138,15 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
     elif (data_set := spec.data_set) is not None:
         yield from data_set_records(data_set)
     elif spec.input is not None:
-        yield from _file_records(spec.input)
+        yield from file_records(spec.input)
 
 
-def _file_records(path: str | Path) -> Iterator[RawRecord]:
-    """The records of a FASTA file or a table, told apart by how it begins."""
+def file_records(path: str | Path, fasta: FastaReader = fasta_records) -> Iterator[RawRecord]:
+    """The records of a FASTA file, as a reader of open ones gives them, or of a table; told apart by how it begins."""
     file = shown(path)
     with open_text(path) as (handle, start):
         if start.startswith(">"):
-            yield from fasta_records(handle, file)
+            yield from fasta(handle, file)
         elif start.startswith("@"):
             raise InputError("FASTQ is not read", file=file, remedy="Convert it to FASTA first.")
         else:

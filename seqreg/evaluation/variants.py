@@ -1,0 +1,246 @@
+"""What given variants do to what a model says: exact scores, one row per variant.
+
+Single substitutions are read off the saturation mutagenesis of their sequence, all other variants are run as sequences
+of their own; in float64 in both cases. A call is certified to stand if its margin after the edits is above
+`seqreg.certificates.TOLERANCE`, more than rounding can take away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logit, logsumexp
+
+from seqreg.attacks import AppliedEdit, apply_edits, read_edits
+from seqreg.baselines import FittedBaseline
+from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins, predicted
+from seqreg.errors import UsageError
+from seqreg.mutagenesis import plain_logits, substitution_scores
+from seqreg.networks import SequenceNetwork
+from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
+from seqreg.sequences import ListedVariant, SequenceSet
+
+COLUMNS = (
+    *("id", "variant", "class", "logit_before", "logit_after", "change", "p_before", "p_after"),
+    *("prediction_before", "prediction_after", "certified", "certified_any"),
+)
+_LETTERS = 1 << 14  # of the sequences that are mutated at a time
+_FEW = 1e-12  # how near to 0 and 1 a baseline's probability is taken when it is turned into a logit
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantScore:
+    """One variant and one class: the positive one of a binary task, the one predicted before where there are more
+    classes, and each label of a multi-label task in turn.
+
+    logit: log(p / (1 - p)) of the class, before and after, and its change. certified: whether it is proved that the
+    call stays the same; certified_any: that no other substitution of as many letters anywhere changes it either, None
+    for edits of other kinds and for baselines.
+    """
+
+    id: str
+    variant: str
+    named: str
+    logit_before: float
+    logit_after: float
+    p_before: float
+    p_after: float
+    prediction_before: str
+    prediction_after: str
+    certified: bool
+    certified_any: bool | None
+
+    def row(self) -> tuple[str, ...]:
+        """What the table holds, by `COLUMNS`."""
+        change = self.logit_after - self.logit_before
+        numbers = (self.logit_before, self.logit_after, change, self.p_before, self.p_after)
+        proved = (self.certified, self.certified_any)
+        return (
+            *(self.id, self.variant, self.named, *(f"{value:.6g}" for value in numbers)),
+            *(self.prediction_before, self.prediction_after),
+            *("" if value is None else "yes" if value else "no" for value in proved),
+        )
+
+
+def score_variants(
+    model: TrainedNetwork | FittedBaseline, data: SequenceSet, listed: Sequence[ListedVariant]
+) -> list[VariantScore]:
+    """Scores of the listed variants of the sequences in `data`, in the order of the list.
+
+    Raises InputError, with file and line, for an id that `data` lacks, for what is no variant, and for a variant that
+    does not fit its sequence.
+    """
+    row_of = {name: row for row, name in enumerate(data.names)}
+    asked: dict[int, list[_Asked]] = {}
+    for number, one in enumerate(listed):
+        if one.id not in row_of:
+            raise one.error(f"{data.source or 'the input'} has no sequence of this id")
+        row = row_of[one.id]
+        letters = data.codes[data.offsets[row] : data.offsets[row + 1]]
+        try:
+            edits = read_edits(one.text, data.alphabet)
+            codes = apply_edits(letters, edits, data.alphabet)
+        except UsageError as error:
+            raise one.error(str(error)) from None
+        asked.setdefault(row, []).append(_Asked(number, one, edits, codes))
+    judge = _Network(model) if isinstance(model, TrainedNetwork) else _Baseline(model)
+    found: dict[int, list[VariantScore]] = {}
+    for rows in _batches(list(asked), data.lengths):
+        variants = [(position, each) for position, row in enumerate(rows) for each in asked[row]]
+        found |= judge.scores(data.subset(np.array(rows)), variants)
+    return [score for number in range(len(listed)) for score in found[number]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A variant understood: its number in the list, its edits, and the codes of the edited sequence."""
+
+    number: int
+    listed: ListedVariant
+    edits: tuple[AppliedEdit, ...]
+    codes: NDArray[np.uint8]
+
+    @property
+    def substitutions(self) -> bool:
+        return all(edit.kind == "substitution" for edit in self.edits)
+
+
+def _batches(rows: list[int], lengths: NDArray[np.int64]) -> list[list[int]]:
+    """Rows of like length together, few enough for their mutants to be held."""
+    rows = sorted(rows, key=lambda row: lengths[row])
+    batches: list[list[int]] = []
+    for row in rows:
+        if not batches or (len(batches[-1]) + 1) * lengths[row] > _LETTERS:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _set_of(variants: Sequence[_Asked], like: SequenceSet) -> SequenceSet:
+    lengths = [len(each.codes) for each in variants]
+    return SequenceSet(
+        alphabet=like.alphabet,
+        names=[f"variant {i + 1}" for i in range(len(variants))],
+        codes=np.concatenate([each.codes for each in variants]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+    )
+
+
+class _Network:
+    """Scores by a network, in float64."""
+
+    def __init__(self, network: TrainedNetwork) -> None:
+        assert isinstance(network.module, SequenceNetwork)
+        self.network, self.double = network, in_double(network.module)
+        self.device = next(network.module.parameters()).device
+
+    @torch.no_grad()
+    def scores(self, data: SequenceSet, variants: list[tuple[int, _Asked]]) -> dict[int, list[VariantScore]]:
+        """By number in the list; each variant comes with the row of its sequence in `data`."""
+        ids = torch.from_numpy(data.padded()).to(self.device)
+        before = plain_logits(self.double, ids)
+        called = predicted(before, self.network.multi_label)
+        single = [len(each.edits) == 1 and each.substitutions for _, each in variants]
+        mutants = substitution_scores(self.double, ids) if any(single) else None
+        after = before.new_empty(len(variants), before.shape[1])
+        others = [i for i, alone in enumerate(single) if not alone]
+        for i in (i for i, alone in enumerate(single) if alone):
+            row, each = variants[i]
+            assert mutants is not None
+            after[i] = mutants[row, each.edits[0].position, each.edits[0].new]
+        if others:
+            edited = torch.from_numpy(_set_of([variants[i][1] for i in others], data).padded()).to(self.device)
+            after[others] = plain_logits(self.double, edited)
+        rows = torch.tensor([row for row, _ in variants], device=self.device)
+        stands = margins(after, called[rows]) > TOLERANCE
+        most = max((len(each.edits) for _, each in variants if each.substitutions), default=0)
+        radius = hamming_certificate(self.double, ids, called, most=most, singles=mutants).radius.tolist()
+        result: dict[int, list[VariantScore]] = {}
+        architecture = self.network.architecture
+        logits = before[rows].cpu().numpy(), after.cpu().numpy()
+        odds = [log_odds(z, architecture) for z in logits]
+        p = [probabilities(z, architecture) for z in logits]
+        for i, (row, each) in enumerate(variants):
+            proved = radius[row] >= len(each.edits) if each.substitutions else None
+            pairs = (odds[0][i], odds[1][i]), (p[0][i], p[1][i])
+            result[each.number] = _rows(self.network, each.listed, *pairs, bool(stands[i]), proved)
+        return result
+
+
+class _Baseline:
+    """Scores by a linear model, which are in float64 anyway."""
+
+    def __init__(self, baseline: FittedBaseline) -> None:
+        self.baseline = baseline
+
+    def scores(self, data: SequenceSet, variants: list[tuple[int, _Asked]]) -> dict[int, list[VariantScore]]:
+        """As for a network."""
+        rows = [row for row, _ in variants]
+        before = self.baseline.predict_proba(data)[rows]
+        after = self.baseline.predict_proba(_set_of([each for _, each in variants], data))
+        odds = [logit(np.clip(p, _FEW, 1 - _FEW)) for p in (before, after)]
+        result: dict[int, list[VariantScore]] = {}
+        for i, (_, each) in enumerate(variants):
+            stands = _margin(after[i], before[i], self.baseline.multi_label) > TOLERANCE
+            pairs = (odds[0][i], odds[1][i]), (before[i], after[i])
+            result[each.number] = _rows(self.baseline, each.listed, *pairs, stands, None)
+        return result
+
+
+def log_odds(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
+    """log(p / (1 - p)) of every class (N, number of classes), from logits (N, K), without rounding p to 0 or 1."""
+    scaled = np.asarray(logits, dtype=np.float64) / architecture.temperature
+    if architecture.multi_label:
+        return scaled
+    if architecture.outputs == 1:
+        return np.concatenate([-scaled, scaled], axis=1)
+    classes = np.arange(scaled.shape[1])
+    others = [logsumexp(scaled[:, classes != k], axis=1) for k in classes]
+    return scaled - np.stack(others, axis=1)
+
+
+def _margin(after: NDArray[np.float64], before: NDArray[np.float64], multi_label: bool) -> float:
+    """By how much probabilities `after` (K,) speak for what `before` predicts."""
+    if multi_label:
+        return float(np.where(before >= 0.5, after - 0.5, 0.5 - after).min())
+    called = before.argmax()
+    return float(after[called] - np.delete(after, called).max())
+
+
+def _rows(
+    model: TrainedNetwork | FittedBaseline,
+    listed: ListedVariant,
+    odds: tuple[NDArray[np.float64], NDArray[np.float64]],
+    p: tuple[NDArray[np.float64], NDArray[np.float64]],
+    certified: bool,
+    certified_any: bool | None,
+) -> list[VariantScore]:
+    called = [_called(model, row) for row in p]
+    if model.multi_label:
+        shown = range(len(model.classes))
+    else:
+        shown = [int(p[0].argmax()) if model.positive is None else model.classes.index(model.positive)]
+    return [
+        VariantScore(
+            id=listed.id,
+            variant=listed.text,
+            named=model.classes[k],
+            logit_before=float(odds[0][k]),
+            logit_after=float(odds[1][k]),
+            p_before=float(p[0][k]),
+            p_after=float(p[1][k]),
+            prediction_before=called[0],
+            prediction_after=called[1],
+            certified=certified,
+            certified_any=certified_any,
+        )
+        for k in shown
+    ]
+
+
+def _called(model: TrainedNetwork | FittedBaseline, p: NDArray[np.float64]) -> str:
+    if model.multi_label:
+        return ";".join(name for name, value in zip(model.classes, p.tolist(), strict=True) if value >= 0.5)
+    return model.classes[int(p.argmax())]

@@ -1,0 +1,67 @@
+"""Lists of variants: which edits of which sequences somebody asks about."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqreg.errors import InputError
+from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.sequence_set import SequenceSet
+
+_HEADER = ("id", "variant")
+
+
+@dataclass(frozen=True)
+class ListedVariant:
+    """One line of a list: the id of a sequence and the variant as written, not yet understood."""
+
+    file: str
+    line: int
+    id: str
+    text: str
+
+    def error(self, problem: str, remedy: str | None = None) -> InputError:
+        """An error at this line."""
+        return InputError(problem, file=self.file, line=self.line, record_id=self.id or None, remedy=remedy)
+
+
+def read_variants(path: str | Path) -> list[ListedVariant]:
+    """The lines `id<TAB>variant` of a list, plain or gzipped; a header of these words and `#` comments are passed over.
+
+    Raises InputError for a line of another form, and for a list without any.
+    """
+    listed: list[ListedVariant] = []
+    with open_text(path) as (handle, _):
+        for line, text in enumerate(handle, start=1):
+            fields = [field.strip() for field in text.split("\t")]
+            if not text.strip() or text.startswith("#") or (not listed and tuple(fields[:2]) == _HEADER):
+                continue
+            if len(fields) < 2 or not all(fields[:2]):
+                problem = f"not a variant: {text.strip()!r:.60}"
+                remedy = "Write the id of a sequence, a tab, and the variant."
+                raise InputError(problem, file=shown(path), line=line, remedy=remedy)
+            listed.append(ListedVariant(shown(path), line, *fields[:2]))
+    if not listed:
+        raise InputError("no variants", file=shown(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
+    return listed
+
+
+def only_named(pieces: Iterable[SequenceSet], names: Set[str]) -> SequenceSet | None:
+    """The sequences of these names out of a stream, without what else is known of them; None where there is none."""
+    kept: list[SequenceSet] = []
+    for piece in pieces:
+        index = np.flatnonzero([name in names for name in piece.names])
+        if len(index):
+            kept.append(piece.subset(index))
+    if not kept:
+        return None
+    lengths = np.concatenate([piece.lengths for piece in kept])
+    return SequenceSet(
+        alphabet=kept[0].alphabet,
+        names=[name for piece in kept for name in piece.names],
+        codes=np.concatenate([piece.codes for piece in kept]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        source=kept[0].source,
+    )
