@@ -30,6 +30,7 @@ LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": 
 # Fields of TrainConfig that the protocol, the cell or the command line decide.
 _NOT_OF_A_METHOD = {
     *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "train_size", "positive", "baselines"),
+    "calibration",
 }
 _SPECS = {
     "model": ("model", MODELS),
@@ -61,7 +62,7 @@ def fit(learner: str, setting: Mapping[str, Any], train: SequenceSet, *, seed: i
         fitted: Any = LEARNERS[learner](**setting)
         model = fitted(train, seed=seed)
         return Fitted(predict=model.predict_proba, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
-    config = TrainConfig(**setting, seed=seed, device=device, threads=1, baselines=False)
+    config = TrainConfig(**setting, seed=seed, device=device, threads=1, baselines=False, calibration="none")
     network = learn(replace(train, split=None), config).network
     return Fitted(predict=network.probabilities, network=network)
 

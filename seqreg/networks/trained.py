@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from scipy.special import expit, softmax
 from torch import Tensor, nn
 
 from seqreg.alphabet import ALPHABETS, Alphabet
@@ -101,6 +102,10 @@ class TrainedNetwork:
         """All weights by name, in host memory."""
         return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
 
+    def at_temperature(self, temperature: float) -> "TrainedNetwork":
+        """The same network with its logits divided by `temperature` before they become probabilities."""
+        return replace(self, architecture=replace(self.architecture, temperature=temperature))
+
     def save(self, folder: Path) -> None:
         """Write model.json and, last, model.safetensors."""
         write_json(folder / "model.json", asdict(self.architecture))
@@ -150,11 +155,10 @@ def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> N
     """Probabilities (N, number of classes) from logits (N, K)."""
     scaled = np.asarray(logits, dtype=np.float64) / architecture.temperature
     if architecture.multi_label:
-        return 1 / (1 + np.exp(-scaled))
+        return expit(scaled)
     if architecture.outputs == 1:
         scaled = np.concatenate([np.zeros_like(scaled), scaled], axis=1)
-    shifted = np.exp(scaled - scaled.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
+    return softmax(scaled, axis=1)
 
 
 def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:

@@ -10,6 +10,7 @@ from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baseli
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, choose_positive
 from seqreg.specs import parse
+from seqreg.training.calibration import effect_on_test, write_conformal
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
 from seqreg.training.parts import split_parts
@@ -34,8 +35,9 @@ def train_baseline(
 
     config: its shares, sizes, seed, positive class and `reverse_complement` (whether a k-mer and its reverse
     complement are one) count; what concerns networks does not. The validation part is learned from too, as baselines
-    tune by cross-validation. tuned, finish: as for `train`. Raises UsageError for an unknown baseline or a folder in
-    the way, InputError for data that cannot be used.
+    tune by cross-validation; prediction sets are learned from the test part, the only one held out. tuned, finish: as
+    for `train`. Raises UsageError for an unknown baseline or a folder in the way, InputError for data that cannot be
+    used.
     """
     chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
     started = now()
@@ -69,7 +71,9 @@ def train_baseline(
             if each is not best and each.reads(parts.test)
         }
         metrics = measure(parts.test, p, positive, config.seed)
-        write_json(output / "metrics.json", {**metrics.to_plain(), "baselines": others})
+        conformal = write_conformal(output, ("test", parts.test), best.predict_proba)
+        effect = effect_on_test(parts.test, p, p, 1.0, positive, conformal)
+        write_json(output / "metrics.json", {**metrics.to_plain(), "calibration": effect, "baselines": others})
     facts = {
         "seed": config.seed,
         "device": "cpu",

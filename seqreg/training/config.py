@@ -55,6 +55,7 @@ class TrainConfig(Spec):
     threads: int | None = hyper(None, "CPU threads", low=1)
     precision: str = hyper("float32", "floating-point type of weights", choices=("float32", "float64"))
     deterministic: bool = hyper(False, "bit-reproducible kernels on a GPU")
+    calibration: str = hyper("temperature", "of probabilities, on the validation part", choices=("none", "temperature"))
     baselines: bool = hyper(True, "train the k-mer baselines beside the network")
 
 

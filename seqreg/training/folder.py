@@ -24,8 +24,8 @@ MARKS_OF_A_RUN = ("run.json", "config.json", "model.safetensors")
 OTHER_FILES = (
     *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
     # what was found about the model that is overwritten
-    *("robustness.json", "robustness.tsv", "robustness.svg", "norm.json", "report.html"),
-    *("trials.tsv", "tuning.json"),
+    *("calibration.json", "robustness.json", "robustness.tsv", "robustness.svg", "norm.json", "report.html"),
+    *("MODEL_CARD.md", "trials.tsv", "tuning.json"),
 )
 TUNING = "tuning"  # the folder of a search that is not over
 WORST_EXAMPLES = 20

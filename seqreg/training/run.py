@@ -1,8 +1,6 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from seqreg.baselines import fit_baselines
-from seqreg.errors import UsageError
 from seqreg.evaluation.scores import Metrics
 from seqreg.explain.motifs import filter_motifs
 from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, check_filter_width
+from seqreg.training.calibration import calibrated, effect_on_test, held_out, write_conformal
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.folder import claim_folder, complete, measure, now, write_history, write_predictions
 from seqreg.training.loop import Progress
+from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
 from seqreg.training.stacking import fit
 
@@ -78,11 +77,14 @@ def train(
 
         history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)  # pyright: ignore[reportArgumentType]
         seconds = {"training": perf_counter() - clock}
-        network = TrainedNetwork(architecture=architecture, module=module)
+        clock = perf_counter()
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config)
+        seconds["calibration"] = perf_counter() - clock
         write_history(output, history)
         motifs = filter_motifs(module, parts.train)  # pyright: ignore[reportArgumentType]
         write_json(output / "motifs.json", motifs)
         network.save(output)
+        conformal = write_conformal(output, held_out(parts), network.probabilities)
 
         metrics, scores = None, {}
         if parts.test is not None:
@@ -95,7 +97,18 @@ def train(
             seconds["baselines"] = perf_counter() - clock
             write_json(
                 output / "metrics.json",
-                {**metrics.to_plain(), "baselines": {name: each.to_plain() for name, each in scores.items()}},
+                {
+                    **metrics.to_plain(),
+                    "calibration": effect_on_test(
+                        parts.test,
+                        network.at_temperature(1.0).probabilities(parts.test),
+                        p,
+                        network.architecture.temperature,
+                        network.positive,
+                        conformal,
+                    ),
+                    "baselines": {name: each.to_plain() for name, each in scores.items()},
+                },
             )
 
     facts = {
@@ -138,7 +151,8 @@ def learn(
         module = architecture.build().to(device, getattr(torch, config.precision))
         check_filter_width(parts.train, getattr(module, "receptive_field", 1))
         history = fit(module, config, parts.train, parts.valid, report=report)  # pyright: ignore[reportArgumentType]
-    return Learned(network=TrainedNetwork(architecture=architecture, module=module), config=config, history=history)
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config)
+    return Learned(network=network, config=config, history=history)
 
 
 def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
@@ -154,41 +168,6 @@ def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
         shortest=int(train.lengths.min()),
         reverse_complement=bool(config.reverse_complement),
     )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device asked for; `auto` takes a GPU where there is one, `gpu` is `cuda`."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name.replace("gpu", "cuda"))
-    except RuntimeError:
-        raise UsageError(f"unknown device {name!r}. Choose auto, cpu, cuda or cuda:i") from None
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise UsageError(
-            f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs. Use --device cpu or auto"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not supported. Choose auto, cpu, cuda or cuda:i")
-    return device
-
-
-@contextmanager
-def reproducible(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch and fix its threads and kernels for the duration; leave all as found."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    devices = [device] if device.type == "cuda" else []
-    if config.deterministic and devices:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
-    torch.set_num_threads(config.threads or threads)
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(config.seed)
-        torch.use_deterministic_algorithms(config.deterministic and bool(devices))
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(deterministic)
-            torch.set_num_threads(threads)
 
 
 def _finished_run(output: Path) -> RunResult:

@@ -80,6 +80,7 @@ class Trials:
         seed = config.seed + fold  # chance in training is averaged over, and the same for all candidates
         by = self.by if self.by == "stratified" else None
         config = replace(config, **candidate.setting, seed=seed, by=by, train_size=None, threads=1, baselines=False)
+        config = replace(config, calibration="none")  # else each would be fitted thrice more
         return learn(kept, config, valid=self.valid).network.probabilities
 
     def work(
