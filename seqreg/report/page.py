@@ -10,6 +10,7 @@ from seqreg import __version__
 from seqreg.explain import consensus, information
 from seqreg.records import atomic_write
 from seqreg.report import figures, logos, tables, tuning, words
+from seqreg.report.card import render_card
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 from seqreg.report.robustness_figure import damaging_positions
@@ -32,14 +33,15 @@ HEADINGS = {
 
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into a run folder, from its files alone, and return its path.
+    """Write `report.html` and `MODEL_CARD.md` into a run folder, from its files alone; return the path of the first.
 
     Sections whose files are missing are left out. Raises ModelError if there is no run, or a file is damaged.
     """
+    contents = read_run(Path(run))
     target = Path(run) / "report.html"
-    text = render(read_run(Path(run)))
-    with atomic_write(target) as handle:
-        handle.write(text)
+    for path, text in ((target, render(contents)), (target.with_name("MODEL_CARD.md"), render_card(contents))):
+        with atomic_write(path) as handle:
+            handle.write(text)
     return target
 
 
@@ -185,7 +187,7 @@ def _calibration(run: Run) -> list[dict[str, Any]]:
             _figure(
                 figures.reliability(forecast, observed, count, alt=alt, **labels),
                 "Reliability",
-                f"{caption} Across: {said}; up: {seen}.",
+                f"{caption} Across: {said}; up: {seen}.{_effect_of_temperature(run)}",
             )
         )
     if run.binary and run.predictions:
@@ -210,6 +212,15 @@ def _calibration(run: Run) -> list[dict[str, Any]]:
             )
         )
     return shown
+
+
+def _effect_of_temperature(run: Run) -> str:
+    """What dividing logits by a temperature did to the calibration error, in a sentence."""
+    effect = run.metrics.get("calibration") or {}
+    if effect.get("temperature", 1.0) == 1.0:
+        return ""
+    before, after = (words.number(effect["ece"][when]) for when in ("before", "after"))
+    return f" Logits are divided by {effect['temperature']:.2f}, which took the ECE from {before} to {after}."
 
 
 def _reliability_bins(stored: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

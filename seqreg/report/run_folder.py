@@ -13,7 +13,7 @@ from seqreg.errors import ModelError
 from seqreg.records import read_json, read_tsv
 
 Rows = list[dict[str, str]]
-OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm", "tuning")
+OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm", "tuning", "calibration")
 TABLES = ("splits", "history", "predictions", "examples", "trials")
 
 
@@ -29,6 +29,7 @@ class Run:
     robustness: dict[str, Any]
     norm: dict[str, Any]
     tuning: dict[str, Any]
+    calibration: dict[str, Any]
     motifs: list[dict[str, Any]]
     splits: Rows
     history: Rows
