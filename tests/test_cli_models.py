@@ -28,7 +28,19 @@ from tests.conftest import planted
 
 Call = Callable[..., CompletedProcess[str]]
 GROUNDS = Path(seqreg.__file__).parent.parent
-QUICK = ["--epochs", "3", "--model", "cnn:filters=6,width=5", "--no-baselines", "--device", "cpu", "--threads", "1"]
+QUICK = [
+    "--epochs",
+    "3",
+    "--calibration",
+    "none",
+    "--model",
+    "cnn:filters=6,width=5",
+    "--no-baselines",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +199,7 @@ def test_predictions_do_not_depend_on_how_the_input_is_cut(
     run: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = table(call("predict", "run", "new.fa").stdout)
-    monkeypatch.setattr("seqreg.cli.using.PIECE", 8)
+    monkeypatch.setattr("seqreg.cli.predicting.PIECE", 8)
     assert table(call("predict", "run", "new.fa").stdout) == whole
 
 
@@ -196,7 +208,9 @@ def test_metrics_are_those_of_the_evaluation(run: Path, call: Call) -> None:
     data = read_input(InputSpec(input="sorted.csv", require_labels=True))
     assert data.y is not None
     p = load_trained(run).probabilities(data)
-    assert read_json("out/m.json") == evaluate(data.y, p, data.classes, "with", split="all").to_plain()
+    found = read_json("out/m.json")
+    assert found.pop("calibration")["temperature"] == 1
+    assert found == evaluate(data.y, p, data.classes, "with", split="all").to_plain()
     assert {row["metric"] for row in table(done.stdout)} >= {"auroc", "auroc50", "auprc", "mcc", "accuracy", "ece"}
     assert json.loads(call("evaluate", "run", "sorted.csv", "--json").stdout) == read_json("out/m.json")
 

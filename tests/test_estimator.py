@@ -36,7 +36,13 @@ from seqreg.penalties import Adversarial, Gradient
 from seqreg.sequences import InputSpec, SequenceSet, homology_groups, read_input, read_strings
 from seqreg.training import TrainConfig, train, train_baseline
 
-TINY = {"model": "cnn:filters=6,width=8", "penalty": "gradient:weight=0.01", "epochs": 4, "lr": 0.02}
+TINY = {
+    "model": "cnn:filters=6,width=8",
+    "penalty": "gradient:weight=0.01",
+    "epochs": 4,
+    "lr": 0.02,
+    "calibration": "none",
+}
 QUICK = {"baseline": "kmer-logistic:k=1,folds=2", "reverse_complement": False}
 MAKERS: list[Callable[..., Any]] = [
     lambda **more: SequenceClassifier(**{**TINY, "random_state": 0, **more}),
@@ -456,7 +462,15 @@ def test_another_random_state_gives_another_network(X: list[str], y: list[str]) 
 
 def test_the_network_is_the_one_the_command_line_trains(X: list[str], y: list[str], tmp_path: Path) -> None:
     config = TrainConfig(
-        model=TINY["model"], penalty=(TINY["penalty"],), epochs=4, lr=0.02, test=0, seed=7, threads=1, baselines=False
+        model=TINY["model"],
+        penalty=(TINY["penalty"],),
+        epochs=4,
+        lr=0.02,
+        test=0,
+        seed=7,
+        threads=1,
+        baselines=False,
+        calibration="none",
     )
     train(read_strings(X, y), config, tmp_path / "run")
     model = MAKERS[0](random_state=7, n_jobs=1).fit(X, y)

@@ -29,6 +29,9 @@ def folder(tmp_path: Path, dna: SequenceSet) -> Path:
     (tmp_path / "new.fa").write_text(fasta[0] + fasta[1])
     rows = [f"{name},{sequence},{'positive' if label else 'negative'}" for name, sequence, label in labelled]
     (tmp_path / "test.csv").write_text("\n".join(["id,sequence,label", *rows]) + "\n")
+    name, sequence, _ = labelled[0]
+    other = next(letter for letter in "ACGT" if letter != sequence[4])
+    (tmp_path / "variants.tsv").write_text(f"{name}\t5{sequence[4]}>{other}\n")
     provide(tmp_path, "seqreg")
     return tmp_path
 

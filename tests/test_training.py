@@ -23,7 +23,9 @@ from seqreg.training.loop import learning_rate
 from seqreg.training.run import architecture_of
 
 MOTIF = "TGACTCA"
-SMALL = TrainConfig(model="cnn:filters=6,width=7", epochs=8, batch_size=16, baselines=False, threads=1)
+SMALL = TrainConfig(
+    model="cnn:filters=6,width=7", epochs=8, batch_size=16, baselines=False, threads=1, calibration="none"
+)
 
 
 def planted(n: int = 120, length: int = 30, seed: int = 0) -> SequenceSet:
@@ -53,8 +55,8 @@ def test_a_run_learns_and_leaves_every_file(tmp_path: Path) -> None:
     result = train(data, replace(SMALL, epochs=40, lr=0.01), tmp_path / "run", report=seen.append, command=["seqreg"])
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "config.json", "examples.tsv", "history.tsv", "metrics.json", "model.json", "model.safetensors",
-        "motifs.json", "predictions.tsv", "run.json", "splits.tsv",
+        "calibration.json", "config.json", "examples.tsv", "history.tsv", "metrics.json", "model.json",
+        "model.safetensors", "motifs.json", "predictions.tsv", "run.json", "splits.tsv",
     }  # fmt: skip
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["auroc"] > 0.9

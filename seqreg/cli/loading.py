@@ -12,19 +12,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqreg.alphabet import Alphabet
+    from seqreg.baselines import FittedBaseline
     from seqreg.networks.trained import TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What a run folder holds, network or baseline. probabilities: set -> (N, K), a column per class."""
+    """What a run folder holds, network or baseline.
 
+    trained: the object itself. probabilities: set -> (N, K), a column per class; uncalibrated: the same at temperature
+    1. length: letters of the longest training sequence, where known. strand_free: a sequence and its reverse complement
+    score the same.
+    """
+
+    trained: "TrainedNetwork | FittedBaseline"
     alphabet: "Alphabet"
     classes: tuple[str, ...]
     positive: str | None
     multi_label: bool
     probabilities: "Callable[[SequenceSet], NDArray[Any]]"
+    uncalibrated: "Callable[[SequenceSet], NDArray[Any]]"
+    temperature: float
+    length: int | None
+    strand_free: bool
 
 
 def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> Model:
@@ -32,22 +43,32 @@ def load_model(terminal: Terminal, folder: Path, device: str, threads: int | Non
     if not _holds_baseline(folder):
         network = load_network(terminal, folder, device, threads)
         return Model(
+            trained=network,
             alphabet=network.alphabet,
             classes=network.classes,
             positive=network.positive,
             multi_label=network.multi_label,
             probabilities=lambda sequences: network.probabilities(sequences, batch_size),
+            uncalibrated=lambda sequences: network.at_temperature(1.0).probabilities(sequences, batch_size),
+            temperature=network.architecture.temperature,
+            length=network.architecture.length,
+            strand_free=network.architecture.reverse_complement,
         )
     from seqreg.baselines import FittedBaseline
 
     baseline = FittedBaseline.load(folder)
     terminal.note(f"Model: {baseline.name} of {folder}; classes {', '.join(baseline.classes)}")
     return Model(
+        trained=baseline,
         alphabet=baseline.alphabet,
         classes=baseline.classes,
         positive=baseline.positive,
         multi_label=baseline.multi_label,
         probabilities=baseline.predict_proba,
+        uncalibrated=baseline.predict_proba,
+        temperature=1.0,
+        length=getattr(baseline.features, "length", None),
+        strand_free=baseline.features is None or getattr(baseline.features, "both_strands", False),
     )
 
 
@@ -96,7 +117,7 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
     from seqreg.records import read_tsv
     from seqreg.specs import unknown_name
 
-    own = sequences.sha256 == _trained_on(run)
+    own = is_own(run, sequences)
     if part is None:
         if own:
             terminal.warn(["the model was trained on a part of these sequences; --part test leaves that out"])
@@ -111,6 +132,11 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
     if part not in parts:
         raise unknown_name("part", part, [str(name) for name in np.unique(parts) if name])
     return sequences.subset(np.flatnonzero(parts == part))
+
+
+def is_own(run: Path, sequences: "SequenceSet") -> bool:
+    """Whether these are the sequences, all of them, that the run divided into its parts."""
+    return sequences.sha256 == _trained_on(run)
 
 
 def _trained_on(run: Path) -> str | None:

@@ -211,6 +211,10 @@ class TrainOptions:
     class_weight: Annotated[
         Literal["balanced", "none"] | None, option(FITTING, "--class-weight", None, "Let rare classes weigh more.")
     ] = None
+    calibration: Annotated[
+        Literal["none", "temperature"],
+        option(FITTING, "--calibration", None, "Make probabilities honest on the validation part.", default=True),
+    ] = "temperature"
     precision: Annotated[
         Literal["float32", "float64"], option(MACHINE, "--precision", None, "Of weights and scores.", default=True)
     ] = "float32"

@@ -19,7 +19,19 @@ def show_metrics(terminal: Terminal, metrics: dict[str, Any]) -> None:
         for name in names
     ]
     terminal.table(("metric", "value", "95 % interval", *baselines), rows)
+    terminal.note(_calibration(metrics.get("calibration") or {}))
     terminal.warn(f"{name} is undefined: {reason}" for name, reason in metrics.get("reason", {}).items())
+
+
+def _calibration(effect: dict[str, Any]) -> str:
+    """What the temperature did, and how often prediction sets held the truth."""
+    if not effect:
+        return "Calibration was not measured"
+    ece, levels = effect["ece"], effect["abstain"] or []
+    sets = [f"{row['covered']:.1%} at {row['coverage']:.0%} ({row['single']:.0%} of one class)" for row in levels]
+    change = f"ece {ece['before']:.4g} before, {ece['after']:.4g} after"
+    said = f"Calibration: temperature {effect['temperature']:.3g}, {change}"
+    return said + (f"; prediction sets hold the truth of {', '.join(sets)}" if sets else "")
 
 
 def _interval(ends: list[float] | None) -> str:

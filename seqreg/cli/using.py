@@ -1,27 +1,36 @@
-"""Commands that use a run folder: predict and evaluate."""
+"""Commands that use a run folder: predict, evaluate and export."""
 
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 from seqreg.cli.app import command
-from seqreg.cli.loading import Model, check_alphabet, load_model, only_part
+from seqreg.cli.loading import check_alphabet, is_own, load_model, load_network, only_part
 from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
-from seqreg.cli.terminal import Moved, Terminal
-
-if TYPE_CHECKING:
-    from seqreg.sequences import SequenceSet
+from seqreg.cli.terminal import Terminal
+from seqreg.errors import UsageError
 
 PANEL = "Models"
-PIECE = 8192  # sequences read, sorted by length and scored at a time
+SETS, LONG, LISTED = "Prediction sets", "Long sequences", "Variants"
 
-
-Predictions = Annotated[
-    str, option(OUTPUT, "--output", "FILE", "A table: id, prediction, p_CLASS ...; without it, standard output.", "-o")
+Predictions = Annotated[str, option(OUTPUT, "--output", "FILE", "The table; without it, standard output.", "-o")]
+Abstain = Annotated[
+    float | None,
+    option(SETS, "--abstain", "COVERAGE", "Sets that hold the truth this often (0.9, say), and no call but from one."),
+]
+Step = Annotated[
+    int | None,
+    option(LONG, "--scan", "STEP", "Slide windows over long sequences, STEP letters at a time, and write BED."),
+]
+Window = Annotated[int | None, option(LONG, "--window", "LETTERS", "Length of a window; else as trained on.")]
+Threshold = Annotated[float, option(LONG, "--threshold", "P", "Only windows of at least this probability.")]
+VariantList = Annotated[
+    Path | None,
+    option(LISTED, "--variants", "FILE", "Score variants of the sequences: lines of id, tab, p.A12V or 12A>G."),
 ]
 
 
@@ -31,50 +40,63 @@ def predict(
     run: Run,
     data: InputOptions,
     output: Predictions = "-",
+    abstain: Abstain = None,
+    scan: Step = None,
+    window: Window = None,
+    threshold: Threshold = 0.0,
+    variants: VariantList = None,
     batch_size: BatchSize = 256,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Score sequences of any number with a trained model."""
-    from seqreg.records import write_tsv
+    """Score sequences of any number, windows of long sequences, or variants, with a trained model.
+
+    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision].
+    """
+    from seqreg.cli import predicting
     from seqreg.sequences import read_ahead, stream_batches
 
+    modes = {"--abstain": abstain, "--scan": scan, "--variants": variants}
+    chosen = [name for name, value in modes.items() if value is not None]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} do not go together: run predict once for each")
+    if scan is None and (window is not None or threshold):
+        raise UsageError("--window and --threshold are for --scan STEP")
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
     model = load_model(terminal, run, device, threads, batch_size)
-    pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=PIECE)
-    columns = ("id", "prediction", *(f"p_{name}" for name in model.classes))
     with terminal.progress("Scored") as moved:
-        rows = _predictions(model, read_ahead(pieces), moved)
-        if output == "-" and terminal.as_json:
-            for row in rows:
-                print(json.dumps(dict(zip(columns, row, strict=True))))
-        elif output == "-":
-            writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
+        if scan is not None:
+            pieces = predicting.make_scan(model, data.spec(), scan, window)
+            _write(terminal, output, predicting.BED, predicting.window_rows(model, pieces, threshold, moved))
+        elif variants is not None:
+            from seqreg.evaluation.variants import COLUMNS
+
+            pieces = None
+            _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data.spec(), variants))
         else:
-            write_tsv(output, columns, rows)
-    terminal.warn(pieces.warnings)
+            conformal = None if abstain is None else predicting.conformal_of(run, abstain)
+            pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
+            rows = predicting.sequence_rows(model, read_ahead(pieces), moved, conformal, abstain or 0.0)
+            _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
+    terminal.warn(pieces.warnings if pieces is not None else ())
     if output != "-":
         terminal.wrote(Path(output))
 
 
-def _predictions(model: Model, pieces: "Iterable[SequenceSet]", moved: Moved) -> Iterator[tuple[str, ...]]:
-    done = 0
-    for sequences in pieces:
-        p = model.probabilities(sequences)
-        if model.multi_label:
-            called = [_labels(model.classes, row) for row in (p >= 0.5).tolist()]
-        else:
-            called = [model.classes[k] for k in p.argmax(axis=1).tolist()]
-        for name, call, row in zip(sequences.names, called, p.tolist(), strict=True):
-            yield (name, call, *[f"{value:.6g}" for value in row])
-        done += len(sequences)
-        moved(done)
+def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as the rows come: into a file, or to standard output, with --json as a line of JSON each."""
+    from seqreg.records import write_tsv
 
-
-def _labels(classes: tuple[str, ...], on: list[bool]) -> str:
-    """The labels of a multi-label prediction, joined as they are on input."""
-    return ";".join(name for name, called in zip(classes, on, strict=True) if called)
+    if output != "-":
+        write_tsv(output, columns, rows)
+    elif terminal.as_json:
+        for row in rows:
+            print(json.dumps(dict(zip(columns, row, strict=True))))
+    else:
+        writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]
@@ -92,26 +114,43 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure a trained model on labelled sequences, with bootstrap 95 % intervals."""
+    """Measure a trained model on labelled sequences, with bootstrap 95 % intervals.
+
+    Also what calibration did, and how often prediction sets (predict --abstain) hold the truth.
+    """
     from seqreg.evaluation import evaluate as measure
+    from seqreg.evaluation.calibration import calibration_effect
+    from seqreg.evaluation.conformal import load_conformal
     from seqreg.records import write_json
     from seqreg.sequences import with_classes
 
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
     sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name)
+    own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
     sequences = with_classes(sequences, model.classes, multi_label=model.multi_label)
     assert sequences.y is not None
+    p = model.probabilities(sequences)
+    conformal = load_conformal(run)
     metrics = measure(
         sequences.y,
-        model.probabilities(sequences),
+        p,
         model.classes,
         model.positive,
         multi_label=model.multi_label,
         split=part or "all",
         seed=seed,
     ).to_plain()
+    metrics["calibration"] = calibration_effect(
+        sequences.y,
+        model.uncalibrated(sequences),
+        p,
+        temperature=model.temperature,
+        positive=1 if model.positive is None else model.classes.index(model.positive),
+        conformal=conformal,
+        unseen=not own or (part == "test" and (conformal is None or conformal.part != "test")),
+    )
     if output is not None:
         write_json(output, metrics)
     if terminal.as_json:
@@ -120,3 +159,26 @@ def evaluate(
         show_metrics(terminal, metrics)
     if output is not None:
         terminal.note(f"Wrote {output}")
+
+
+Form = Annotated[
+    Literal["onnx", "safetensors"],
+    option(OUTPUT, "--format", None, "A graph for other programs, or the weights with a description.", default=True),
+]
+ExportFile = Annotated[Path, option(OUTPUT, "--output", "FILE", "Where the model goes.", "-o")]
+
+
+@command(panel=PANEL, example="seqreg export runs/promoters --format onnx -o promoters.onnx")
+def export(terminal: Terminal, run: Run, output: ExportFile, form: Form = "onnx") -> None:
+    """Write a trained model for other programs.
+
+    onnx: inputs x, one-hot (N, letters, L), and lengths (N,); outputs logits and probabilities. Needs the extra export.
+    safetensors: the weights, and beside them FILE.json with all that describes the model.
+    """
+    from seqreg.export import export_onnx, export_safetensors
+
+    if form == "onnx":
+        export_onnx(load_network(terminal, run, "cpu", None), output)
+    else:
+        export_safetensors(load_model(terminal, run, "cpu", None, 1).trained, output)
+    terminal.wrote(output)

@@ -1,0 +1,120 @@
+"""What `predict` writes: rows per sequence, per window of long sequences, or per variant."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqreg.cli.loading import Model, check_alphabet
+from seqreg.cli.terminal import Moved, Terminal
+from seqreg.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seqreg.evaluation.conformal import Conformal
+    from seqreg.sequences import InputSpec, Scan, SequenceSet
+
+PIECE = 8192  # sequences read, sorted by length and scored at a time
+BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
+
+
+def sequence_columns(model: Model, conformal: "Conformal | None") -> tuple[str, ...]:
+    """Names of what `sequence_rows` gives."""
+    sets = () if conformal is None else ("prediction_set", "decision")
+    return ("id", "prediction", *(f"p_{name}" for name in model.classes), *sets)
+
+
+def sequence_rows(
+    model: Model, pieces: "Iterable[SequenceSet]", moved: Moved, conformal: "Conformal | None", coverage: float
+) -> Iterator[tuple[str, ...]]:
+    """A row per sequence: its most probable class, all probabilities and, where asked for, the prediction set."""
+    from seqreg.evaluation.conformal import ABSTAIN, prediction_sets
+
+    done = 0
+    for sequences in pieces:
+        p = model.probabilities(sequences)
+        called = _called(model, p)
+        rows = [
+            (name, call, *[f"{value:.6g}" for value in row])
+            for name, call, row in zip(sequences.names, called, p.tolist(), strict=True)
+        ]
+        if conformal is not None:
+            sets = prediction_sets(p, conformal.threshold(coverage), multi_label=model.multi_label)
+            written, single = sets.written(model.classes), sets.single.tolist()
+            rows = [
+                (*row, text, text if one else ABSTAIN) for row, text, one in zip(rows, written, single, strict=True)
+            ]
+        yield from rows
+        done += len(sequences)
+        moved(done)
+
+
+def conformal_of(run: Path, coverage: float) -> "Conformal":
+    """What prediction sets of a coverage are made from. Raises UsageError where the run held nothing out."""
+    from seqreg.evaluation.conformal import FILE, load_conformal
+
+    conformal = load_conformal(run)
+    if conformal is None:
+        raise UsageError(
+            f"{run} has no {FILE}: prediction sets are learned from sequences that training held out. "
+            "Train with a share for --valid or --test"
+        )
+    conformal.threshold(coverage)
+    return conformal
+
+
+def make_scan(model: Model, spec: "InputSpec", step: int, window: int | None) -> "Scan":
+    """The windows to score, both strands of DNA unless the model reads them as one."""
+    from seqreg.sequences import Scan
+
+    length = window or model.length
+    if length is None:
+        raise UsageError("this baseline reads sequences of any length: say how long a window is by --window")
+    both = model.alphabet.name == "dna" and not model.strand_free
+    return Scan(check_alphabet(model, spec), model.alphabet, window=length, step=step, both_strands=both)
+
+
+def window_rows(model: Model, scan: "Scan", threshold: float, moved: Moved) -> Iterator[tuple[str, ...]]:
+    """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, and of
+    every label of a multi-label task; those of at least the threshold.
+    """
+    import numpy as np
+
+    done = 0
+    for windows in scan:
+        p = model.probabilities(windows.sequences)
+        n = np.arange(len(p))
+        if model.multi_label:
+            row, column = (index.ravel() for index in np.indices(p.shape))
+        else:
+            row, column = n, p.argmax(axis=1) if model.positive is None else n * 0 + model.classes.index(model.positive)
+        kept = p[row, column] >= threshold
+        for i, k in zip(row[kept].tolist(), column[kept].tolist(), strict=True):
+            value = float(p[i, k])
+            place = windows.chrom[i], str(windows.start[i]), str(windows.end[i])
+            yield (*place, model.classes[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
+        done += len(p)
+        moved(done)
+
+
+def variant_rows(terminal: Terminal, model: Model, spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:
+    """A row per variant, in the order of the list; of the sequences, only those that it names are kept."""
+    from seqreg.evaluation.variants import score_variants
+    from seqreg.sequences import only_named, read_variants, stream_batches
+
+    listed = read_variants(variants)
+    stream = stream_batches(check_alphabet(model, spec), model.alphabet, batch=PIECE)
+    sequences = only_named(stream, {one.id for one in listed})
+    if sequences is None:
+        raise listed[0].error(f"{spec.source} has no sequence of this id")
+    terminal.warn(stream.warnings)
+    return [score.row() for score in score_variants(model.trained, sequences, listed)]
+
+
+def _called(model: Model, p: "NDArray[Any]") -> list[str]:
+    """The most probable class of each row of p (N, K), or its labels, joined as they are on input."""
+    if not model.multi_label:
+        return [model.classes[k] for k in p.argmax(axis=1).tolist()]
+    return [
+        ";".join(name for name, called in zip(model.classes, row, strict=True) if called) for row in (p >= 0.5).tolist()
+    ]
