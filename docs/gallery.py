@@ -23,7 +23,10 @@ def pieces(report: str) -> dict[str, str]:
     logos = re.findall(r"<svg class=\"logo\".*?</svg>", report, flags=re.DOTALL)[:LOGOS]
     if logos:
         glyphs = re.findall(r"<svg class=\"glyphs\".*?</svg>", report, flags=re.DOTALL)
-        cut["logos"] = f'<figure class="card">{glyphs[0]}{"".join(logos)}</figure>'
+        told = (
+            "<figcaption>Letters at the best windows of the filters that move predictions most, in bits.</figcaption>"
+        )
+        cut["logos"] = f'<figure class="card"><h3>Filters</h3>{glyphs[0]}{"".join(logos)}{told}</figure>'
     return {name: re.sub(r"\s*\n\s*", " ", figure) for name, figure in cut.items()}
 
 

@@ -5,6 +5,9 @@ no script, no font and nothing from the network is needed to read them.
 """
 
 import html
+import importlib
+import inspect
+import pkgutil
 import re
 from typing import Any
 
@@ -12,12 +15,31 @@ import nbformat
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
+import seqreg
 from seqreg.cli.families import FAMILIES, meaning
 from seqreg.specs import Spec, field_table
 
 
+def rooms() -> dict[str, str]:
+    """Name -> first line of the docstring, of every public room of the package but the command line."""
+    found = [room.name for room in pkgutil.iter_modules(seqreg.__path__) if not room.name.startswith("_")]
+    sources = {name: inspect.getdoc(importlib.import_module(f"seqreg.{name}")) for name in found if name != "cli"}
+    return {name: (source or "").split("\n")[0] for name, source in sources.items()}
+
+
+def on_config(config: Any) -> Any:
+    """Let the navigation list a page per room below the reference of Python."""
+    reference = next(entry["Reference"] for entry in config.nav if "Reference" in entry)
+    python = next(entry for entry in reference if "Python" in entry)
+    python["Python"] = [python["Python"], *({name: f"reference/python/{name}.md"} for name in rooms())]
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
-    """Put a Markdown page in the place of every notebook."""
+    """Put a Markdown page in the place of every notebook, and add one per room."""
+    for name in rooms():
+        text = f"# seqreg.{name}\n\n::: seqreg.{name}\n"
+        files.append(File.generated(config, f"reference/python/{name}.md", content=text))
     for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
         files.remove(file)
         page = file.src_uri.removesuffix(".ipynb") + ".md"
@@ -35,12 +57,11 @@ def notebook_page(notebook: Any) -> str:
             pieces.append(cell.source)
             continue
         pieces.append(f"```python\n{cell.source}\n```")
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if "image/svg+xml" in data:
-                pieces.append(f'<div class="notebook-figure">{_one_piece(data["image/svg+xml"])}</div>')
-            elif text := output.get("text") or data.get("text/plain"):
-                pieces.append(f"```text\n{text.rstrip()}\n```")
+        printed = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+        if printed:
+            pieces.append(f"```text\n{printed.rstrip()}\n```")
+        drawn = [output.data["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+        pieces.extend(f'<div class="notebook-figure">{_one_piece(svg)}</div>' for svg in drawn)
     return "\n\n".join(pieces)
 
 
@@ -50,11 +71,14 @@ def _one_piece(svg: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page asks for by a comment: `<!-- commands -->` or `<!-- names -->`."""
+    """Fill in what a page asks for by a comment: `<!-- commands -->`, `<!-- names -->`, `<!-- rooms -->`."""
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands())
     if "<!-- names -->" in markdown:
         markdown = markdown.replace("<!-- names -->", names())
+    if "<!-- rooms -->" in markdown:
+        rows = [f"| [`seqreg.{name}`](python/{name}.md) | {_escaped(about)} |" for name, about in rooms().items()]
+        markdown = markdown.replace("<!-- rooms -->", "\n".join(["| module | holds |", "| --- | --- |", *rows]))
     return markdown
 
 
