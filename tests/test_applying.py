@@ -572,3 +572,18 @@ def test_a_list_without_variants(tmp_path: Path) -> None:
     (tmp_path / "none.tsv").write_text("id\tvariant\n")
     with pytest.raises(InputError, match="no variants"):
         read_variants(tmp_path / "none.tsv")
+
+
+def test_the_card_of_a_run_that_kept_a_validation_part_and_no_test_part(folder: Path, call: Call) -> None:
+    data = planted(DNA, "TGACGTCA")
+    rows = [
+        f"{data.names[i]},{data.sequence(i)},{data.classes[int(data.y[i])]},{('train', 'train', 'valid')[i % 3]}\n"
+        for i in range(len(data))
+        if data.y is not None
+    ]
+    Path("kept.csv").write_text("id,sequence,label,split\n" + "".join(rows))
+    done = call("train", "kept.csv", "-o", "kept", *QUICK)
+    assert done.returncode == 0, done.stderr
+    card = Path("kept/MODEL_CARD.md").read_text()
+    assert "No test part was held out" in card
+    assert "sequences of the valid part" in card
