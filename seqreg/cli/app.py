@@ -33,6 +33,8 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command line and leave with its exit code: 0 done, 1 failed, 2 wrong usage or input, 130 Ctrl-C."""
+        # Threads that wait for each other would spin, for minutes where the machine is busy; asleep they cost little.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         words = list(sys.argv[1:] if args is None else args)
         extra.setdefault("obj", {"command": ["seqreg", *words]})
         try:
