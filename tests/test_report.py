@@ -504,6 +504,12 @@ def test_a_logo_stacks_letters_to_their_heights_with_the_largest_on_top() -> Non
         assert level == pytest.approx(logos.HEIGHT - sum(below) * logos.HEIGHT / 2)
 
 
+def test_logos_of_a_page_have_letters_of_one_width() -> None:
+    for n in (3, 7):
+        svg = logos.logo(np.ones((n, 4)), "ACGT", top=4.0, alt="x", columns=7)
+        assert f'viewBox="0 0 {17 + 7 * logos.COLUMN:g} ' in svg
+
+
 def test_each_letter_fills_its_unit_box() -> None:
     for letter in PROTEIN.letters:
         (path,) = re.findall(r' d="([^"]*)"', logos.glyphs(letter))

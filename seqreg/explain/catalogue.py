@@ -17,6 +17,7 @@ from seqreg.sequences import SequenceSet, carried_classes
 
 # Two filters are one motif if their windows overlap, always alike, in this share of the rarer one's sites.
 SAME_PLACE = 1 / 3
+SHORTEST = 3  # letters of a motif: fewer are found anywhere
 PARTS = 20  # of a sequence, for the histogram of places
 
 
@@ -158,7 +159,7 @@ def _same_place(seen: _Seen, s: int, c: int) -> bool:
 
 
 def _motif(sequences: SequenceSet, seen: _Seen, group: Sequence[int]) -> Motif | None:
-    """The motif of a group of filters, nameless; None where no letter is preferred anywhere."""
+    """The motif of a group of filters, nameless; None where letters are preferred at too few positions."""
     c, alphabet, carried = group[0], sequences.alphabet, carried_classes(sequences).astype(bool)
     is_site, width = seen.site[:, c], int(seen.width[c])
     index, flank = np.flatnonzero(is_site), width // 2
@@ -168,7 +169,7 @@ def _motif(sequences: SequenceSet, seen: _Seen, group: Sequence[int]) -> Motif |
     windows = _windows(sequences, index, seen.first[index, c] - flank, width + 2 * flank, reverse)
     counts = alphabet.mixtures[windows].sum(0)
     kept = core(counts)
-    if kept.start == kept.stop:
+    if kept.stop - kept.start < SHORTEST:
         return None
     counts = counts[kept]
     begin = seen.first[index, c] - flank + np.where(reverse, width + 2 * flank - kept.stop, kept.start)

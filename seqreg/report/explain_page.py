@@ -60,7 +60,7 @@ def write_explain_page(folder: Path) -> Path:
 def _motifs(about: dict[str, Any]) -> list[dict[str, Any]]:
     motifs = about["motifs"]
     heights = [information(motif["counts"]) for motif in motifs]
-    top = logos.shared_top(heights)
+    top, columns = logos.shared_top(heights), max(map(len, heights), default=0)
     cards: list[dict[str, Any]] = []
     for motif, height in zip(motifs, heights, strict=True):
         best = consensus(motif["counts"], about["letters"])
@@ -71,7 +71,7 @@ def _motifs(about: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 **motif,
                 "consensus": best,
-                "svg": Markup(logos.logo(height, about["letters"], top=top, alt=alt)),
+                "svg": Markup(logos.logo(height, about["letters"], top=top, alt=alt, columns=columns)),
                 "speaks_for": strongest if motif["effect"][strongest] > 0 else None,
                 "logits": motif["effect"][strongest],
                 "enriched_in": enriched,

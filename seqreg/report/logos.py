@@ -30,8 +30,11 @@ RESIDUES = "".join(_GROUPS["residues"])  # in the order of the groups
 RESIDUE_KEY = (("ink", "hydrophobic"), ("green", "polar"), ("blue", "basic"), ("red", "acidic"))
 
 
-def logo(heights: NDArray[np.float64], letters: str, *, top: float, alt: str) -> str:
-    """Letters stacked by height, the largest uppermost; `top` is the number of bits that fills the drawing."""
+def logo(heights: NDArray[np.float64], letters: str, *, top: float, alt: str, columns: int = 0) -> str:
+    """Letters stacked by height, the largest uppermost; `top` is the number of bits that fills the drawing.
+
+    columns: room for so many at least, so that letters are equally wide in all logos of a page.
+    """
     width = _LEFT + COLUMN * len(heights)
     marks: list[str] = []
     for j, column in enumerate(heights):
@@ -49,7 +52,7 @@ def logo(heights: NDArray[np.float64], letters: str, *, top: float, alt: str) ->
         f'<text x="{_LEFT - 5:g}" y="{HEIGHT:g}" text-anchor="end">0</text>'
     )
     label = html.escape(alt)
-    view = f"0 0 {width:g} {HEIGHT + _BELOW:g}"
+    view = f"0 0 {max(width, _LEFT + COLUMN * columns):g} {HEIGHT + _BELOW:g}"
     return f'<svg class="logo" viewBox="{view}" role="img" aria-label="{label}">{axis}{"".join(marks)}</svg>'
 
 
