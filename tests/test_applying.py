@@ -526,6 +526,7 @@ def test_the_card_says_what_the_files_say(folder: Path, call: Call) -> None:
     assert "| absent | 24 | 6 |" in card
     assert read_json("run/run.json")["data"]["sha256"] in card
     assert "Not measured. `seqreg robustness run INPUT -o run/robustness.json`" in card
+    assert "classify DNA sequences" in card
     assert "{{" not in card
     call("train", "data.fa", "-o", "studied", *QUICK, "--calibration", "none")
     call(

@@ -1,4 +1,4 @@
-"""Tutorials and notebooks are run as they stand, in a folder that looks like a checkout.
+"""Tutorials, notebooks and the how-to page on export are run as they stand, in a folder that looks like a checkout.
 
 A block that has a file's name for its title is that file; otherwise as for the README, except that a page's commands
 come before its Python.
@@ -11,6 +11,8 @@ import nbformat
 import pytest
 
 from seqreg.cli.families import FAMILIES
+from seqreg.sequences import InputSpec, read_input
+from seqreg.training import TrainConfig, train
 from tests.pages import GROUNDS, blocks, commands, files, provide, run, run_python, run_shell
 
 DOCS = GROUNDS / "docs"
@@ -24,10 +26,15 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", sorted((DOCS / "tutorials").glob("*.md")), ids=lambda page: page.stem)
-def test_tutorials(checkout: Path, page: Path) -> None:
+PAGES = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "how-to" / "export.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages(checkout: Path, page: Path) -> None:
     if page.stem == "workflow":
         pytest.importorskip("snakemake", reason="the extra `workflow` is not installed")
+    if page.parent.name == "how-to":
+        train_mine(checkout)
     for name, content in files(page).items():
         (checkout / name).write_text(content, encoding="utf-8")
     program = "\n".join(blocks(page, "python"))
@@ -36,6 +43,14 @@ def test_tutorials(checkout: Path, page: Path) -> None:
         run_shell(checkout, commands(page))
     if program:
         run_python(checkout, program)
+
+
+def train_mine(checkout: Path) -> None:
+    """`runs/mine`, which how-to pages take for granted."""
+    paths = {name: checkout / "workflows" / "test" / f"{name}.fa" for name in ("positive", "negative")}
+    data = read_input(InputSpec(pos=paths["positive"], neg=paths["negative"]))
+    config = TrainConfig(model="cnn:filters=16,width=8", epochs=10, baselines=False)
+    train(data, config, checkout / "runs" / "mine")
 
 
 @pytest.mark.slow

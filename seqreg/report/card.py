@@ -30,6 +30,7 @@ def render_card(run: Run) -> str:
         when=tables.moment(str(run.run.get("finished") or run.run.get("started") or "")),
         baseline=run.model.get("kind") == "baseline",
         summary=words.summary(run),
+        alphabet=words.alphabet(run),
         split_remark=words.split_remark(run),
         verdict=words.verdict(run) if run.n_test else [],
         counts=tables.class_counts(run),
