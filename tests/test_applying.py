@@ -27,7 +27,7 @@ from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
 from seqreg.records import read_json, read_tsv, write_json
 from seqreg.sequences import InputSpec, ListedVariant, Scan, SequenceSet, read_input, read_variants, write_fasta
 from seqreg.sequences.windows import slide
-from seqreg.training import TrainConfig, train
+from seqreg.training import Progress, TrainConfig, train
 from tests.conftest import planted
 
 Call = Callable[..., CompletedProcess[str]]
@@ -380,7 +380,16 @@ def test_log_odds_are_those_of_the_probabilities(classes: int, multi_label: bool
 
 def test_training_calibrates_unless_told_not_to(tmp_path: Path, dna: SequenceSet) -> None:
     config = TrainConfig(model="cnn:filters=6,width=5", epochs=4, baselines=False, threads=1, device="cpu")
-    runs = {how: train(dna, replace(config, calibration=how), tmp_path / how) for how in ("none", "temperature")}
+    told: dict[str, list[Progress]] = {"none": [], "temperature": []}
+    runs = {
+        how: train(dna, replace(config, calibration=how), tmp_path / how, report=seen.append)
+        for how, seen in told.items()
+    }
+    assert [(each.stage, each.epoch, each.epochs) for each in told["temperature"]] == [
+        *(("training", epoch, 4) for epoch in range(1, 5)),
+        *(("calibration", epoch, 12) for epoch in range(1, 13)),
+    ]
+    assert told["none"] == told["temperature"][:4]
     assert runs["none"].network.architecture.temperature == 1
     found = read_json(tmp_path / "temperature" / "model.json")["temperature"]
     assert found == runs["temperature"].network.architecture.temperature != 1
@@ -396,6 +405,12 @@ def test_training_calibrates_unless_told_not_to(tmp_path: Path, dna: SequenceSet
     # Without a validation part, sets come from the test part, which then cannot judge them.
     assert read_json(tmp_path / "none" / "calibration.json")["part"] == "test"
     assert (effect["abstain"], "trained on" in effect["reason"]) == (None, True)
+
+
+def test_the_command_says_that_it_calibrates(folder: Path, call: Call) -> None:
+    said = call("train", "data.fa", "-o", "told", *QUICK).stderr
+    assert "Epoch 3 of 3: loss " in said
+    assert "\nCalibration epoch 9 of 9: loss " in said
 
 
 def test_the_estimator_calibrates_as_training_does(tmp_path: Path, dna: SequenceSet) -> None:

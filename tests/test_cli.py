@@ -153,9 +153,12 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest
         with Terminal().progress("Epoch") as moved:
             for done in range(5):
                 moved(done, 4, remark)
+        with Terminal().progress("Epoch") as moved:
+            moved(4, 4)
+            moved(9, 9, "all", "Calibration epoch")
         said[name] = stream.getvalue()
-    assert said["file"] == f"Epoch 4 of 4: {remark}\n"
-    for shown in ("Epoch 4 of 4", "━━━━", "loss 0.5"):
+    assert said["file"] == f"Epoch 4 of 4: {remark}\nEpoch 4 of 4\nCalibration epoch 9 of 9: all\n"
+    for shown in ("Epoch 4 of 4", "━━━━", "loss 0.5", "Calibration epoch 9 of 9"):
         assert shown in said["screen"]
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with Terminal(quiet=True).progress("Epoch") as moved:

@@ -11,9 +11,9 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Moved(Protocol):
-    """Told how far work has come: how much of how much is done, and a remark."""
+    """Told how far work has come: how much of how much is done, a remark, and of what, where the work has changed."""
 
-    def __call__(self, done: float, total: float | None = None, remark: str = "") -> None:
+    def __call__(self, done: float, total: float | None = None, remark: str = "", what: str | None = None) -> None:
         """Show it."""
 
 
@@ -72,7 +72,7 @@ class Terminal:
     def progress(self, title: str) -> Iterator[Moved]:
         """Give a function to call as work goes on: a bar on a terminal, a line every few seconds otherwise."""
         if self.quiet:
-            yield lambda done, total=None, remark="": None
+            yield lambda done, total=None, remark="", what=None: None
         elif sys.stderr.isatty():
             with _bar(title) as moved:
                 yield moved
@@ -98,8 +98,9 @@ def _bar(title: str) -> Iterator[Moved]:
     with Progress(*columns, console=Console(stderr=True), expand=True) as shown:
         task = shown.add_task(title, total=None, remark="")
 
-        def moved(done: float, total: float | None = None, remark: str = "") -> None:
-            shown.update(task, description=f"{title} {_place(done, total)}", completed=done, total=total, remark=remark)
+        def moved(done: float, total: float | None = None, remark: str = "", what: str | None = None) -> None:
+            place = f"{what or title} {_place(done, total)}"
+            shown.update(task, description=place, completed=done, total=total, remark=remark)
 
         yield moved
 
@@ -107,12 +108,12 @@ def _bar(title: str) -> Iterator[Moved]:
 def _lines(title: str) -> Moved:
     last = time.monotonic()
 
-    def moved(done: float, total: float | None = None, remark: str = "") -> None:
+    def moved(done: float, total: float | None = None, remark: str = "", what: str | None = None) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES or done == total:
             last = now
-            print(f"{title} {_place(done, total)}{': ' if remark else ''}{remark}", file=sys.stderr, flush=True)
+            print(f"{what or title} {_place(done, total)}{': ' if remark else ''}{remark}", file=sys.stderr, flush=True)
 
     return moved
 

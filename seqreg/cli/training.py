@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PANEL = "Models"
 MAX_LENGTH = 10_000
 UNSHOWN = ("epoch", "learning_rate")
+STAGES = {"training": "Epoch", "calibration": "Calibration epoch"}
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 
 Resume = Annotated[bool, option(OUTPUT, "--resume", "", "Continue an interrupted run; start if there is none.")]
@@ -134,6 +135,7 @@ def tune(
                 overwrite=overwrite,
                 report=lambda progress: moved(progress.trainings, remark=_remark(progress)),
                 found=found,
+                training=lambda progress: _show_epoch(moved, progress),
                 finish=write_report,
             )
     except KeyboardInterrupt:
@@ -248,10 +250,15 @@ def _reporter(terminal: Terminal, output: Path, moved: Moved) -> "Callable[[Prog
                 if value not in (None, []):
                     terminal.note(f"{name.capitalize()}: {', '.join(value) if isinstance(value, list) else value}")
             said = True
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name not in UNSHOWN)
-        moved(progress.epoch, progress.epochs, numbers)
+        _show_epoch(moved, progress)
 
     return report
+
+
+def _show_epoch(moved: Moved, progress: "Progress") -> None:
+    """An epoch and its losses."""
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name not in UNSHOWN)
+    moved(progress.epoch, progress.epochs, numbers, STAGES[progress.stage])
 
 
 def _show_run(terminal: Terminal, folder: Path) -> None:

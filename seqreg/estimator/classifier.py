@@ -280,4 +280,5 @@ def _tuple(value: Any) -> tuple[Any, ...]:
 
 def _report(progress: Progress) -> None:
     terms = ", ".join(f"{name} {value:.4g}" for name, value in progress.row.items() if name != "epoch")
-    sys.stderr.write(f"epoch {progress.epoch}/{progress.epochs}: {terms}\n")
+    stage = "" if progress.stage == "training" else f"{progress.stage} "
+    sys.stderr.write(f"{stage}epoch {progress.epoch}/{progress.epochs}: {terms}\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, folds
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import targets
+from seqreg.training.loop import Progress
 from seqreg.training.machine import reproducible
 from seqreg.training.parts import Parts
 from seqreg.training.stacking import fit
@@ -27,12 +29,19 @@ ENOUGH_TO_CALIBRATE = 200
 FOLDS = 3
 
 
-def calibrated(network: TrainedNetwork, parts: Parts, config: TrainConfig) -> TrainedNetwork:
+def calibrated(
+    network: TrainedNetwork,
+    parts: Parts,
+    config: TrainConfig,
+    *,
+    report: Callable[[Progress], None] | None = None,
+) -> TrainedNetwork:
     """The network at the temperature that held-out predictions ask for, or as it is where config says "none".
 
     A validation part of 200 sequences or more gives them. From fewer the temperature would be noise, so that they come
     from cross-fitting then: networks like this one, each trained on two thirds of the training and validation parts.
     A sum needs none of it, as the weights of its parts are fitted to held-out predictions already.
+    report: told how cross-fitting goes on, epoch by epoch over all of its networks.
     """
     if config.calibration == "none":
         return network
@@ -41,11 +50,13 @@ def calibrated(network: TrainedNetwork, parts: Parts, config: TrainConfig) -> Tr
     elif isinstance(network.module, SumNet):
         return network
     else:
-        y, logits = _cross_fitted(network, parts, config)
+        y, logits = _cross_fitted(network, parts, config, report)
     return network.at_temperature(fit_temperature(y, logits, network.architecture)) if len(y) else network
 
 
-def _cross_fitted(network: TrainedNetwork, parts: Parts, config: TrainConfig) -> tuple[NDArray[Any], NDArray[Any]]:
+def _cross_fitted(
+    network: TrainedNetwork, parts: Parts, config: TrainConfig, report: Callable[[Progress], None] | None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Targets and logits (N, K) of the training and validation parts, from networks that were not trained on them.
 
     Training stops as the network's own did: by the loss on what is held out if there is a validation part.
@@ -55,17 +66,25 @@ def _cross_fitted(network: TrainedNetwork, parts: Parts, config: TrainConfig) ->
     fold_of = folds(data, FOLDS, by=config.by, similarity=config.similarity, seed=config.seed).part  # pyright: ignore[reportArgumentType]
     y: list[NDArray[Any]] = []
     logits: list[NDArray[Any]] = []
-    for fold in np.unique(fold_of):
+    numbers = np.unique(fold_of)
+    for done, fold in enumerate(numbers):
         learned_from = data.subset(np.flatnonzero(fold_of != fold))
         rest = data.subset(np.flatnonzero(fold_of == fold))
         if not len(learned_from):
             continue  # all are one group: nothing can be held out
         with reproducible(config, parameter.device):
             module = network.architecture.build().to(parameter.device, parameter.dtype)
-            fit(module, config, learned_from, None if parts.valid is None else rest)  # pyright: ignore[reportArgumentType]
+            told = report and partial(_tell, report, done, len(numbers))
+            fit(module, config, learned_from, None if parts.valid is None else rest, report=told)  # pyright: ignore[reportArgumentType]
         y.append(targets(rest))
         logits.append(replace(network, module=module).logits(rest))
     return (np.concatenate(y), np.concatenate(logits)) if y else (np.empty(0), np.empty((0, 1)))
+
+
+def _tell(report: Callable[[Progress], None], done: int, of: int, progress: Progress) -> None:
+    """Report one of several trainings as a share of them all."""
+    epoch, epochs = done * progress.epochs + progress.epoch, of * progress.epochs
+    report(replace(progress, stage="calibration", epoch=epoch, epochs=epochs))
 
 
 def write_conformal(

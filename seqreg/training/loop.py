@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,15 @@ SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Told after every epoch: epochs done and planned, and the newest row of history.tsv."""
+    """Told after every epoch: epochs done and planned, and its losses, which are the newest row of history.tsv.
+
+    stage: "calibration" while networks are trained from which nothing is kept but their held-out predictions.
+    """
 
     epoch: int
     epochs: int
     row: dict[str, float]
+    stage: Literal["training", "calibration"] = "training"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -78,7 +78,7 @@ def train(
         history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)  # pyright: ignore[reportArgumentType]
         seconds = {"training": perf_counter() - clock}
         clock = perf_counter()
-        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config)
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
         seconds["calibration"] = perf_counter() - clock
         write_history(output, history)
         motifs = filter_motifs(module, parts.train)  # pyright: ignore[reportArgumentType]
@@ -151,7 +151,7 @@ def learn(
         module = architecture.build().to(device, getattr(torch, config.precision))
         check_filter_width(parts.train, getattr(module, "receptive_field", 1))
         history = fit(module, config, parts.train, parts.valid, report=report)  # pyright: ignore[reportArgumentType]
-        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config)
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
     return Learned(network=network, config=config, history=history)
 
 
