@@ -3,28 +3,25 @@
 Resumable: each data set, size and seed is some rows of results/calibration.tsv, computed once.
 """
 
-import csv
+import itertools
 import time
 from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
-import torch
-from page import SECTIONS, data_sets, markdown_table, write_section
+from cells import Rows, divided, trained
+from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.conformal import Conformal, prediction_sets
 from seqreg.metrics import ece, log_loss
-from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
+from seqreg.training import TrainConfig
 from seqreg.training.calibration import calibrated
-from seqreg.training.parts import split_parts
 
 DATA_SETS = {"amp": "cnn:filters=128,width=8,pooling=max", "splice": "cnn:filters=32,width=12,pooling=position"}
 SIZES = (200, 300)
 SEEDS = range(5)
 COVERAGE = 0.9
-ROWS = SECTIONS / "calibration.tsv"
 COLUMNS = ("data_set", "n", "seed", "method", "temperature", "ece", "log_loss", "covered", "seconds")
 ENOUGH = {"none": None, "validation part": 0, "cross-fitted": 10**9}  # validation sequences that suffice
 
@@ -33,16 +30,10 @@ def measure(
     data: SequenceSet, name: str, n: int, seed: int
 ) -> list[tuple[str, int, int, str, float, float, float, float, float]]:
     """Rows of one network at each of its temperatures, on the test part."""
-    config = TrainConfig(model=DATA_SETS[name], train_size=n, seed=seed, threads=1)
-    parts = split_parts(data, config)
+    config, parts = divided(TrainConfig(model=DATA_SETS[name], train_size=n, seed=seed, threads=1), data)
     test = parts.test
     assert test is not None
-    config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
-    with reproducible(config, torch.device("cpu")):
-        architecture = architecture_of(config, parts.train)
-        module = architecture.build()
-        fit(module, config, parts.train, parts.valid)
-    network = TrainedNetwork(architecture=architecture, module=module)
+    network = trained(config, parts)
     positive = 1 if config.positive is None else data.classes.index(config.positive)
     rows = []
     for method, enough in ENOUGH.items():
@@ -79,27 +70,17 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
-    done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
-    known = {(row["data_set"], int(row["n"]), int(row["seed"])) for row in done}
+    rows = Rows(__file__, COLUMNS, key=3)
     found, _ = data_sets(DATA_SETS)
-    ROWS.parent.mkdir(exist_ok=True)
-    with ROWS.open("a", newline="") as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
-        for name, n, seed in ((name, n, seed) for name in found for n in SIZES for seed in SEEDS):
-            if (name, n, seed) not in known:
-                for row in measure(found[name], name, n, seed):
-                    writer.writerow(row)
-                    print(*row)
-                handle.flush()
+    for name, n, seed in rows.missing(itertools.product(found, SIZES, SEEDS)):
+        rows.add(measure(found[name], name, n, seed))
     write_section(
         __file__,
         "Calibration by a temperature",
         f"A CNN on the test part ({', '.join(f'{name}: `{model}`' for name, model in DATA_SETS.items())}), means over "
         f"{len(SEEDS)} seeds. Of 300 sequences 45 are the validation part; of 200 none. Prediction sets come from the "
         "validation part. Sums of networks are not in it: their weights are fitted to held-out predictions.\n\n"
-        + table(list(csv.DictReader(ROWS.open(), delimiter="\t"))),
+        + table(rows.read()),
     )
 
 

@@ -4,20 +4,19 @@ Resumable: each data set, size and seed is one block of rows of results/default_
 (put their folder on SEQREG_DATA) are left out and named.
 """
 
-import csv
+import itertools
 import time
-from dataclasses import replace
 
 import numpy as np
 import torch
-from page import SECTIONS, data_sets, markdown_table, write_section
+from cells import Rows, divided
+from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.scores import evaluate
 from seqreg.networks import SumNet, parts_of
 from seqreg.networks.trained import logits_of, probabilities
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, architecture_of, reproducible, with_defaults
-from seqreg.training.parts import split_parts
+from seqreg.training import TrainConfig, architecture_of, reproducible
 from seqreg.training.stacking import fit_parts, stacking_weights
 
 DATA_SETS = ("amp", "signalp5", "coiled-coil", "ecoli-sigma70", "splice", "rbp-qki")
@@ -34,18 +33,14 @@ CHOICES = {
     "CNN, anywhere": ("cnn-max",),
     "CNN, in place": ("cnn-position",),
 }
-ROWS = SECTIONS / "default_parts.tsv"
 COLUMNS = ("data_set", "n", "seed", "parts", "auroc", "seconds")
 
 
 def measure(data: SequenceSet, n: int, seed: int) -> list[tuple[str, float, float]]:
     """Test auroc of every choice of parts, and the seconds that training all of them took."""
-    config = TrainConfig(train_size=n, seed=seed, threads=1)
-    parts = split_parts(data, config)
-    assert parts.test is not None
-    tested = np.sort(np.random.default_rng(seed).permutation(len(parts.test))[:MOST_TESTED])
-    test = parts.test.subset(tested)
-    config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
+    config, parts = divided(TrainConfig(train_size=n, seed=seed, threads=1), data, MOST_TESTED)
+    test = parts.test
+    assert test is not None
     begun = time.perf_counter()
     with reproducible(config, torch.device("cpu")):
         architecture = architecture_of(config, parts.train)
@@ -82,22 +77,13 @@ def table(rows: list[dict[str, str]], n: str) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
-    known = {(row["data_set"], row["n"], row["seed"]) for row in done}
+    rows = Rows(__file__, COLUMNS, key=3)
     found, missing = data_sets(DATA_SETS)
-    with ROWS.open("a", newline="") as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
-        for n in SIZES:
-            for seed in SEEDS:
-                for name, data in found.items():
-                    if (name, str(n), str(seed)) not in known:
-                        for choice, auroc, seconds in measure(data, n, seed):
-                            writer.writerow((name, n, seed, choice, auroc, seconds))
-                            print(name, n, seed, choice, auroc, seconds, flush=True)
-                        handle.flush()
-    rows = list(csv.DictReader(ROWS.open(), delimiter="\t"))
+    # by size and seed first, so that every set has some rows soon
+    for n, seed, name in itertools.product(SIZES, SEEDS, found):
+        for cell in rows.missing([(name, n, seed)]):
+            rows.add((*cell, *row) for row in measure(found[name], n, seed))
+    measured = rows.read()
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
     write_section(
         __file__,
@@ -105,7 +91,7 @@ def main() -> None:
         f"Test auroc (macro one-vs-rest for `splice`), means over up to {len(SEEDS)} seeds, as far as measured, on up "
         f"to {MOST_TESTED} test sequences. Every part is trained once; for each choice of parts, weights are fitted "
         "anew to the scores of sequences held out. Sequences of unequal lengths have no part that keeps positions.\n\n"
-        + "\n\n".join(table(rows, n) for n in dict.fromkeys(row["n"] for row in rows))
+        + "\n\n".join(table(measured, n) for n in dict.fromkeys(row["n"] for row in measured))
         + left_out,
     )
 

@@ -4,37 +4,31 @@ Resumable: each data set and seed is a row of results/default_small.tsv, compute
 (put their folder on SEQREG_DATA) are left out and named.
 """
 
-import csv
+import itertools
 import time
-from dataclasses import replace
 
 import numpy as np
-import torch
-from page import SECTIONS, data_sets, markdown_table, write_section
+from cells import Rows, divided, trained
+from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.scores import evaluate
-from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
-from seqreg.training.parts import split_parts
+from seqreg.training import TrainConfig
 from seqreg.training.run import baseline_probabilities
 
 DATA_SETS = ("amp", "signalp5", "ecoli-sigma70", "splice")
 TRAINING_SEQUENCES = 300
 SEEDS = (10, 11, 12, 13, 14)  # the defaults were chosen looking at seeds 0 to 2
 MOST_TESTED = 5000
-ROWS = SECTIONS / "default_small.tsv"
 COLUMNS = ("data_set", "seed", "method", "auroc", "seconds")
 
 
 def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str, float, float]]:
     """Rows of auroc and seconds of the default network and every baseline."""
     config = TrainConfig(train_size=TRAINING_SEQUENCES, seed=seed, threads=1)
-    parts = split_parts(data, config)
-    assert parts.test is not None
-    tested = np.sort(np.random.default_rng(seed).permutation(len(parts.test))[:MOST_TESTED])
-    test = parts.test.subset(tested)
-    config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
+    config, parts = divided(config, data, MOST_TESTED)
+    test = parts.test
+    assert test is not None
     rows = []
 
     def row(method: str, probabilities: np.ndarray, begun: float) -> None:
@@ -44,11 +38,7 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
         rows.append((name, seed, method, round(auroc, 5), round(time.perf_counter() - begun, 2)))
 
     begun = time.perf_counter()
-    with reproducible(config, torch.device("cpu")):
-        architecture = architecture_of(config, parts.train)
-        module = architecture.build()
-        fit(module, config, parts.train, parts.valid)
-    row("seqreg train", TrainedNetwork(architecture=architecture, module=module).probabilities(test), begun)
+    row("seqreg train", trained(config, parts).probabilities(test), begun)
     begun = time.perf_counter()
     for method, probabilities in baseline_probabilities(parts.train_and_valid, test, seed).items():
         row(method, probabilities, begun)
@@ -70,22 +60,10 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
-    done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
-    known = {(row["data_set"], int(row["seed"])) for row in done}
+    rows = Rows(__file__, COLUMNS, key=2)
     found, missing = data_sets(DATA_SETS)
-    ROWS.parent.mkdir(exist_ok=True)
-    with ROWS.open("a", newline="") as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
-        for name, data in found.items():
-            for seed in SEEDS:
-                if (name, seed) not in known:
-                    for row in measure(data, name, seed):
-                        writer.writerow(row)
-                        print(*row)
-                    handle.flush()
-    rows = list(csv.DictReader(ROWS.open(), delimiter="\t"))
+    for name, seed in rows.missing(itertools.product(found, SEEDS)):
+        rows.add(measure(found[name], name, seed))
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
     write_section(
         __file__,
@@ -93,7 +71,7 @@ def main() -> None:
         f"Test auroc (macro one-vs-rest for `splice`), mean ± standard deviation over {len(SEEDS)} seeds, up to "
         f"{MOST_TESTED} test sequences. Baselines are tuned by inner cross-validation on the same sequences; the "
         "network runs with its defaults, which were chosen on these data sets with other seeds.\n\n"
-        + table(rows)
+        + table(rows.read())
         + left_out,
     )
 

@@ -6,18 +6,17 @@ folder on SEQREG_DATA) are left out and named.
 """
 
 import argparse
-import csv
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import torch
-from page import SECTIONS, data_sets, markdown_table, write_section
+from cells import Rows, divided, trained
+from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation import evaluate_robustness
-from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
-from seqreg.training.parts import split_parts
+from seqreg.training import TrainConfig
 
 DATA_SETS = ("ecoli-sigma70", "splice", "amp")
 SIZES = (300, 0)  # 0: all training sequences
@@ -45,31 +44,22 @@ NETWORKS = {
     "splice": "cnn:filters=32,width=12,pooling=position",
     "amp": "cnn:filters=128,width=8,pooling=max",
 }
-ROWS = SECTIONS / "robustness.tsv"
 CURVES = ("attacked_accuracy", "certified_accuracy", "attacked_balanced_accuracy", "certified_balanced_accuracy")
-COLUMNS = ("data_set", "n", "seed", "method", "auroc", *CURVES, "l2_attacked_accuracy", "l2_certified_accuracy")
+MEASURED = ("auroc", *CURVES, "l2_attacked_accuracy", "l2_certified_accuracy")
+COLUMNS = ("data_set", "n", "seed", "method", *MEASURED)
 
 
-def measure(data: SequenceSet, network: str, size: int, seed: int, settings: dict[str, object]) -> dict[str, str]:
-    """One training and its robustness on up to 500 test sequences; curves are joined by `;`."""
+def measure(data: SequenceSet, network: str, size: int, seed: int, settings: dict[str, object]) -> list[str]:
+    """One training and its robustness on up to 500 test sequences, by `MEASURED`; curves are joined by `;`."""
     plain = TrainConfig(model=network, train_size=size or None, seed=seed, threads=1, penalty=())
-    config = replace(plain, **settings)  # pyright: ignore[reportArgumentType]
-    parts = split_parts(data, config)
+    config, parts = divided(replace(plain, **settings), data, MOST_TESTED)  # pyright: ignore[reportArgumentType]
     assert parts.test is not None
-    tested = np.sort(np.random.default_rng(seed).permutation(len(parts.test))[:MOST_TESTED])
-    config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
-    with reproducible(config, torch.device("cpu")):
-        architecture = architecture_of(config, parts.train)
-        module = architecture.build()
-        fit(module, config, parts.train, parts.valid)
-    trained = TrainedNetwork(architecture=architecture, module=module.eval())
     found = evaluate_robustness(
-        trained, parts.test.subset(tested), max_substitutions=MOST_EDITS, beam=3, epsilons=EPSILONS
+        trained(config, parts), parts.test, max_substitutions=MOST_EDITS, beam=3, epsilons=EPSILONS
     ).to_plain()
     curves = {name: found[name] for name in CURVES}
     curves |= {f"l2_{name}": found["l2"][name] for name in CURVES[:2]}
-    joined = {name: ";".join(f"{value:.4f}" for value in curve) for name, curve in curves.items()}
-    return {"auroc": f"{found['clean_auroc']:.5f}", **joined}
+    return [f"{found['clean_auroc']:.5f}", *(";".join(f"{value:.4f}" for value in curve) for curve in curves.values())]
 
 
 def curve(rows: list[dict[str, str]], column: str) -> np.ndarray:
@@ -153,27 +143,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    done = list(csv.DictReader(ROWS.open(), delimiter="\t")) if ROWS.exists() else []
-    known = {(row["data_set"], row["n"], row["seed"], row["method"]) for row in done}
+    rows = Rows(__file__, COLUMNS, key=4)
     found, missing = data_sets(asked.data_sets)
-    ROWS.parent.mkdir(exist_ok=True)
-    with ROWS.open("a", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, delimiter="\t", lineterminator="\n")
-        if not done:
-            writer.writeheader()
-        for name, data in found.items():
-            for size in asked.sizes:
-                n = str(size) if size else "all"
-                for seed in asked.seeds:
-                    for method in asked.methods:
-                        if (name, n, str(seed), method) not in known:
-                            row = {"data_set": name, "n": n, "seed": seed, "method": method}
-                            row |= measure(data, NETWORKS[name], size, seed, METHODS[method])
-                            writer.writerow(row)
-                            handle.flush()
-                            print(*row.values(), flush=True)
-    rows = list(csv.DictReader(ROWS.open(), delimiter="\t"))
-    write_section(__file__, "Robustness to substitutions", report(rows, missing))
+    sizes = {str(size) if size else "all": size for size in asked.sizes}
+    for name, n, seed, method in rows.missing(itertools.product(found, sizes, asked.seeds, asked.methods)):
+        row = measure(found[name], NETWORKS[name], sizes[n], seed, METHODS[method])
+        rows.add([(name, n, seed, method, *row)])
+    write_section(__file__, "Robustness to substitutions", report(rows.read(), missing))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,11 @@ def predicted_labels(probabilities: ArrayLike) -> NDArray[np.uint8]:
     return (np.asarray(probabilities) >= 0.5).astype(np.uint8)
 
 
+def called(probabilities: ArrayLike, *, multi_label: bool) -> NDArray[np.int64] | NDArray[np.uint8]:
+    """What probabilities (N, K) call each sequence: `predicted_labels` of a multi-label task, else `predicted`."""
+    return predicted_labels(probabilities) if multi_label else predicted(probabilities)
+
+
 def confusion(y: ArrayLike, probabilities: ArrayLike) -> NDArray[np.int64]:
     """(K, K) sequences by true class (row) and predicted class (column); (K, 2, 2), one per label, for multi-label."""
     y, p, ones = _prepared(y, probabilities, 1, None)

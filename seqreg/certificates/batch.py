@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqreg.certificates.lipschitz import deeper_norms
 from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.profiles import Sites, sites
-from seqreg.networks import ConvNet, SequenceNetwork, parts_of
+from seqreg.networks import ConvNet, SequenceNetwork, added, parts_of
 from seqreg.networks.windows import first_scores, window_activation, window_scores
 
 
@@ -51,11 +52,13 @@ class EditableBatch:
 class CertifiedBatch(EditableBatch):
     """Also the network's inner state on them, in float64.
 
-    margins (N, P). scores (S, N, T, C): what the last activation is applied to, -inf where there is no window.
+    margins (N, P). deeper (N, P): how far they move, at most, per l2 of the first layer's output, before pooling by a
+    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window.
     active (N, 1, H): hidden units that are on, None without a hidden layer.
     """
 
     margins: Tensor
+    deeper: Tensor
     scores: Tensor
     active: Tensor | None
 
@@ -63,7 +66,7 @@ class CertifiedBatch(EditableBatch):
         """The chosen sequences of the batch."""
         return replace(
             self,
-            **{name: getattr(self, name)[index] for name in ("ids", "directions", "margins", "counts")},
+            **{name: getattr(self, name)[index] for name in ("ids", "directions", "margins", "deeper", "counts")},
             sites=self.sites._replace(kind=self.sites.kind[index]),
             place=self.place[:, index],
             scores=self.scores[:, index],
@@ -93,7 +96,7 @@ class CertifiedParts:
     @cached_property
     def margins(self) -> Tensor:
         """(N, P) of the sum."""
-        return torch.stack([part.margins for part in self.parts]).sum(0)
+        return added(part.margins for part in self.parts)
 
     def rows(self, index: Tensor) -> "CertifiedParts":
         """The chosen sequences of the batch."""
@@ -103,11 +106,11 @@ class CertifiedParts:
         """(N, P, L) influences (N, P, L') of all parts, whose frames may be of different widths."""
         found = [influence(part) for part in self.parts]
         widest = max(each.shape[-1] for each in found)
-        return torch.stack([F.pad(each, (0, widest - each.shape[-1])) for each in found]).sum(0)
+        return added(F.pad(each, (0, widest - each.shape[-1])) for each in found)
 
     def together(self, bound: Callable[[CertifiedBatch], Tensor]) -> Tensor:
         """(N, P) sum of lower bounds (N, P) of the parts' margins: a lower bound of the sum's."""
-        return torch.stack([bound(part) for part in self.parts]).sum(0)
+        return added(bound(part) for part in self.parts)
 
 
 Network = TypeVar("Network", bound=SequenceNetwork)
@@ -160,6 +163,7 @@ def certified_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | No
     return CertifiedBatch(
         **{entry.name: getattr(batch, entry.name) for entry in fields(batch)},
         margins=(batch.directions @ model(batch.ids)[:, :, None]).squeeze(-1),
+        deeper=deeper_norms(model, batch.directions),
         scores=scores.masked_fill(outside[:, :, None], -torch.inf),
         active=active,
     )

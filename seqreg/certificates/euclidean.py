@@ -3,13 +3,12 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.influence import largest_sums
 from seqreg.certificates.lipschitz import lipschitz_upper_bound
-from seqreg.networks import ConvNet, SequenceNetwork
-from seqreg.spectral import conv1d_norm_upper_bound, grid_size, reshaped_norm
+from seqreg.networks import SequenceNetwork
 
 
 def margin_lipschitz(model: SequenceNetwork, directions: Tensor, length: int | None = None) -> Tensor:
@@ -24,27 +23,14 @@ def euclidean_bound(margins: Tensor, lipschitz: Tensor, m: int) -> Tensor:
     return margins - lipschitz * math.sqrt(2 * m)
 
 
-def deeper_norms(model: ConvNet, directions: Tensor) -> Tensor:
-    """(N, P) how far the margins move, at most, per l2 of the first layer's output, for T = 1 window.
-
-    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out.
-    """
-    norm = torch.linalg.vector_norm(directions @ model.output.weight, dim=-1)
-    for conv in list(model.convs)[1:]:
-        assert isinstance(conv, nn.Conv1d)
-        norm = norm * conv1d_norm_upper_bound(conv.weight, n=grid_size(conv.weight.shape[2]))
-    return norm if model.hidden is None else norm * reshaped_norm(model.hidden.weight)
-
-
 def layerwise_bound(batch: CertifiedBatch, m: int) -> Tensor:
-    """(N, P) margins less the m largest movements of the first layer, exact, times `deeper_norms`; for deep networks.
+    """(N, P) margins less the m largest movements of the first layer, exact, times `deeper`; for deep networks.
 
     Substituting a by b moves the first layer's output by `||W_1[:, b] - W_1[:, a]||_F` at most (activations have slopes
     in [0, 1]); pooling moves features by no more (max, position) or by 1 / sqrt(T) (mean, Cauchy-Schwarz over windows);
     the features of two strands move together by the root of the sum of squares (max) or by their mean.
     """
-    norms = deeper_norms(batch.model, batch.directions)
     strands = batch.sites.moved
     moved = torch.linalg.vector_norm(strands, dim=0) if batch.model.pooling == "max" else strands.mean(0)
     factor = batch.counts.double().rsqrt() if batch.model.pooling == "mean" else torch.ones_like(batch.margins[:, 0])
-    return batch.margins - norms * (largest_sums(moved[batch.sites.kind], m) * factor)[:, None]
+    return batch.margins - batch.deeper * (largest_sums(moved[batch.sites.kind], m) * factor)[:, None]

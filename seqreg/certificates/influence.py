@@ -13,7 +13,7 @@ from seqreg.certificates.batch import EditableBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
 from seqreg.certificates.spectrum import spectrum_influences, symbol_costs
-from seqreg.networks import ConvNet, SequenceNetwork, SpectrumNet, SumNet, is_linear, parts_of
+from seqreg.networks import ConvNet, SequenceNetwork, SpectrumNet, SumNet, added, is_linear, parts_of
 
 
 def largest_sums(influence: Tensor, m: int) -> Tensor:
@@ -107,7 +107,7 @@ def hamming_lipschitz(
     A sum of networks: the sum over its parts, the T given being that of every part.
     """
     if isinstance(model, SumNet):
-        return torch.stack([hamming_lipschitz(part, directions, windows) for part in parts_of(model)]).sum(0)
+        return added(hamming_lipschitz(part, directions, windows) for part in parts_of(model))
     assert isinstance(model, ConvNet)
     outputs = model.output.out_features
     weight = model.output.weight

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import ConvNet, Residual, SmoothConvNet, SpectrumNet, SumNet, parts_of
+from seqreg.networks import ConvNet, Residual, SmoothConvNet, SpectrumNet, SumNet, added, parts_of
 from seqreg.spectral import conv1d_norm_upper_bound, grid_size, reshaped_norm, symbol_taps
 
 
@@ -65,6 +65,18 @@ def layer_norms(model: nn.Module) -> list[LayerNorms]:
             bound = _conv_norm(weight, layer) if isinstance(layer, nn.Conv1d) else reshaped_norm(weight)
             rows.append(LayerNorms(name, reshaped_norm(weight, groups).item(), bound.item()))
     return rows
+
+
+def deeper_norms(model: ConvNet, directions: Tensor) -> Tensor:
+    """(N, P) how far the margins move, at most, per l2 of the first layer's output, for T = 1 window.
+
+    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out.
+    """
+    norm = torch.linalg.vector_norm(directions @ model.output.weight, dim=-1)
+    for conv in list(model.convs)[1:]:
+        assert isinstance(conv, nn.Conv1d)
+        norm = norm * _conv_norm(conv.weight, conv)
+    return norm if model.hidden is None else norm * _linear_norm(model.hidden)
 
 
 # ---- composition
@@ -343,8 +355,7 @@ def _convnet(model: nn.Module, length: int | None, direction: Tensor | None = No
 def _sum(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
     """The sum over parts, by the triangle inequality."""
     assert isinstance(model, SumNet)
-    factors = [torch.as_tensor(_convnet(part, length, direction).factor) for part in parts_of(model)]
-    return Reach(torch.stack(factors).sum(), None)
+    return Reach(added(torch.as_tensor(_convnet(part, length, direction).factor) for part in parts_of(model)), None)
 
 
 def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:

@@ -54,6 +54,7 @@ def hamming_certificate(
     shortest = int(model.lengths(ids).min()) if len(ids) else None
     parts = [
         _certify(
+            model,
             certified_parts(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
             None if singles is None else singles[rows],
             torch.full((len(rows),), most, device=ids.device) if ceiling is None else ceiling[rows].clamp(max=most),
@@ -68,12 +69,14 @@ def hamming_certificate(
     )
 
 
-def _certify(batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, shortest: int | None) -> HammingCertificate:
+def _certify(
+    model: SequenceNetwork, batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, shortest: int | None
+) -> HammingCertificate:
     margin = batch.margins.amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
     anywhere = batch.added(influences)
-    norms = torch.stack([margin_lipschitz(part.model, part.directions, shortest) for part in batch.parts]).sum(0)
+    norms = margin_lipschitz(model, batch.directions, shortest)
     singles = None if scores is None else worst_singles(batch.parts[0], scores)
     for m in range(1, int(ceiling.max()) + 1):
         rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Model:
     """What a run folder holds, network or baseline.
 
-    trained: the object itself. probabilities: set -> (N, K), a column per class; uncalibrated: the same at temperature
-    1. length: letters of the longest training sequence, where known. strand_free: a sequence and its reverse complement
-    score the same.
+    trained: the object itself. probabilities: set -> (N, K), a column per class; both_probabilities: those at
+    temperature 1, and these. length: letters of the longest training sequence, where known. strand_free: a sequence and
+    its reverse complement score the same.
     """
 
     trained: "TrainedNetwork | FittedBaseline"
@@ -32,7 +32,7 @@ class Model:
     positive: str | None
     multi_label: bool
     probabilities: "Callable[[SequenceSet], NDArray[Any]]"
-    uncalibrated: "Callable[[SequenceSet], NDArray[Any]]"
+    both_probabilities: "Callable[[SequenceSet], tuple[NDArray[Any], ...]]"
     temperature: float
     length: int | None
     strand_free: bool
@@ -49,7 +49,7 @@ def load_model(terminal: Terminal, folder: Path, device: str, threads: int | Non
             positive=network.positive,
             multi_label=network.multi_label,
             probabilities=lambda sequences: network.probabilities(sequences, batch_size),
-            uncalibrated=lambda sequences: network.at_temperature(1.0).probabilities(sequences, batch_size),
+            both_probabilities=lambda sequences: network.both_probabilities(sequences, batch_size),
             temperature=network.architecture.temperature,
             length=network.architecture.length,
             strand_free=network.architecture.reverse_complement,
@@ -65,7 +65,7 @@ def load_model(terminal: Terminal, folder: Path, device: str, threads: int | Non
         positive=baseline.positive,
         multi_label=baseline.multi_label,
         probabilities=baseline.predict_proba,
-        uncalibrated=baseline.predict_proba,
+        both_probabilities=lambda sequences: (baseline.predict_proba(sequences),) * 2,
         temperature=1.0,
         length=getattr(baseline.features, "length", None),
         strand_free=baseline.features is None or getattr(baseline.features, "both_strands", False),

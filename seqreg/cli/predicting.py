@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqreg.cli.loading import Model, check_alphabet
 from seqreg.cli.terminal import Moved, Terminal
 from seqreg.errors import UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from seqreg.evaluation.conformal import Conformal
     from seqreg.sequences import InputSpec, Scan, SequenceSet
 
@@ -29,14 +27,16 @@ def sequence_rows(
 ) -> Iterator[tuple[str, ...]]:
     """A row per sequence: its most probable class, all probabilities and, where asked for, the prediction set."""
     from seqreg.evaluation.conformal import ABSTAIN, prediction_sets
+    from seqreg.metrics import called
+    from seqreg.sequences import label_texts
 
     done = 0
     for sequences in pieces:
         p = model.probabilities(sequences)
-        called = _called(model, p)
+        calls = label_texts(called(p, multi_label=model.multi_label), model.classes)
         rows = [
             (name, call, *[f"{value:.6g}" for value in row])
-            for name, call, row in zip(sequences.names, called, p.tolist(), strict=True)
+            for name, call, row in zip(sequences.names, calls, p.tolist(), strict=True)
         ]
         if conformal is not None:
             sets = prediction_sets(p, conformal.threshold(coverage), multi_label=model.multi_label)
@@ -109,12 +109,3 @@ def variant_rows(terminal: Terminal, model: Model, spec: "InputSpec", variants: 
         raise listed[0].error(f"{spec.source} has no sequence of this id")
     terminal.warn(stream.warnings)
     return [score.row() for score in score_variants(model.trained, sequences, listed)]
-
-
-def _called(model: Model, p: "NDArray[Any]") -> list[str]:
-    """The most probable class of each row of p (N, K), or its labels, joined as they are on input."""
-    if not model.multi_label:
-        return [model.classes[k] for k in p.argmax(axis=1).tolist()]
-    return [
-        ";".join(name for name, called in zip(model.classes, row, strict=True) if called) for row in (p >= 0.5).tolist()
-    ]

@@ -131,7 +131,7 @@ def evaluate(
     sequences = only_part(terminal, run, sequences, part)
     sequences = with_classes(sequences, model.classes, multi_label=model.multi_label)
     assert sequences.y is not None
-    p = model.probabilities(sequences)
+    before, p = model.both_probabilities(sequences)
     conformal = load_conformal(run)
     metrics = measure(
         sequences.y,
@@ -144,7 +144,7 @@ def evaluate(
     ).to_plain()
     metrics["calibration"] = calibration_effect(
         sequences.y,
-        model.uncalibrated(sequences),
+        before,
         p,
         temperature=model.temperature,
         positive=1 if model.positive is None else model.classes.index(model.positive),

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from seqreg.errors import UsageError
 from seqreg.estimator.inputs import Classes, read_labelled, read_sequences, sample_weights
 from seqreg.estimator.parameters import SpecParameters, plain
+from seqreg.metrics import called
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
 from seqreg.training.folder import MARKS_OF_A_RUN
@@ -49,7 +50,8 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
         p = self.predict_proba(X)
-        return (p >= 0.5).astype(np.int64) if self._classes.multi_label else np.take(self.classes_, p.argmax(axis=1))
+        y = called(p, multi_label=self._classes.multi_label)
+        return y.astype(np.int64) if self._classes.multi_label else np.take(self.classes_, y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of sequences whose label, or whose whole set of labels, is predicted."""

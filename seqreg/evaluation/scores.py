@@ -130,7 +130,7 @@ def _value_or_reason(
 def _per_class(
     y: NDArray[np.int64], p: NDArray[np.float64], classes: Sequence[str], *, multi_label: bool
 ) -> dict[str, dict[str, Any]]:
-    called = metrics.predicted_labels(p) if multi_label else metrics.predicted(p)
+    called = metrics.called(p, multi_label=multi_label)
     rows: dict[str, dict[str, Any]] = {}
     for k, name in enumerate(classes):
         truth = y[:, k] == 1 if multi_label else y == k

@@ -17,10 +17,11 @@ from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.baselines import FittedBaseline
 from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins, predicted
 from seqreg.errors import UsageError
+from seqreg.metrics import called
 from seqreg.mutagenesis import plain_logits, substitution_scores
 from seqreg.networks import SequenceNetwork
 from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
-from seqreg.sequences import ListedVariant, SequenceSet
+from seqreg.sequences import ListedVariant, SequenceSet, label_texts, padded_batches
 
 COLUMNS = (
     *("id", "variant", "class", "logit_before", "logit_after", "change", "p_before", "p_after"),
@@ -87,9 +88,11 @@ def score_variants(
         asked.setdefault(row, []).append(_Asked(number, one, edits, codes))
     judge = _Network(model) if isinstance(model, TrainedNetwork) else _Baseline(model)
     found: dict[int, list[VariantScore]] = {}
-    for rows in _batches(list(asked), data.lengths):
-        variants = [(position, each) for position, row in enumerate(rows) for each in asked[row]]
-        found |= judge.scores(data.subset(np.array(rows)), variants)
+    by_length = np.array(sorted(asked, key=lambda row: data.lengths[row]), dtype=np.int64)
+    for places in padded_batches(data.lengths[by_length], len(data), _LETTERS):
+        rows = by_length[places]
+        variants = [(position, each) for position, row in enumerate(rows.tolist()) for each in asked[row]]
+        found |= judge.scores(data.subset(rows), variants)
     return [score for number in range(len(listed)) for score in found[number]]
 
 
@@ -105,17 +108,6 @@ class _Asked:
     @property
     def substitutions(self) -> bool:
         return all(edit.kind == "substitution" for edit in self.edits)
-
-
-def _batches(rows: list[int], lengths: NDArray[np.int64]) -> list[list[int]]:
-    """Rows of like length together, few enough for their mutants to be held."""
-    rows = sorted(rows, key=lambda row: lengths[row])
-    batches: list[list[int]] = []
-    for row in rows:
-        if not batches or (len(batches[-1]) + 1) * lengths[row] > _LETTERS:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 def _set_of(variants: Sequence[_Asked], like: SequenceSet) -> SequenceSet:
@@ -141,7 +133,7 @@ class _Network:
         """By number in the list; each variant comes with the row of its sequence in `data`."""
         ids = torch.from_numpy(data.padded()).to(self.device)
         before = plain_logits(self.double, ids)
-        called = predicted(before, self.network.multi_label)
+        y = predicted(before, self.network.multi_label)
         single = [len(each.edits) == 1 and each.substitutions for _, each in variants]
         mutants = substitution_scores(self.double, ids) if any(single) else None
         after = before.new_empty(len(variants), before.shape[1])
@@ -154,9 +146,9 @@ class _Network:
             edited = torch.from_numpy(_set_of([variants[i][1] for i in others], data).padded()).to(self.device)
             after[others] = plain_logits(self.double, edited)
         rows = torch.tensor([row for row, _ in variants], device=self.device)
-        stands = margins(after, called[rows]) > TOLERANCE
+        stands = margins(after, y[rows]) > TOLERANCE
         most = max((len(each.edits) for _, each in variants if each.substitutions), default=0)
-        radius = hamming_certificate(self.double, ids, called, most=most, singles=mutants).radius.tolist()
+        radius = hamming_certificate(self.double, ids, y, most=most, singles=mutants).radius.tolist()
         result: dict[int, list[VariantScore]] = {}
         architecture = self.network.architecture
         logits = before[rows].cpu().numpy(), after.cpu().numpy()
@@ -205,8 +197,8 @@ def _margin(after: NDArray[np.float64], before: NDArray[np.float64], multi_label
     """By how much probabilities `after` (K,) speak for what `before` predicts."""
     if multi_label:
         return float(np.where(before >= 0.5, after - 0.5, 0.5 - after).min())
-    called = before.argmax()
-    return float(after[called] - np.delete(after, called).max())
+    y = before.argmax()
+    return float(after[y] - np.delete(after, y).max())
 
 
 def _rows(
@@ -217,7 +209,7 @@ def _rows(
     certified: bool,
     certified_any: bool | None,
 ) -> list[VariantScore]:
-    called = [_called(model, row) for row in p]
+    calls = [label_texts(called(row[None], multi_label=model.multi_label), model.classes)[0] for row in p]
     if model.multi_label:
         shown = range(len(model.classes))
     else:
@@ -231,16 +223,10 @@ def _rows(
             logit_after=float(odds[1][k]),
             p_before=float(p[0][k]),
             p_after=float(p[1][k]),
-            prediction_before=called[0],
-            prediction_after=called[1],
+            prediction_before=calls[0],
+            prediction_after=calls[1],
             certified=certified,
             certified_any=certified_any,
         )
         for k in shown
     ]
-
-
-def _called(model: TrainedNetwork | FittedBaseline, p: NDArray[np.float64]) -> str:
-    if model.multi_label:
-        return ";".join(name for name, value in zip(model.classes, p.tolist(), strict=True) if value >= 0.5)
-    return model.classes[int(p.argmax())]

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from seqreg.explain.motifs import evaluating
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import SequenceNetwork, as_onehot, parts_of
 from seqreg.networks.trained import TrainedNetwork
-from seqreg.sequences import Attribution, SequenceSet
+from seqreg.sequences import Attribution, SequenceSet, padded_batches
 
 BASELINE = "the unknown letter, which is the mixture of all letters, at every position"
 STEPS = 32  # leaves out 1 % of the way on trained networks
@@ -28,7 +26,7 @@ def attributions(
     model: SequenceNetwork = network.module  # pyright: ignore[reportAssignmentType]
     device = model.mixtures.device
     per_letter = sequences.alphabet.size * network.architecture.outputs
-    for index in _runs(sequences.lengths, batch, _NUMBERS // per_letter):
+    for index in padded_batches(sequences.lengths, batch, _NUMBERS // per_letter):
         ids = torch.from_numpy(sequences.padded(index)).to(device)
         with evaluating(model):
             logits = model(ids).detach()
@@ -85,14 +83,3 @@ def _slopes(model: SequenceNetwork, x: Tensor, lengths: Tensor | None) -> Tensor
         slopes = [view.gradient(logits[:, k], retain_graph=True) for k in range(logits.shape[1])]
         total = total + torch.stack(slopes, 3)
     return total
-
-
-def _runs(lengths: NDArray[np.int64], batch: int, most_letters: int) -> Iterator[NDArray[np.int64]]:
-    """Consecutive sequences, at most `batch` and, padded to the longest of them, about `most_letters` letters."""
-    start = 0
-    while start < len(lengths):
-        longest = np.maximum.accumulate(lengths[start : start + batch])
-        padded = longest * np.arange(1, len(longest) + 1)
-        stop = start + max(1, int(np.searchsorted(padded, most_letters, side="right")))
-        yield np.arange(start, stop)
-        start = stop

@@ -12,6 +12,7 @@ from seqreg.explain.attributions import BASELINE, STEPS, attributions
 from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
+from seqreg.metrics import called, predicted
 from seqreg.networks import SequenceNetwork
 from seqreg.networks.trained import TrainedNetwork, probabilities
 from seqreg.records import atomic_write, write_json, write_tsv
@@ -56,12 +57,14 @@ class Explanation:
 
 def explain(network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64, steps: int = STEPS) -> Explanation:
     """Everything in memory: 4 (A + 2) K bytes per letter."""
+    found = tuple(attributions(network, sequences, batch=batch, steps=steps))
+    p = probabilities(np.stack([each.logits for each in found]), network.architecture)
     return Explanation(
         letters=network.alphabet.letters,
         classes=network.classes,
         logit_of=logit_of(network),
-        sequences=tuple(attributions(network, sequences, batch=batch, steps=steps)),
-        motifs=tuple(motifs_of(network, sequences)),
+        sequences=found,
+        motifs=tuple(motifs_of(network, sequences, p)),
     )
 
 
@@ -127,16 +130,14 @@ def write_explanation(
     )
 
 
-def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64] | None = None) -> list[Motif]:
-    """The motifs of the network's convolution in sequences; without labels, by the classes that it predicts.
+def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64]) -> list[Motif]:
+    """The motifs of the network's convolution in sequences; without labels, by the classes that p (N, K) predicts.
 
-    p: (N, classes) probabilities, where they are known already. Empty for a network whose filters are all given.
+    Empty for a network whose filters are all given.
     """
     model: SequenceNetwork = network.module  # pyright: ignore[reportAssignmentType]
     if sequences.y is None:
-        p = network.probabilities(sequences) if p is None else p
-        y = (p >= 0.5).astype(np.uint8) if network.multi_label else p.argmax(1).astype(np.int64)
-        sequences = replace(sequences, classes=network.classes, y=y)
+        sequences = replace(sequences, classes=network.classes, y=called(p, multi_label=network.multi_label))
     return find_motifs(model, sequences)
 
 
@@ -149,16 +150,16 @@ def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[
     """The sequences called `show`, then the n most confident others, of each predicted class in turn."""
     place = {name: i for i, name in enumerate(names)} if show else {}
     asked = [place[name] for name in show]
-    called = p.argmax(1)
-    queues = [[i for i in np.argsort(-p[:, k], kind="stable").tolist() if called[i] == k] for k in range(p.shape[1])]
+    y = predicted(p)
+    queues = [[i for i in np.argsort(-p[:, k], kind="stable").tolist() if y[i] == k] for k in range(p.shape[1])]
     longest = max(map(len, queues), default=0)
     in_turn = [queue[rank] for rank in range(min(n, longest)) for queue in queues if rank < len(queue)]
     return asked + [i for i in in_turn if i not in asked][:n]
 
 
 def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], i: int) -> Shown:
-    called = int(p[i].argmax())
-    target = network.classes[called]
+    y = int(predicted(p)[i])
+    target = network.classes[y]
     if network.architecture.outputs == 1:
         target = network.positive or network.classes[1]
     speaks = logit_of(network)
@@ -166,8 +167,8 @@ def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float6
         index=i,
         id=sequences.names[i],
         label=sequences.label(i),
-        prediction=network.classes[called],
-        p=float(p[i, called]),
+        prediction=network.classes[y],
+        p=float(p[i, y]),
         target=target,
         k=speaks.index(target) if target in speaks else 0,
         sign=1 if target in speaks else -1,

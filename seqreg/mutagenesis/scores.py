@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seqreg.mutagenesis.edits import DELETION, INSERTION, SUBSTITUTION, Edit
 from seqreg.mutagenesis.strand import Strand, finish
-from seqreg.networks import ConvNet, SequenceNetwork, parts_of
+from seqreg.networks import ConvNet, SequenceNetwork, added, parts_of
 
 _ELEMENTS = 1 << 22  # numbers held at once: small enough for a laptop, large enough to keep the loops busy
 
@@ -97,7 +97,7 @@ def plain_logits(model: SequenceNetwork, ids: Tensor) -> Tensor:
 
 def _edit_scores(model: SequenceNetwork, ids: Tensor, edit: Edit) -> Tensor:
     """(N, P, B, K), B = A for edits that write a letter and 1 for deletions; those of a sum add up."""
-    return torch.stack([_part_scores(part, ids, edit) for part in parts_of(model)]).sum(0)
+    return added(_part_scores(part, ids, edit) for part in parts_of(model))
 
 
 def _part_scores(model: ConvNet, ids: Tensor, edit: Edit) -> Tensor:

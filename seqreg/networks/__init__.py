@@ -13,7 +13,7 @@ from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
-from seqreg.networks.sum import SpectrumNet, Sum, SumNet, is_linear, parts_of
+from seqreg.networks.sum import SpectrumNet, Sum, SumNet, added, is_linear, parts_of
 from seqreg.specs import Spec
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "SpectrumNet",
     "Sum",
     "SumNet",
+    "added",
     "as_onehot",
     "is_linear",
     "parts_of",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import UsageError
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import OneHot
 from seqreg.specs import Spec, hyper
@@ -33,8 +32,6 @@ class CNN(Spec):
         reverse_complement: bool = False,
     ) -> ConvNet:
         """An untrained network; `length` is the longest training sequence, `encoding` a member of ENCODINGS."""
-        if reverse_complement and alphabet.complement is None:
-            raise UsageError(f"--reverse-complement needs dna or rna; these sequences are {alphabet.name}")
         matrix = (encoding or OneHot()).matrix(alphabet)  # pyright: ignore[reportAttributeAccessIssue]
         return ConvNet(
             alphabet,

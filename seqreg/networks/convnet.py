@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
+from seqreg.errors import UsageError
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.convolution import conv
 from seqreg.networks.lookup import best_windows, first_argmax, letter_conv, symbol_table, window_dot
@@ -79,7 +80,7 @@ class ConvNet(SequenceNetwork):
         self.output = nn.Linear(hidden or features, outputs)
         if reverse_complement:
             if alphabet.complement is None:
-                raise ValueError(f"{alphabet.name} has no reverse complement")
+                raise UsageError(f"--reverse-complement needs dna or rna; these sequences are {alphabet.name}")
             complement = torch.as_tensor(alphabet.complement.copy(), dtype=torch.int64)
             self.register_buffer("complement", complement, persistent=False)
 

@@ -6,8 +6,9 @@ filter per k-mer that fires on that k-mer alone, averaged over windows, or one f
 functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these spaces.
 """
 
+import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -34,11 +35,11 @@ class SumNet(SequenceNetwork):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (N, K) from ids (N, L), or from one-hot x (N, A, L) with the sequences' `lengths` (N,)."""
-        return torch.stack([part(x, lengths=lengths) for part in parts_of(self)]).sum(0)
+        return added(part(x, lengths=lengths) for part in parts_of(self))
 
     def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
         """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
-        return torch.stack([part.forward_at(x, ids) for part in parts_of(self)]).sum(0)
+        return added(part.forward_at(x, ids) for part in parts_of(self))
 
 
 class SpectrumNet(ConvNet):
@@ -111,6 +112,11 @@ def parts_of(model: SequenceNetwork) -> list[ConvNet]:
     return parts  # pyright: ignore[reportReturnType]
 
 
+def added(of_parts: Iterable[Tensor]) -> Tensor:
+    """The sum of what the parts of a network give, tensors of one shape; that of a single part as it is."""
+    return functools.reduce(torch.add, of_parts)
+
+
 def is_linear(model: ConvNet) -> bool:
     """Whether logits are affine in x: one convolution, no activation, a pooling that is linear, no hidden layer."""
     plain = model.activation_name == "identity" and model.hidden is None
@@ -142,8 +148,6 @@ class Sum(Spec):
 
         Raises UsageError for more than 1,024 k-mers, and where no part is left.
         """
-        if reverse_complement and alphabet.complement is None:
-            raise UsageError(f"--reverse-complement needs dna or rna; these sequences are {alphabet.name}")
         if alphabet.size**self.spectrum > MOST_KMERS:
             raise UsageError(
                 f"sum: spectrum={self.spectrum} is {alphabet.size**self.spectrum} k-mers of {alphabet.name}; "

@@ -1,7 +1,7 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.records import atomic_write, read_json, write_json
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
 
 FORMAT = 1
@@ -98,9 +98,14 @@ class TrainedNetwork:
         """Probabilities (N, number of classes) in the order of `classes`; rows sum to 1 unless labels are several."""
         return probabilities(self.logits(data, batch_size), self.architecture)
 
+    def both_probabilities(self, data: SequenceSet, batch_size: int = 256) -> tuple[NDArray[np.float64], ...]:
+        """Probabilities (N, number of classes) at temperature 1, and as they are; the network runs once."""
+        logits = self.logits(data, batch_size)
+        return tuple(probabilities(logits, each.architecture) for each in (self.at_temperature(1.0), self))
+
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, in host memory."""
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        return on_host(self.module.state_dict())
 
     def at_temperature(self, temperature: float) -> "TrainedNetwork":
         """The same network with its logits divided by `temperature` before they become probabilities."""
@@ -117,6 +122,11 @@ class TrainedNetwork:
         return restored, (self.architecture, self.weights())
 
 
+def on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors stores them: in host memory, each in one piece."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
 def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: int = 256) -> NDArray[np.float32]:
     """Logits (N, K), K = outputs, of a network in evaluation mode."""
     device = next(module.parameters()).device
@@ -126,7 +136,8 @@ def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: in
     module.eval()
     try:
         with torch.inference_mode():
-            for index in _batches(order, data.lengths, batch_size):
+            for rows in padded_batches(data.lengths[order], batch_size, LETTERS_PER_BATCH):
+                index = order[rows]
                 result[index] = module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
     finally:
         module.train(training)
@@ -139,16 +150,6 @@ def restored(architecture: Architecture, weights: dict[str, Tensor], device: str
         module = architecture.build()
     module.to(next((weight.dtype for weight in weights.values()), torch.float32)).load_state_dict(weights)
     return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
-
-
-def _batches(order: NDArray[np.int64], lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """The positions in `order`, by rising length, cut where a batch would hold too many sequences or padded letters."""
-    start = 0
-    while start < len(order):
-        padded = lengths[order[start : start + batch_size]] * np.arange(1, min(batch_size, len(order) - start) + 1)
-        stop = start + max(1, int(np.searchsorted(padded, LETTERS_PER_BATCH, side="right")))
-        yield order[start:stop]
-        start = stop
 
 
 def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:

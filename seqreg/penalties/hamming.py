@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, InputView, SequenceNetwork, as_onehot, parts_of
+from seqreg.networks import ConvNet, InputView, SequenceNetwork, added, as_onehot, parts_of
 from seqreg.penalties.letters import Letters
 from seqreg.specs import Spec, hyper
 
@@ -36,7 +36,7 @@ class Hamming(Spec):
         """Penalty []; looks at the weights, at lengths below mean pooling, and at y for whether labels are several."""
         view = as_onehot(model, x, lengths)
         parts = parts_of(_network(view, "hamming"))
-        return self.weight * torch.stack([_constants(part, view.mask.sum(1), y) for part in parts]).sum()
+        return self.weight * added(_constants(part, view.mask.sum(1), y) for part in parts)
 
 
 def _constants(net: ConvNet, lengths: Tensor, y: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Certified(Spec):
         ids = Letters(view).ids
         logits = net(ids)
         directions = margin_directions(y, logits.shape[1]).to(logits.dtype)  # N, P, K
-        influence = torch.stack([_influence(part, ids, directions) for part in parts_of(net)]).sum(0)
+        influence = added(_influence(part, ids, directions) for part in parts_of(net))
         share = 1.0 if progress >= self.warmup else progress / self.warmup
         bound = largest_sums(influence, self.m)  # N, P
         margin = (directions @ logits[:, :, None]).squeeze(-1)

@@ -5,6 +5,7 @@ One contract: every reader returns a `SequenceSet`, or raises an `InputError` th
 
 from seqreg.sequences.attributions import Attribution, read_attributions, write_attributions
 from seqreg.sequences.background import klet_shuffle, matched_background, shuffled_background
+from seqreg.sequences.batches import padded_batches
 from seqreg.sequences.datasets import (
     DataSet,
     DataSetCheck,
@@ -19,7 +20,7 @@ from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups, largest_similarity
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
-from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, with_classes
+from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, label_texts, with_classes
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
@@ -52,10 +53,12 @@ __all__ = [
     "homology_groups",
     "joined",
     "klet_shuffle",
+    "label_texts",
     "largest_similarity",
     "list_data_sets",
     "matched_background",
     "only_named",
+    "padded_batches",
     "part_sizes",
     "read_ahead",
     "read_attributions",

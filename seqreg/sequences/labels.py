@@ -29,6 +29,13 @@ def targets(labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64] |
     return classes, rows[np.fromiter((row_of[label] for label in labels), np.int64, len(labels))]
 
 
+def label_texts(y: NDArray[np.int64] | NDArray[np.uint8], classes: Sequence[str]) -> list[str]:
+    """The label of each sequence, from y as `targets` gives it; several joined by `;`, empty where there is none."""
+    if y.ndim == 1:
+        return [classes[int(k)] for k in y]
+    return [";".join(name for name, carried in zip(classes, row, strict=True) if carried) for row in y.tolist()]
+
+
 def with_classes(sequences: SequenceSet, classes: Sequence[str], *, multi_label: bool = False) -> SequenceSet:
     """The same sequences, labelled in terms of the classes of a model.
 

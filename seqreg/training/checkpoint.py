@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from seqreg.networks.trained import on_host
 from seqreg.records import atomic_write, to_plain
 
 FILE = Path("checkpoint") / "state.safetensors"
@@ -46,7 +47,7 @@ def save_checkpoint(
         "history": state.history,
     }
     content = save(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        on_host(tensors),
         {"state": json.dumps(to_plain(numbers))},
     )
     with atomic_write(folder / FILE, "wb") as handle:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from seqreg import __version__
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.scores import Metrics, evaluate
+from seqreg.metrics import called
 from seqreg.records import read_json, write_json, write_tsv
-from seqreg.sequences import SequenceSet, carried_classes
+from seqreg.sequences import SequenceSet, carried_classes, label_texts
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.parts import Parts
 
@@ -63,8 +64,8 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
 def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -> None:
     """Write predictions.tsv from probabilities p (N, K), and the examples the model is most wrong about."""
     truth = targets(test)
-    shown = [_label(test.classes, row) for row in truth]
-    guesses = [_label(test.classes, row) for row in (p >= 0.5 if test.multi_label else p.argmax(1))]
+    shown = label_texts(truth, test.classes)
+    guesses = label_texts(called(p, multi_label=test.multi_label), test.classes)
     columns = ("id", "label", "prediction", *(f"p_{name}" for name in test.classes))
     rows = zip(test.names, shown, guesses, p, strict=True)
     write_tsv(
@@ -140,12 +141,6 @@ def targets(data: SequenceSet) -> NDArray[Any]:
     if data.y is None:
         raise InputError("these sequences have no labels", file=data.source or None)
     return data.y
-
-
-def _label(classes: tuple[str, ...], row: Any) -> str:
-    return (
-        classes[int(row)] if np.ndim(row) == 0 else ";".join(name for name, on in zip(classes, row, strict=True) if on)
-    )
 
 
 def _short(p: Any) -> str:

@@ -88,7 +88,7 @@ def train(
 
         metrics, scores = None, {}
         if parts.test is not None:
-            p = network.probabilities(parts.test)
+            before, p = network.both_probabilities(parts.test)
             write_predictions(output, parts.test, p)
             metrics = measure(parts.test, p, network.positive, config.seed)
             clock = perf_counter()
@@ -101,7 +101,7 @@ def train(
                     **metrics.to_plain(),
                     "calibration": effect_on_test(
                         parts.test,
-                        network.at_temperature(1.0).probabilities(parts.test),
+                        before,
                         p,
                         network.architecture.temperature,
                         network.positive,

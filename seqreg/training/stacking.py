@@ -22,15 +22,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, vstack
-from scipy.special import log_softmax
 
 from seqreg.baselines.linear import fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
-from seqreg.networks import ConvNet, SequenceNetwork, SumNet, parts_of
-from seqreg.networks.trained import logits_of
+from seqreg.networks import ConvNet, SequenceNetwork, SumNet, parts_of, per_example_loss
+from seqreg.networks.trained import logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
+from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, default_penalty, example_weights
 from seqreg.training.loop import Progress
 
@@ -161,7 +161,7 @@ class _Loops:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it."""
         torch.manual_seed(self.config.seed)  # one that is taken from its file has drawn nothing
         part = copy.deepcopy(part)
-        folder = None if self.folder is None else self.folder / "checkpoint" / name
+        folder = None if self.folder is None else self.folder / CHECKPOINT.parent / name
         finished = None if folder is None else folder / "part.safetensors"
         if self.resume and finished is not None and finished.is_file():
             part.load_state_dict(load_file(finished))
@@ -173,9 +173,8 @@ class _Loops:
                 config = replace(config, penalty=default_penalty(part.pooling))
             history = loop.fit(part, config, train, valid, folder=folder, resume=self.resume, report=self._report)
             if finished is not None:
-                weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}
                 with atomic_write(finished, "wb") as handle:
-                    handle.write(save(weights, {"history": json.dumps(history)}))
+                    handle.write(save(on_host(part.state_dict()), {"history": json.dumps(history)}))
         self.done += 1
         return part, history
 
@@ -277,11 +276,6 @@ def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Arr
 
 
 def mean_loss(scores: Array, y: NDArray[Any], weight: Array) -> float:
-    """Weighted mean of the classification loss of scores (n, K); several labels count together."""
-    if y.ndim == 2:
-        losses = np.logaddexp(0, np.where(y == 1, -scores, scores)).sum(1)
-    elif scores.shape[1] == 1:
-        losses = np.logaddexp(0, np.where(y == 1, -scores[:, 0], scores[:, 0]))
-    else:
-        losses = -log_softmax(scores, axis=1)[np.arange(len(y)), y]
-    return float(np.average(losses, weights=weight))
+    """Weighted mean of the classification loss of scores (n, K)."""
+    losses = per_example_loss(torch.from_numpy(scores), torch.from_numpy(y))
+    return float(np.average(losses.numpy(), weights=weight))

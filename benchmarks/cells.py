@@ -1,0 +1,67 @@
+"""What resumable benchmarks share: a table that grows cell by cell, and the training of one cell."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from page import SECTIONS
+
+from seqreg.networks.trained import TrainedNetwork
+from seqreg.sequences import SequenceSet
+from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
+from seqreg.training.parts import Parts, split_parts
+
+
+class Rows:
+    """results/NAME.tsv of a script: rows are kept the moment they are known, and none is computed twice.
+
+    The first `key` columns name a cell, which may have several rows.
+    """
+
+    def __init__(self, script: str, columns: Sequence[str], key: int) -> None:
+        self.path, self.columns, self.key = SECTIONS / f"{Path(script).stem}.tsv", tuple(columns), key
+        self.path.parent.mkdir(exist_ok=True)
+
+    def missing(self, cells: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Of these cells, those that have no row."""
+        known = {tuple(row[column] for column in self.columns[: self.key]) for row in self.read()}
+        return (cell for cell in cells if tuple(map(str, cell)) not in known)
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """The rows of one cell."""
+        with self.path.open("a", newline="") as handle:
+            writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+            if not handle.tell():
+                writer.writerow(self.columns)
+            for row in rows:
+                writer.writerow(row)
+                print(*row, flush=True)
+
+    def read(self) -> list[dict[str, str]]:
+        """All rows there are."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as handle:
+            return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = None) -> tuple[TrainConfig, Parts]:
+    """The parts, the test part cut to a draw of `most_tested`, and the configuration with every choice made."""
+    parts = split_parts(data, config)
+    assert parts.test is not None
+    tested = np.sort(np.random.default_rng(config.seed).permutation(len(parts.test))[:most_tested])
+    config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
+    return config, replace(parts, test=parts.test.subset(tested))
+
+
+def trained(config: TrainConfig, parts: Parts) -> TrainedNetwork:
+    """A network trained on the parts, on the processor, not calibrated."""
+    with reproducible(config, torch.device("cpu")):
+        architecture = architecture_of(config, parts.train)
+        module = architecture.build()
+        fit(module, config, parts.train, parts.valid)  # pyright: ignore[reportArgumentType]
+    return TrainedNetwork(architecture=architecture, module=module.eval())
