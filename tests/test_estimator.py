@@ -20,7 +20,14 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -172,6 +179,7 @@ def test_several_labels_in_every_form(make: Any, X: list[str], y: list[str]) -> 
     np.testing.assert_array_equal(swapped.predict_proba(X), p[:, ::-1])
     assert swapped.score(X, tables) == swapped.score(X, sets) == share
     assert make().fit(X, matrix).classes_.tolist() == [0, 1]
+    assert np.isfinite(cross_val_score(make(), X, matrix, cv=KFold(2))).all()
     with pytest.raises(UsageError, match="label 'odd' is not one of the classes 'even', 'motif'"):
         model.score(X, [{"odd"}] * 60)
 
@@ -353,8 +361,10 @@ def test_grid_search_over_strengths_with_group_folds(make: Any, X: list[str], y:
     np.testing.assert_array_equal(search.predict_proba(X), refitted.predict_proba(X))
 
 
-@pytest.mark.parametrize(("name", "first"), [("amp", 16), ("splice", 20)])
-def test_grid_search_on_real_sequences_with_homology_groups(name: str, first: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "first", "folds"), [("amp", 16, GroupKFold(2)), ("splice", 20, StratifiedGroupKFold(2))]
+)
+def test_grid_search_on_real_sequences_with_homology_groups(name: str, first: int, folds: Any) -> None:
     data = read_input(InputSpec(input=name))
     assert data.y is not None
     chosen = np.concatenate([np.flatnonzero(data.y == k)[: 3 * first : 3] for k in range(len(data.classes))])
@@ -362,9 +372,10 @@ def test_grid_search_on_real_sequences_with_homology_groups(name: str, first: in
     groups, _ = homology_groups(data, similarity=0.3)
     texts, truth = [data.sequence(i) for i in range(len(data))], [data.label(i) for i in range(len(data))]
     model = SequenceClassifier("cnn:filters=8,width=6", penalty="gradient", epochs=2, random_state=0)
-    search = GridSearchCV(model, {"penalty__weight": [0.001, 0.1, 10.0]}, cv=GroupKFold(2))
+    search = GridSearchCV(model, {"penalty__weight": [0.001, 0.1, 10.0]}, cv=folds)
     search.fit(texts, truth, groups=groups)
     assert search.classes_.tolist() == sorted(data.classes)
+    assert len(search.cv_results_["params"]) == 3
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert 0 <= search.score(texts, truth) <= 1
 
