@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.baselines.features import count_kmers
+from seqreg.baselines.tuning import inner_folds
 from seqreg.constraints import SpectralNorm
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
@@ -17,7 +18,7 @@ from seqreg.mutagenesis.edits import DELETION, INSERTION
 from seqreg.networks import SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
-from seqreg.training.stacking import RIDGE, STRENGTHS, mean_loss, stacking_weights
+from seqreg.training.stacking import FOLDS_OF_FEW, RIDGE, STRENGTHS, fit_parts, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
 NETWORKS = [(DNA, 3, False), (DNA, 2, True), (PROTEIN, 2, False)]
@@ -185,6 +186,17 @@ def test_several_labels_and_classes_are_stacked_too() -> None:
     assert mean_loss(scores[0], y, np.ones(80)) == pytest.approx(
         float(np.mean([-np.log(np.exp(row[k]) / np.exp(row).sum()) for row, k in zip(scores[0], y, strict=True)]))
     )
+
+
+def test_weights_can_be_learned_from_fewer_folds() -> None:
+    data = random_set()
+    config = with_defaults(TrainConfig(model="sum:spectrum=2,filters=4,width=4", epochs=1, threads=1), data, None)
+    parts = Sum(spectrum=2, filters=4, width=4).build(DNA, outputs=1, length=12)
+    whole, first = (fit_parts(parts, config, data, None, most_folds=most) for most in (None, 1))
+    folds = inner_folds(data.y, None, FOLDS_OF_FEW, config.seed)
+    assert whole.scores.shape[1] == len(data)
+    assert np.array_equal(first.y, data.y[np.sort(folds[0][1])])
+    assert first.unseen
 
 
 def test_a_part_that_helps_is_used_and_one_sequence_per_class_still_trains() -> None:

@@ -138,10 +138,11 @@ def learn(
     *,
     valid: SequenceSet | None = None,
     report: Callable[[Progress], None] | None = None,
+    most_folds: int | None = None,
 ) -> Learned:
     """A training without a folder, on all of `data` but the share that decides when to stop.
 
-    valid: sequences that decide it instead. Raises as `train` does.
+    valid: sequences that decide it instead. most_folds: as `fit` has it. Raises as `train` does.
     """
     device = choose_device(config.device)
     parts = split_parts(data, replace(config, test=0.0), valid=valid)
@@ -150,7 +151,7 @@ def learn(
         architecture = architecture_of(config, parts.train)
         module = architecture.build().to(device, getattr(torch, config.precision))
         check_filter_width(parts.train, getattr(module, "receptive_field", 1))
-        history = fit(module, config, parts.train, parts.valid, report=report)  # pyright: ignore[reportArgumentType]
+        history = fit(module, config, parts.train, parts.valid, report=report, most_folds=most_folds)  # pyright: ignore[reportArgumentType]
         network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
     return Learned(network=network, config=config, history=history)
 

@@ -55,15 +55,17 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
+    most_folds: int | None = None,
 ) -> History:
     """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
 
     config must be complete (`with_defaults`). With a folder, checkpoints are kept in it and `resume` continues from
-    them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it.
+    them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it. most_folds: how many
+    of the folds are held out of a sum's parts to learn the weights, where all of them take too long.
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
-    fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report)
+    fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report, most_folds=most_folds)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
     if fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
@@ -100,9 +102,10 @@ def fit_parts(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
+    most_folds: int | None = None,
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
-    held_out = _HeldOut.of(train, valid, config)
+    held_out = _HeldOut.of(train, valid, config, most_folds)
     loops = _Loops(config, folder, resume, report)
     loops.planned = sum(1 + len(held_out.folds) for part in parts_of(model) if not part.fixed_filters)
     scores: list[Array] = []
@@ -133,11 +136,13 @@ class _HeldOut:
     weight: Array
 
     @classmethod
-    def of(cls, train: SequenceSet, valid: SequenceSet | None, config: TrainConfig) -> "_HeldOut":
+    def of(
+        cls, train: SequenceSet, valid: SequenceSet | None, config: TrainConfig, most_folds: int | None
+    ) -> "_HeldOut":
         data = train if valid is None else valid
         assert data.y is not None
         number = FOLDS_OF_FEW if len(data) < FEW else FOLDS
-        folds = inner_folds(data.y, data.group, number, config.seed) if valid is None else []
+        folds = inner_folds(data.y, data.group, number, config.seed)[:most_folds] if valid is None else []
         rows = np.sort(np.concatenate([outer for _, outer in folds])) if folds else np.arange(len(data))
         weight = example_weights(data, config.class_weight)[rows]
         unseen = bool(folds) or valid is not None

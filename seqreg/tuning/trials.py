@@ -17,6 +17,9 @@ from seqreg.tuning.folds import Pair, score
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean
 from seqreg.workers import SECONDS_BETWEEN_LOOKS, Results, in_processes
 
+# Folds that the weights of a sum's parts are learned from. On amp, with 333 sequences to learn from, one gave the same
+# auroc as all three (.930 on five held-out folds) in half the time.
+WEIGHED_ON = 1
 EXPLORING = 0.75  # share of a budget after which no new candidate is begun, so that the best are compared well
 
 
@@ -81,7 +84,7 @@ class Trials:
         by = self.by if self.by == "stratified" else None
         config = replace(config, **candidate.setting, seed=seed, by=by, train_size=None, threads=1, baselines=False)
         config = replace(config, calibration="none")  # else each would be fitted thrice more
-        return learn(kept, config, valid=self.valid).network.probabilities
+        return learn(kept, config, valid=self.valid, most_folds=WEIGHED_ON).network.probabilities
 
     def work(
         self,
