@@ -8,6 +8,7 @@ folder on SEQREG_DATA) are left out and named.
 import argparse
 import itertools
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,13 @@ METHODS: dict[str, dict[str, object]] = {
     "hamming, balanced": {"penalty": ("hamming",), "class_weight": "balanced"},
     "hamming 0.25, balanced": {"penalty": ("hamming:weight=0.25",), "class_weight": "balanced"},
 }
+FAILURES = """\
+What did not work. Penalties and attacks in l2 (`adversarial`, `pgd`, `gradient`) prove little about letters:
+an edit moves the input by sqrt(2), which is far in l2. Where they withstand edits it is by calling nearly everything
+the frequent class: balanced accuracy near one half. The attack `substitution` raises what attacks leave standing much
+more than what can be proved. Of the networks that do classify, those trained with `hamming` prove most, and its weight
+is a price: on `splice`, where most evidence lies in a few letters at the junction, a network that two letters cannot
+mislead is a worse classifier; on `amp` little can be proved of any network, and the target there is low."""
 # One network of one kind, so that methods differ in nothing else.
 NETWORKS = {
     "ecoli-sigma70": "cnn:filters=32,width=12,pooling=position",
@@ -79,30 +87,46 @@ def table(rows: list[dict[str, str]], data_set: str, n: str, attacked: str, cert
     return markdown_table(["", "auroc", *at], lines)
 
 
+class Standing(NamedTuple):
+    """Means over seeds of one method: auroc, and balanced accuracy without edits and proved at two of them."""
+
+    method: str
+    auroc: float
+    clean: float
+    proved: float
+
+    @classmethod
+    def of(cls, method: str, seeds: list[dict[str, str]]) -> "Standing":
+        """From the rows of a method's seeds."""
+        auroc = float(np.mean([float(row["auroc"]) for row in seeds]))
+        clean = curve(seeds, "attacked_balanced_accuracy")[0]
+        return cls(method, auroc, clean, curve(seeds, "certified_balanced_accuracy")[2])
+
+    def affordable(self, plain: "Standing") -> bool:
+        """Whether it costs little when nothing is edited."""
+        return self.clean >= plain.clean - 0.02 and self.auroc >= plain.auroc - 0.01
+
+    def __str__(self) -> str:
+        return f"{self.method} ({self.proved:.3f}; clean {self.clean:.3f}, auroc {self.auroc:.3f})"
+
+
 def verdicts(rows: list[dict[str, str]]) -> str:
-    """For every setting, whether it proves what was asked for at two substitutions, at little cost when clean."""
+    """For every setting, which methods prove what was asked for, and what the two that prove most cost."""
     lines = []
     for data_set, n in dict.fromkeys((row["data_set"], row["n"]) for row in rows):
         here = [row for row in rows if (row["data_set"], row["n"]) == (data_set, n)]
         by_method = {method: [row for row in here if row["method"] == method] for method in METHODS}
-        if not by_method["plain"]:
+        methods = [Standing.of(method, seeds) for method, seeds in by_method.items() if seeds]
+        plain = next((each for each in methods if each.method == "plain"), None)
+        if plain is None:
             continue
-        plain = curve(by_method["plain"], "certified_balanced_accuracy")
-        clean = curve(by_method["plain"], "attacked_balanced_accuracy")[0]
-        plain_auroc = np.mean([float(row["auroc"]) for row in by_method["plain"]])
-        target = min(2 * plain[2], (plain[2] + clean) / 2)
-        reached = [
-            method
-            for method, seeds in by_method.items()
-            if seeds
-            and curve(seeds, "certified_balanced_accuracy")[2] >= target
-            and curve(seeds, "attacked_balanced_accuracy")[0] >= clean - 0.02
-            and np.mean([float(row["auroc"]) for row in seeds]) >= plain_auroc - 0.01
-        ]
-        lines.append(
-            [f"{data_set}, {n}", f"{clean:.3f}", f"{plain[2]:.3f}", f"{target:.3f}", ", ".join(reached) or "none"]
-        )
-    return markdown_table(["", "plain, clean", "plain, proved", "target", "reached by"], lines)
+        target = min(2 * plain.proved, (plain.proved + plain.clean) / 2)
+        cheap = [each for each in methods if each.affordable(plain)]
+        reached = "; ".join(each.method for each in cheap if each.proved >= target) or "none"
+        most = [str(max(some, key=lambda each: each.proved)) for some in (cheap, methods)]
+        lines.append([f"{data_set}, {n}", str(plain), f"{target:.3f}", reached, *most])
+    columns = ["", "plain: proved", "target", "reached by", "proves most at little cost", "at any cost"]
+    return markdown_table(columns, lines)
 
 
 def report(rows: list[dict[str, str]], missing: list[str]) -> str:
@@ -118,7 +142,7 @@ def report(rows: list[dict[str, str]], missing: list[str]) -> str:
         "Balanced accuracy at two substitutions: the target is `min(2 p, (p + c) / 2)`, p and c what plain training "
         "proves and scores clean, at a cost of at most .02 in clean balanced accuracy and .01 in auroc."
     )
-    text = [settings, target, verdicts(rows)]
+    text = [settings, target, verdicts(rows), FAILURES]
     radii = [f"l2 {epsilon:g}" for epsilon in EPSILONS]
     for data_set, n in dict.fromkeys((row["data_set"], row["n"]) for row in rows):
         edits = [f"{m} sub." for m in range(MOST_EDITS + 1)]
