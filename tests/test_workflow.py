@@ -73,8 +73,10 @@ def snakemake(folder: Path) -> Snakemake:
     return run
 
 
-def test_a_dry_run_of_the_test_configuration_has_every_rule(snakemake: Snakemake) -> None:
-    done = snakemake("--dry-run", "--printshellcmds", *TINY)
+def test_a_dry_run_of_the_test_configuration_has_every_rule(folder: Path, snakemake: Snakemake) -> None:
+    # What comes after tuning is known once it is over: whether the model is a network.
+    (folder / "untuned.yaml").write_text("tune: null")
+    done = snakemake("--dry-run", "--printshellcmds", *TINY, "untuned.yaml")
     assert done.returncode == 0, done.stdout
     written = "".join(path.read_text(encoding="utf-8") for path in (WORKFLOWS / "rules").glob("*.smk"))
     jobs = set(re.findall(r"^(?:rule|checkpoint) \w+:$", written, re.MULTILINE)) - {"rule models:", "rule benchmarks:"}
@@ -179,11 +181,13 @@ def test_installing_into_an_environment_needs_a_checkout(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_test_configuration_runs(folder: Path, snakemake: Snakemake) -> None:
-    done = snakemake(*TINY)
+    done = snakemake(*TINY, "--printshellcmds")
     assert done.returncode == 0, done.stdout
+    assert "seqreg tune --pos workflows/test/positive.fa --neg workflows/test/negative.fa" in done.stdout
     results = folder / "runs" / "workflow"
     assert len(read_tsv(results / "motif" / "predictions.tsv")) == 10
     assert len(read_json(results / "motif" / "folds.json")["runs"]) == 2
+    assert len(read_tsv(results / "motif" / "model" / "trials.tsv")) == 2
     assert read_json(results / "splice" / "evaluation.json")["split"] == "test"
     assert read_json(results / "splice" / "model" / "robustness.json")["n"] == 10
     assert "Robustness" in (results / "motif" / "model" / "report.html").read_text(encoding="utf-8")
