@@ -28,7 +28,7 @@ class Rows:
 
     def missing(self, cells: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Of these cells, those that have no row."""
-        known = {tuple(row[column] for column in self.columns[: self.key]) for row in self.read()}
+        known = {tuple(row.values())[: self.key] for row in self.read()}
         return (cell for cell in cells if tuple(map(str, cell)) not in known)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:

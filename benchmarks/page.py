@@ -21,12 +21,17 @@ settings were chosen on.
 """
 
 
-def write_section(script: str, title: str, body: str) -> None:
-    """Save a benchmark's section, with date, machine and commit, and put RESULTS.md together again."""
+def write_section(script: str, title: str, body: str, arguments: str = "") -> None:
+    """Save a benchmark's section, with date, machine and commit, and put RESULTS.md together again.
+
+    arguments: words of a script that writes one section for each of them.
+    """
     SECTIONS.mkdir(exist_ok=True)
-    name = Path(script).stem
-    measured = f"`python benchmarks/{name}.py`, {date.today().isoformat()}, {device()}, commit {commit()}"
-    (SECTIONS / f"{name}.md").write_text(f"## {title}\n\n{measured}\n\n{body.strip()}\n", encoding="utf-8")
+    words = f"{Path(script).name} {arguments}".strip()
+    measured = f"`python benchmarks/{words}`, {date.today().isoformat()}, {device()}, commit {commit()}"
+    (SECTIONS / f"{words.replace('.py', '').replace(' ', '_')}.md").write_text(
+        f"## {title}\n\n{measured}\n\n{body.strip()}\n", encoding="utf-8"
+    )
     compose()
 
 

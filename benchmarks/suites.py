@@ -1,0 +1,90 @@
+"""The small suites of `seqreg benchmark`, over as many sittings as it takes.
+
+python benchmarks/suites.py p1-small --minutes 60 --workers 2
+
+Finished cells are kept in results/NAME.jsonl.gz, from which any checkout goes on, and how long each sitting computed in
+results/sittings.tsv. Data sets that are not found (put their folder on SEQREG_DATA) stop a suite.
+"""
+
+import argparse
+import gzip
+import json
+import re
+from datetime import date
+from pathlib import Path
+
+from cells import Rows
+from page import SECTIONS, commit, device, markdown_table, write_section
+
+from seqreg.benchmark import SuiteFolder, available_cells, read_suite, run_cells, write_results
+from seqreg.benchmark.tables import markdown
+from seqreg.records import atomic_write, to_plain
+from seqreg.report import write_suite_report
+
+SUITES = ("p1-small", "p2-small", "p3-small", "p4-small")
+SITTINGS = Rows("sittings", ("suite", "date", "device", "commit", "cells", "hours_of_one_core"), key=0)
+
+
+def unpack(packed: Path, folder: SuiteFolder) -> None:
+    """Cells of earlier sittings, into the folder."""
+    if packed.exists():
+        for line in gzip.decompress(packed.read_bytes()).decode().splitlines():
+            key, record = json.loads(line)
+            if not folder.done(key):
+                folder.save(key, record)
+
+
+def pack(packed: Path, folder: SuiteFolder, keys: list[str]) -> None:
+    """The finished cells among these, into one file."""
+    lines = [json.dumps([key, to_plain(folder.record(key))]) for key in sorted(keys) if folder.done(key)]
+    with atomic_write(packed, "wb") as handle:
+        handle.write(gzip.compress("\n".join(lines).encode(), mtime=0))
+
+
+def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) -> None:
+    """Compute what is missing of a suite, for so many minutes, and write its section."""
+    suite = read_suite(name)
+    cells, absent = available_cells(suite)
+    folder.create()
+    packed = SECTIONS / f"{name}.jsonl.gz"
+    unpack(packed, folder)
+    before = packed_keys(packed)
+    try:
+        run_cells(suite, folder, cells, minutes=minutes, workers=workers)
+    finally:
+        keys = [cell.key for cell in cells]
+        pack(packed, folder, keys)
+        new = [folder.record(key) for key in packed_keys(packed) - before]
+        seconds = sum(record["seconds"] for record in new if record)
+        if new:
+            today = date.today().isoformat()
+            SITTINGS.add([(name, today, device(), commit(), len(new), f"{seconds / 3600:.2f}")])
+        summary = write_results(suite, folder, cells, absent)
+        write_suite_report(folder.path)
+        title, _, body = markdown(summary).removeprefix("# ").partition("\n")
+        sittings = [row for row in SITTINGS.read() if row["suite"] == name]
+        log = markdown_table(list(SITTINGS.columns[1:]), [list(row.values())[1:] for row in sittings])
+        body = re.sub(r"^(#+) ", r"#\1 ", body, flags=re.MULTILINE)
+        write_section(__file__, title, f"{body}\n\nSittings:\n\n{log}", arguments=name)
+
+
+def packed_keys(packed: Path) -> set[str]:
+    """The cells in a file."""
+    if not packed.exists():
+        return set()
+    return {json.loads(line)[0] for line in gzip.decompress(packed.read_bytes()).decode().splitlines()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", default=list(SUITES))
+    parser.add_argument("--minutes", type=float, help="begin nothing after these")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--folder", type=Path, default=Path("runs") / "benchmark", help="where cells lie meanwhile")
+    asked = parser.parse_args()
+    for name in asked.suites:
+        sit(name, SuiteFolder(path=asked.folder / name), minutes=asked.minutes, workers=asked.workers)
+
+
+if __name__ == "__main__":
+    main()
