@@ -407,10 +407,11 @@ def test_training_calibrates_unless_told_not_to(tmp_path: Path, dna: SequenceSet
     assert (effect["abstain"], "trained on" in effect["reason"]) == (None, True)
 
 
-def test_the_command_says_that_it_calibrates(folder: Path, call: Call) -> None:
-    said = call("train", "data.fa", "-o", "told", *QUICK).stderr
+def test_the_command_says_what_follows_the_training(folder: Path, call: Call) -> None:
+    said = call("train", "data.fa", "-o", "told", *QUICK, "--baselines").stderr
     assert "Epoch 3 of 3: loss " in said
     assert "\nCalibration epoch 9 of 9: loss " in said
+    assert "\nBaseline 3 of 3\n" in said
 
 
 def test_the_estimator_calibrates_as_training_does(tmp_path: Path, dna: SequenceSet) -> None:

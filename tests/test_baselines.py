@@ -181,7 +181,9 @@ def test_one_hot_finds_a_place_and_kmers_find_no_place() -> None:
     texts = ["".join(generator.choice(list("ACGT"), size=25)) for _ in range(90)]
     texts = [text[:11] + text[11] * 2 + text[13:] if i % 2 else text for i, text in enumerate(texts)]
     y = [int(text[11] in "AC") for text in texts]
-    fitted = fit_baselines(sequence_set(texts, y))
+    told: list[tuple[int, int]] = []
+    fitted = fit_baselines(sequence_set(texts, y), report=lambda *numbers: told.append(numbers))
+    assert told == [(done, 4) for done in range(5)]
     assert next(iter(fitted)) == "one-hot-logistic"
     assert list(fitted)[-1] == "majority"
     assert fitted.keys() == BASELINES.keys()

@@ -45,15 +45,28 @@ def fit_baseline(
         return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free)
 
 
-def fit_baselines(train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> dict[str, FittedBaseline]:
+def fit_baselines(
+    train: SequenceSet,
+    *,
+    seed: int = 0,
+    strand_free: bool | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, FittedBaseline]:
     """Every baseline that can read these sequences, the best by inner cross-validation first.
 
     Baselines need no validation part: give them training and validation sequences together. One-hot is left out
-    unless all sequences have one length. Equal or unknown aurocs: in the order of `BASELINES`.
+    unless all sequences have one length. Equal or unknown aurocs: in the order of `BASELINES`. report: told before each
+    how many of how many are done, and at the end.
     """
     one_length = len(train) > 0 and (train.lengths == train.lengths[0]).all()
     names = [name for name in BASELINES if one_length or name != "one-hot-logistic"]
-    fitted = [fit_baseline(name, train, seed=seed, strand_free=strand_free) for name in names]
+    fitted: list[FittedBaseline] = []
+    for name in names:
+        if report is not None:
+            report(len(fitted), len(names))
+        fitted.append(fit_baseline(name, train, seed=seed, strand_free=strand_free))
+    if report is not None:
+        report(len(names), len(names))
     fitted.sort(key=lambda one: -(one.cv_auroc or 0.0))
     return {one.name: one for one in fitted}
 

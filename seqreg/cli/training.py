@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PANEL = "Models"
 MAX_LENGTH = 10_000
 UNSHOWN = ("epoch", "learning_rate")
-STAGES = {"training": "Epoch", "calibration": "Calibration epoch"}
+STAGES = {"training": "Epoch", "calibration": "Calibration epoch", "baselines": "Baseline"}
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 
 Resume = Annotated[bool, option(OUTPUT, "--resume", "", "Continue an interrupted run; start if there is none.")]

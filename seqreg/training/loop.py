@@ -24,13 +24,14 @@ SECONDS_BETWEEN_CHECKPOINTS = 5.0
 class Progress:
     """Told after every epoch: epochs done and planned, and its losses, which are the newest row of history.tsv.
 
-    stage: "calibration" while networks are trained from which nothing is kept but their held-out predictions.
+    stage: "calibration" while networks are trained from which nothing is kept but their held-out predictions,
+    "baselines" while these are fitted, which are counted then in place of epochs.
     """
 
     epoch: int
     epochs: int
     row: dict[str, float]
-    stage: Literal["training", "calibration"] = "training"
+    stage: Literal["training", "calibration", "baselines"] = "training"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

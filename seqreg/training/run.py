@@ -6,9 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from seqreg.baselines import fit_baselines
 from seqreg.evaluation.scores import Metrics
@@ -93,7 +91,7 @@ def train(
             metrics = measure(parts.test, p, network.positive, config.seed)
             clock = perf_counter()
             if config.baselines:
-                scores = _baseline_metrics(parts, network.positive, config.seed)
+                scores = _baseline_metrics(parts, network.positive, config.seed, report)
             seconds["baselines"] = perf_counter() - clock
             write_json(
                 output / "metrics.json",
@@ -175,19 +173,23 @@ def _finished_run(output: Path) -> RunResult:
     return RunResult(folder=output, network=load_trained(output), metrics=None, baselines={})
 
 
-def baseline_probabilities(train: SequenceSet, test: SequenceSet, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Class probabilities (N, number of classes) on `test` of every baseline, tuned inside `train`; the best first.
+def _baseline_metrics(
+    parts: Parts, positive: str | None, seed: int, report: Callable[[Progress], None] | None
+) -> dict[str, Metrics]:
+    """The baselines, tuned on what the network had (training and validation part), on the same test part; best first.
 
     A one-hot baseline that learned from sequences of one length is left out where a test sequence has another.
     """
-    fitted = fit_baselines(train, seed=seed)
-    return {name: each.predict_proba(test) for name, each in fitted.items() if each.reads(test)}
 
+    def told(done: int, of: int) -> None:
+        if report is not None:
+            report(Progress(stage="baselines", epoch=done, epochs=of, row={}))
 
-def _baseline_metrics(parts: Parts, positive: str | None, seed: int) -> dict[str, Metrics]:
-    """The baselines, tuned on what the network had (training and validation part), on the same test part."""
-    assert parts.test is not None
+    test = parts.test
+    assert test is not None
+    fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told)
     return {
-        name: measure(parts.test, p, positive, seed)
-        for name, p in baseline_probabilities(parts.train_and_valid, parts.test, seed).items()
+        name: measure(test, each.predict_proba(test), positive, seed)
+        for name, each in fitted.items()
+        if each.reads(test)
     }
