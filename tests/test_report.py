@@ -322,6 +322,16 @@ def test_every_page_is_well_formed_self_contained_and_accessible(variant: str, t
     assert not re.search(r"#0[0-9a-f]0[0-9a-f]{3}\b", text.split("</style>")[1]), "a stand-in colour was left"
 
 
+def test_a_curve_ends_where_nothing_is_left(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    curve = {"epsilon": [0, 0.5, 1, 4, 8], "attacked_accuracy": [0.9, 0.4, 0.0, 0.0, 0.0]}
+    l2 = {**curve, "certified_accuracy": [0.9, 0.1, 0.0, 0.0, 0.0]}
+    write_json(folder / "robustness.json", {"l2": l2})
+    shown = " ".join(" ".join(read(folder)[1].text).split())
+    assert "attacked 0 % at 1 " in shown
+    assert "% at 8" not in shown
+
+
 def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "peptides")
     write_json(

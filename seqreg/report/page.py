@@ -256,7 +256,8 @@ def _course(part: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     if "valid_loss" in losses and np.isfinite(losses["valid_loss"]).any():
         best = float(epochs[np.nanargmin(losses["valid_loss"])])
     kept = (
-        f" The dotted line marks epoch {best:.0f}, which had the lowest validation loss and was kept."
+        " A validation loss that rises while the training loss falls means that the network has begun to learn the "
+        f"training sequences by heart. The dotted line marks epoch {best:.0f}, which had the lowest one and was kept."
         if best is not None
         else ""
     )
@@ -271,13 +272,8 @@ def _course(part: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         drawn = figures.learning(
             lines, name=f"loss{part}", alt=f"Loss{of} per epoch. " + _spoken(lines), y_label="loss", best=best, log=log
         )
-        caption = (
-            "What training made small, each term by itself. A validation loss that rises while the training loss falls "
-            f"means that the network has begun to learn the training sequences by heart.{kept}"
-        )
-        shown.append(
-            _figure(drawn, f"Loss{of}", caption + (" Logarithmic scale." if log else ""), figures.legend(lines))
-        )
+        caption = f"What training made small, each term by itself.{kept}{' Logarithmic scale.' if log else ''}"
+        shown.append(_figure(drawn, f"Loss{of}", caption, figures.legend(lines)))
     if scores:
         lines = [
             Series(name=words.title(name.removeprefix("valid_")), note=f"ends at {y[-1]:.3f}", x=epochs, y=y)
@@ -305,15 +301,17 @@ def _robustness(run: Run) -> list[dict[str, Any]]:
         (run.robustness, "substitutions", "substitutions", "substituted letters", True),
         (l2, "epsilon", "radius", "l2 radius", False),
     ):
+        known = {called: source[column] for column, called in named.items() if source.get(key) and source.get(column)}
+        lost = next((at for at, left in enumerate(zip(*known.values(), strict=True)) if not any(left)), None)
+        budgets = source.get(key, [])[: None if lost is None else lost + 1]  # where nothing is left, nothing comes back
         lines = [
             Series(
                 name=called,
-                note=f"{words.percent(source[column][-1])} at {source[key][-1]:g}",
-                x=source[key],
-                y=source[column],
+                note=f"{words.percent(left[len(budgets) - 1])} at {budgets[-1]:g}",
+                x=budgets,
+                y=left[: len(budgets)],
             )
-            for column, called in named.items()
-            if source.get(key) and source.get(column)
+            for called, left in known.items()
         ]
         if lines:
             drawn = figures.per_budget(
