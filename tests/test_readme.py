@@ -29,6 +29,8 @@ def folder(tmp_path: Path, dna: SequenceSet) -> Path:
     (tmp_path / "new.fa").write_text(fasta[0] + fasta[1])
     rows = [f"{name},{sequence},{'positive' if label else 'negative'}" for name, sequence, label in labelled]
     (tmp_path / "test.csv").write_text("\n".join(["id,sequence,label", *rows]) + "\n")
+    table = [f"{sequence},{label},{number // 4}" for number, (_, sequence, label) in enumerate(labelled)]
+    (tmp_path / "sites.csv").write_text("\n".join(["sequence,label,family", *table]) + "\n")
     name, sequence, _ = labelled[0]
     other = next(letter for letter in "ACGT" if letter != sequence[4])
     (tmp_path / "variants.tsv").write_text(f"{name}\t5{sequence[4]}>{other}\n")
@@ -42,6 +44,12 @@ def test_commands(folder: Path) -> None:
 
 def test_python(folder: Path) -> None:
     run_python(folder, "\n".join(blocks(README, "python")))
+
+
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (GROUNDS / link).is_file()] == []
 
 
 def test_nobody_is_sent_to_the_other_package_of_this_name() -> None:

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -71,7 +72,10 @@ def _one_piece(svg: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page asks for by a comment: `<!-- commands -->`, `<!-- names -->`, `<!-- rooms -->`."""
+    """Fill in what a page asks for by a comment: `readme`, `commands`, `names` or `rooms` between `<!--` and `-->`."""
+    if "<!-- readme -->" in markdown:
+        text = (Path(seqreg.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+        markdown = markdown.replace("<!-- readme -->", text.replace("](docs/", "]("))
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands())
     if "<!-- names -->" in markdown:
