@@ -82,8 +82,9 @@ def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) 
 
 
 def symbol_influences(model: ConvNet, directions: Tensor) -> Tensor:
-    """I (Q, V) or, for position pooling, (Q, V, L): most that replacing symbol v (at position i) costs margin u . f.
+    """I (Q, V), or (Q, V, L + 1) below position pooling: most that replacing symbol v (at i) costs the margin u . f.
 
+    L: positions that windows see on one strand; the last entry is for all later ones, which the other strand may see.
     Wherever the position lies and whatever the other letters are; below mean pooling divide by the number of windows.
     directions u (Q, K). Looser than `influences` near borders, quick, and differentiable in the weights.
     """
@@ -125,7 +126,7 @@ def hamming_lipschitz(
 
 
 def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, Q) or (B, Q, L): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
+    """(B, Q) or (B, Q, L + 1): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
     if isinstance(model, SpectrumNet):
         pairs = [(old, new)]
         if model.reverse_complement:
@@ -149,11 +150,12 @@ def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tupl
             cost = F.conv_transpose1d(fall, drop.transpose(0, 1)) + F.conv_transpose1d(rise, up.transpose(0, 1))
             return cost.transpose(0, 1)
 
-        there = [over_windows(profile.drop, profile.up) for profile in strands]
-        back = [over_windows(profile.up, profile.drop) for profile in strands]
+        # The last entry is any later position, whose letters no window of the strand sees.
+        there = [F.pad(over_windows(profile.drop, profile.up), (0, 1)) for profile in strands]
+        back = [F.pad(over_windows(profile.up, profile.drop), (0, 1)) for profile in strands]
         if len(strands) == 1:
             return there[0], back[0]
-        # Where a position lies on the opposite strand depends on the length: take the worst place there.
+        # Where a position lies on the opposite strand depends on the length: take the worst place there, or none.
         return tuple((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))  # pyright: ignore[reportReturnType]
     if linear:
         net = torch.stack([(profile.drop - profile.up).sum(2) for profile in strands]).mean(0) @ (fall - rise).t()

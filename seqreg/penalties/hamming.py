@@ -82,8 +82,7 @@ def _influence(net: ConvNet, ids: Tensor, directions: Tensor) -> Tensor:
     distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
     table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])
     if net.pooling == "position":
-        seen = ids[:, : table.shape[2]].long()  # later letters carry no weight
-        influence = table[which[:, :, None], seen[:, None], torch.arange(seen.shape[1], device=ids.device)]
-        return F.pad(influence, (0, ids.shape[1] - seen.shape[1]))
+        place = torch.arange(ids.shape[1], device=ids.device).clamp(max=table.shape[2] - 1)
+        return table[which[:, :, None], ids[:, None].long(), place]
     influence = table[which[:, :, None], ids[:, None].long()]
     return influence / net.window_counts(net.lengths(ids))[:, None, None] if net.pooling == "mean" else influence
