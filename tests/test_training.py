@@ -19,7 +19,7 @@ from seqreg.networks.trained import load_trained
 from seqreg.sequences import SequenceSet
 from seqreg.training import Progress, TrainConfig, fit, train, with_defaults
 from seqreg.training.config import example_weights
-from seqreg.training.loop import learning_rate
+from seqreg.training.loop import epoch_order, learning_rate
 from seqreg.training.run import architecture_of
 
 MOTIF = "TGACTCA"
@@ -82,7 +82,15 @@ SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalt
 
 @pytest.mark.parametrize(
     ("extra", "last"),
-    [({}, 3), (DROPOUT, 3), (SUM, 3), (SUM, 8), (SUM, 35), ({**SUM, "class_weight": "balanced"}, 62)],
+    [
+        ({}, 3),
+        (DROPOUT, 3),
+        (SUM, 3),
+        (SUM, 8),
+        (SUM, 35),
+        ({**SUM, "class_weight": "balanced"}, 62),
+        ({"class_weight": "resampled"}, 3),
+    ],
 )
 def test_interrupted_and_resumed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object], last: int
@@ -199,8 +207,11 @@ def test_every_kind_of_target_trains(tmp_path: Path) -> None:
         "several": replace(data, classes=("a", "b", "c"), y=several),
         "grouped": replace(data, group=np.array([f"g{i // 3}" for i in range(90)])),
     }.items():
-        result = train(kind, replace(SMALL, epochs=2, class_weight="balanced"), tmp_path / name)
+        class_weight = None if kind.multi_label else "balanced"
+        result = train(kind, replace(SMALL, epochs=2, class_weight=class_weight), tmp_path / name)
         assert result.network.probabilities(data).shape == (90, len(kind.classes))
+    with pytest.raises(UsageError, match="--class-weight balanced: these sequences may carry several labels each"):
+        train(replace(data, classes=("a", "b", "c"), y=several), replace(SMALL, class_weight="balanced"), tmp_path)
 
 
 def test_class_weights_give_every_class_the_same_total() -> None:
@@ -209,6 +220,33 @@ def test_class_weights_give_every_class_the_same_total() -> None:
     assert balanced.mean() == pytest.approx(1)
     assert balanced[:6].sum() == pytest.approx(balanced[6:].sum())
     assert (example_weights(data, "none") == 1).all()
+
+
+def test_resampling_draws_every_class_alike_and_no_sequence_much_more_than_another() -> None:
+    y = torch.tensor([0] * 80 + [1] * 3 + [2] * 17)
+    generator = torch.Generator().manual_seed(0)
+    drawn = [epoch_order(y, generator, resampled=True) for _ in range(30)]
+    assert all(torch.bincount(y[order]).tolist() == [34, 33, 33] for order in drawn)
+    times = torch.bincount(torch.cat(drawn), minlength=100)
+    assert times[80:83].tolist() == [330] * 3
+    assert ((times[83:] >= 30) & (times[83:] <= 60)).all()
+    assert (times[:80] > 0).all()
+    assert not torch.equal(*drawn[:2])
+    plain = epoch_order(y, generator, resampled=False)
+    assert torch.equal(plain.sort().values, torch.arange(100))
+
+
+def test_resampling_finds_a_rare_class(tmp_path: Path) -> None:
+    data = planted(400)
+    kept = np.concatenate([np.flatnonzero(data.y == 0), np.flatnonzero(data.y == 1)[:12]])
+    calls = {
+        name: train(data.subset(kept), replace(SMALL, epochs=6, class_weight=name), tmp_path / name)
+        .network.probabilities(data)
+        .argmax(1)
+        .mean()
+        for name in ("none", "resampled")
+    }
+    assert calls["resampled"] > calls["none"] + 0.1
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

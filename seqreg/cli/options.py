@@ -209,7 +209,8 @@ class TrainOptions:
         int | None, option(FITTING, "--patience", "N", "Epochs without a better validation loss before stopping.")
     ] = None
     class_weight: Annotated[
-        Literal["balanced", "none"] | None, option(FITTING, "--class-weight", None, "Let rare classes weigh more.")
+        Literal["balanced", "resampled", "none"] | None,
+        option(FITTING, "--class-weight", None, "Let rare classes weigh more, or draw them more often."),
     ] = None
     calibration: Annotated[
         Literal["none", "temperature"],

@@ -42,7 +42,8 @@ class SequenceClassifier(SequenceEstimator):
     augment) a list of them; a penalty may be any callable `penalty(model, x, y, *, progress)`. Their fields are
     parameters too, `penalty__weight` for example. An empty list of penalties is none at all.
     alphabet: "dna", "rna" or "protein". positive: the positive class of a binary task, as y writes it.
-    weight_decay, epochs, batch_size, lr, patience: of the training. class_weight: "balanced", "none" or a dict.
+    weight_decay, epochs, batch_size, lr, patience: of the training. class_weight: "balanced" in the loss, "resampled"
+    in how often sequences are drawn, "none", or a dict.
     reverse_complement: score both strands with the same weights.
     calibration: "temperature" makes the probabilities of a network of one part honest, for up to three times the work;
     "none" leaves that out. It changes no prediction, so that a search is quicker without.

@@ -12,6 +12,7 @@ from torch import nn
 from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
 from seqreg.deformations import AUGMENTATIONS
+from seqreg.errors import UsageError
 from seqreg.networks import ENCODINGS, MODELS, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.sequences import SequenceSet, choose_positive, class_weights
@@ -23,6 +24,8 @@ ANCHORED_LENGTH = 100
 # for the parts of a sum need more: below that they come from a cross-validation.
 SMALLEST_VALIDATION, SMALLEST_VALIDATION_OF_SUM = 40, 150
 EXAMPLES_SEEN_WITHOUT_VALIDATION = 20_000
+# Class weights by which all classes count alike: in the loss, or in how often their sequences are drawn.
+EVEN = ("balanced", "resampled")
 # From this many training sequences on, steps are twice as large and an epoch half as many.
 LARGE = 1000
 
@@ -42,7 +45,9 @@ class TrainConfig(Spec):
     batch_size: int | None = hyper(None, "sequences per step", low=1)
     lr: float | None = hyper(None, "peak learning rate", above=0)
     patience: int | None = hyper(None, "epochs without a better validation loss before stopping", low=1)
-    class_weight: str | None = hyper(None, "weight classes inversely to their frequency", choices=("balanced", "none"))
+    class_weight: str | None = hyper(
+        None, "of rare classes: weighed more, or drawn more often", choices=("balanced", "resampled", "none")
+    )
     reverse_complement: bool | None = hyper(None, "score both strands with the same weights")
     valid: float = hyper(0.15, "share of the training part held out for early stopping", low=0, below=1)
     test: float = hyper(0.2, "share of all sequences held out for testing", low=0, below=1)
@@ -62,8 +67,11 @@ class TrainConfig(Spec):
 def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) -> TrainConfig:
     """The configuration with every None filled in from the training part; specs in their full text form.
 
-    No penalty being chosen stays None for a sum of several CNNs: each then has its own default.
+    No penalty being chosen stays None for a sum of several CNNs: each then has its own default. Raises UsageError for
+    class weights where a sequence may carry several labels.
     """
+    if config.class_weight in EVEN and train.multi_label:
+        raise UsageError(f"--class-weight {config.class_weight}: these sequences may carry several labels each")
     lengths = train.lengths
     anchored = lengths.max() <= ANCHORED_LENGTH and np.median(lengths) == lengths.max()
     model = config.model or default_model(train, anchored)
@@ -119,7 +127,7 @@ def default_model(train: SequenceSet, anchored: bool) -> str:
 def example_weights(data: SequenceSet, class_weight: str | None) -> NDArray[np.float64]:
     """(N,) weights of the classification loss, of mean 1: sample weights times inverse class frequencies."""
     weights = np.ones(len(data)) if data.weight is None else data.weight.astype(np.float64)
-    if class_weight == "balanced" and data.y is not None and not data.multi_label:
+    if class_weight in EVEN and data.y is not None and not data.multi_label:
         weights = weights * class_weights(data)[data.y]
     return weights / weights.mean()
 

@@ -66,6 +66,24 @@ class ResidentData:
             yield self.ids[index, :longest], self.y[index], self.weights[index]
 
 
+def epoch_order(y: Tensor, generator: torch.Generator, *, resampled: bool) -> Tensor:
+    """(N,) which sequences an epoch sees, one after another: each of them once.
+
+    resampled: as many of each class of y (N,) instead. A class with too few goes round, each time in another order, and
+    of one with too many another draw is seen in each epoch.
+    """
+    if not resampled:
+        return torch.randperm(len(y), generator=generator)
+    drawn: list[Tensor] = []
+    classes = torch.unique(y)
+    for k, share in zip(classes, torch.arange(len(y)).tensor_split(len(classes)), strict=True):
+        members = y.eq(k).nonzero()[:, 0]
+        rounds = -(-len(share) // len(members))
+        again = [members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)]
+        drawn.append(torch.cat(again)[: len(share)])
+    return torch.cat(drawn)[torch.randperm(len(y), generator=generator)]
+
+
 def learning_rate(step: int, steps: int, peak: float) -> float:
     """Linear warm-up, then a half cosine down to nothing."""
     warm = max(1, round(WARM_UP * steps))
@@ -97,7 +115,9 @@ def fit(
     device = next(model.parameters()).device
     dtype = next(model.parameters()).dtype
     regularizers = Regularizers.of(config)
-    data = ResidentData.of(train, config.class_weight, device, dtype)
+    assert train.y is not None
+    labels, resampled = torch.from_numpy(train.y), config.class_weight == "resampled"
+    data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
     optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.lr)
     generator = torch.Generator().manual_seed(config.seed)
@@ -107,7 +127,7 @@ def fit(
 
     while state.epoch < config.epochs and not _has_stalled(state, config.patience, held_out):
         model.train()
-        order = torch.randperm(len(train), generator=generator)
+        order = epoch_order(labels, generator, resampled=resampled)
         summands: list[Tensor] = []
         sizes: list[int] = []
         for ids, y, weights in data.batches(order, config.batch_size):
