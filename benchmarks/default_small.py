@@ -11,10 +11,10 @@ import numpy as np
 from cells import Rows, divided, trained
 from page import data_sets, markdown_table, write_section
 
+from seqreg.baselines import fit_baselines
 from seqreg.evaluation.scores import evaluate
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig
-from seqreg.training.run import baseline_probabilities
 
 DATA_SETS = ("amp", "signalp5", "ecoli-sigma70", "splice")
 TRAINING_SEQUENCES = 300
@@ -40,8 +40,9 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
     begun = time.perf_counter()
     row("seqreg train", trained(config, parts).probabilities(test), begun)
     begun = time.perf_counter()
-    for method, probabilities in baseline_probabilities(parts.train_and_valid, test, seed).items():
-        row(method, probabilities, begun)
+    for method, fitted in fit_baselines(parts.train_and_valid, seed=seed).items():
+        if fitted.reads(test):
+            row(method, fitted.predict_proba(test), begun)
     return rows
 
 
