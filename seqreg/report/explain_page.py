@@ -19,6 +19,7 @@ from seqreg.sequences import Attribution, read_attributions
 HEADINGS = {"motifs": "Motifs", "sequences": "Letter by letter", "files": "Files and numbers"}
 # Motifs that move predictions less than this share of the most important one are folded away.
 MINOR = 0.1
+MOST_SHARES = 6  # classes shown of a motif: those in which it fires most
 
 
 def write_explain_page(folder: Path) -> Path:
@@ -67,6 +68,7 @@ def _motifs(about: dict[str, Any]) -> list[dict[str, Any]]:
         alt = f"Sequence logo of {motif['name']}: {best}"
         strongest = max(motif["effect"], key=lambda name: motif["effect"][name])
         enriched = min(motif["enriched"], key=lambda name: motif["enriched"][name]["p"], default=None)
+        least = sorted(motif["fires"].values())[-MOST_SHARES:][0]
         cards.append(
             {
                 **motif,
@@ -76,7 +78,7 @@ def _motifs(about: dict[str, Any]) -> list[dict[str, Any]]:
                 "logits": motif["effect"][strongest],
                 "enriched_in": enriched,
                 "test": motif["enriched"].get(enriched),
-                "shares": sorted(motif["fires"].items(), key=lambda each: -each[1])[:6],
+                "shares": [each for each in motif["fires"].items() if each[1] >= least],
                 "tallest": max(motif["places"]) or 1,
                 "minor": motif["importance"] < MINOR * motifs[0]["importance"],
             }
