@@ -289,6 +289,25 @@ def without_bias(conv: nn.Conv1d) -> nn.Conv1d:
 # ---- what does not work is refused
 
 
+@pytest.mark.parametrize("network", FEW, ids=str)
+@pytest.mark.parametrize(
+    "penalty", [Gradient(), LossGradient(), Tangent(), Adversarial(), VirtualAdversarial(), Deformation()], ids=str
+)
+def test_penalties_do_not_ask_that_weights_can_be_trained(penalty: Any, network: tuple[Any, ...]) -> None:
+    """All of a network, or its filters alone, may be kept as they are."""
+    net, ids, y = build(*network), batch(network[0]), torch.tensor([0, 1, 2, 1, 0, 2])
+
+    def value() -> float:
+        torch.manual_seed(4)
+        return penalty(net, ids, y).item()
+
+    trainable = value()
+    net.convs.requires_grad_(False)
+    assert value() == pytest.approx(trainable)
+    net.requires_grad_(False)
+    assert value() == pytest.approx(trainable)
+
+
 def test_deformations_need_letters() -> None:
     y = torch.zeros(5, dtype=torch.int64)
     with pytest.raises(UsageError, match="alphabets of 4 and 20"):

@@ -91,11 +91,16 @@ class BestWindows:
 
     @cached_property
     def best(self) -> Tensor:
-        """(N, C') scores of the best windows, without bias; their graph leads to the kernel and not to x."""
+        """(N, C') scores of the best windows, without bias; their graph leads to the kernel and not to x.
+
+        Below filters that are not trained it begins here: gradients are taken with respect to these scores.
+        """
         kernel, model = self.filters.kernel, self._model
         if self._x.dim() == 3:
-            return window_dot(self._x, kernel, self.starts)
-        return window_dot(model.one_hot(self._x), kernel, self.starts, self._x, model.mixtures)
+            best = window_dot(self._x, kernel, self.starts)
+        else:
+            best = window_dot(model.one_hot(self._x), kernel, self.starts, self._x, model.mixtures)
+        return best if best.requires_grad else best.requires_grad_()
 
     def logits(self, best: Tensor) -> Tensor:
         """Logits (N, K) from the score of each filter's best window, (N, C')."""
