@@ -92,6 +92,7 @@ def random_case(seed: int) -> Case:
             filters=4,
             width=pick(1, 2, 3),
             pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),
+            networks=pick(1, 1, 2),
         )
         try:
             net = linear.build(

@@ -18,6 +18,7 @@ from seqreg.mutagenesis.edits import DELETION, INSERTION
 from seqreg.networks import SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
+from seqreg.training.loop import fit as loop_fit
 from seqreg.training.stacking import FOLDS_OF_FEW, RIDGE, STRENGTHS, fit_parts, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
@@ -197,6 +198,38 @@ def test_weights_can_be_learned_from_fewer_folds() -> None:
     assert whole.scores.shape[1] == len(data)
     assert np.array_equal(first.y, data.y[np.sort(folds[0][1])])
     assert first.unseen
+
+
+def test_several_networks_of_a_kind_are_those_of_the_folds() -> None:
+    data = random_set()
+    model = "sum:spectrum=2,filters=4,width=4,networks=3"
+    config = with_defaults(TrainConfig(model=model, epochs=2, threads=1), data, None)
+    spec = Sum(spectrum=2, filters=4, width=4, networks=3)
+    torch.manual_seed(0)
+    net = spec.build(DNA, outputs=1, length=12)
+    assert net.kinds()["cnn-max"] == ["cnn-max#1", "cnn-max#2", "cnn-max#3"]
+    fitted = fit_parts(net, config, data, None)
+    assert fitted.scores.shape == (3, len(data), 1)
+    folds = inner_folds(data.y, None, 3, config.seed)
+    for number, (kept, outer) in enumerate(folds):
+        torch.manual_seed(0)
+        alone = spec.build(DNA, outputs=1, length=12).part(f"cnn-max#{number + 1}")
+        loop_fit(alone, replace(config, seed=config.seed + number), data.subset(kept), None)
+        held_out = alone(torch.from_numpy(data.padded(outer))).detach().numpy()
+        np.testing.assert_allclose(fitted.scores[2][outer], held_out, atol=1e-6)
+        assert torch.equal(alone.output.weight, net.part(f"cnn-max#{number + 1}").output.weight)
+
+    torch.manual_seed(0)
+    whole = spec.build(DNA, outputs=1, length=12)
+    fit(whole, config, data, None)
+    weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
+    ids = torch.from_numpy(data.padded())
+    means = [sum(net.part(name)(ids) for name in names) / len(names) for names in net.kinds().values()]
+    expected = sum(weight * mean for weight, mean in zip(weights, means, strict=True)) + float(offset[0])
+    torch.testing.assert_close(whole(ids), expected, atol=1e-5, rtol=0)
+    few = data.subset(np.array([0, 1, 2, 3]))
+    fit(whole, with_defaults(TrainConfig(model=model, epochs=1, threads=1), few, None), few, None)
+    assert torch.isfinite(whole(ids)).all()
 
 
 def test_a_part_that_helps_is_used_and_one_sequence_per_class_still_trains() -> None:

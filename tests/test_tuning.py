@@ -20,6 +20,7 @@ import seqreg
 from seqreg import SequenceClassifier
 from seqreg.alphabet import DNA, PROTEIN
 from seqreg.errors import InputError, SeqregError, UsageError
+from seqreg.networks.trained import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
 from seqreg.training import TrainConfig, with_defaults
@@ -357,6 +358,7 @@ COMPOSITIONS = {"acid": (0.1, 0.1, 0.4, 0.4), "other": (0.4, 0.4, 0.1, 0.1)}
         (["--folds", "1"], "folds must be at least 2"),
         (["--workers", "0"], "workers must be at least 1"),
         (["--penalty", "gradeint"], "Did you mean 'gradient'"),
+        (["--ensemble", "--model", "cnn"], "--ensemble averages the CNNs of a sum"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(words: list[str], said: str, folder: Path, call: Call) -> None:
@@ -364,6 +366,18 @@ def test_options_that_make_no_sense_are_refused(words: list[str], said: str, fol
     assert done.returncode == 2
     assert said in done.stderr
     assert not Path("run").exists()
+
+
+def test_an_ensemble_of_what_is_chosen(folder: Path, call: Call) -> None:
+    model = "sum:spectrum=2,positions=false,filters=4,width=5"
+    words = ["--model", model, "--epochs", "1", "--trials", "2", "--folds", "2", "--workers", "1", "--no-baselines"]
+    done = call("tune", "motif.fa", "-o", "run", *words, "--ensemble")
+    assert done.returncode == 0, done.stderr
+    assert "2 CNNs averaged" in done.stderr
+    network = load_trained(Path("run"))
+    assert list(network.module.parts) == ["spectrum", "cnn-max#1", "cnn-max#2"]
+    assert call("robustness", "run", "motif.fa", "--sample", "5", "--max-substitutions", "1").returncode == 0
+    assert "cnn-max#2" in Path("run/history.tsv").read_text()
 
 
 # ---------------------------------------------------------------------------------------------------- from Python

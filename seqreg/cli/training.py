@@ -96,6 +96,9 @@ def tune(
         float | None, option(SEARCH, "--budget", "MINUTES", "Time for trying; then what was chosen is trained.")
     ] = None,
     folds: Annotated[int, option(SEARCH, "--folds", "K", "Folds of the cross-validation.", default=True)] = 3,
+    ensemble: Annotated[
+        bool, option(SEARCH, "--ensemble", "", "Of what is chosen, train one CNN without each fold and average them.")
+    ] = False,
     workers: Annotated[
         int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
     ] = None,
@@ -114,7 +117,7 @@ def tune(
     from seqreg.tuning import Halving
     from seqreg.tuning import tune as run_tuning
 
-    effort = Halving(trials=trials, budget=budget, folds=folds, workers=workers)
+    effort = Halving(trials=trials, budget=budget, folds=folds, workers=workers, ensemble=ensemble)
     sequences = parts.divide(data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH))
     shares, sets = _parts(terminal, parts, data, sequences)
     config = _config(parts, options, shares, positive=positive, seed=seed, device=device, threads=threads)

@@ -26,12 +26,28 @@ POSITIONS = 200
 
 
 class SumNet(SequenceNetwork):
-    """Logits that are the sum of the logits of `parts`, ConvNets by name, of one alphabet and one K."""
+    """Logits that are the sum of the logits of `parts`, ConvNets by name, of one alphabet and one K.
+
+    Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...
+    """
 
     def __init__(self, parts: Mapping[str, ConvNet]) -> None:
         super().__init__(next(iter(parts.values())).alphabet)
         self.parts = nn.ModuleDict(parts)
         self.receptive_field = max(part.receptive_field for part in parts.values())
+
+    def part(self, name: str) -> ConvNet:
+        """The part of this name."""
+        part = self.parts[name]
+        assert isinstance(part, ConvNet)
+        return part
+
+    def kinds(self) -> dict[str, list[str]]:
+        """The names of the parts of each kind."""
+        found: dict[str, list[str]] = {}
+        for name in self.parts:
+            found.setdefault(name.partition("#")[0], []).append(name)
+        return found
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (N, K) from ids (N, L), or from one-hot x (N, A, L) with the sequences' `lengths` (N,)."""
@@ -134,6 +150,7 @@ class Sum(Spec):
     pooling: tuple[str, ...] = hyper(
         ("max",), "one CNN for each, joined by +; none is no CNN", choices=("max", "mean", "position", "none")
     )
+    networks: int = hyper(1, "CNNs of each pooling; of several each is trained without one of as many folds", low=1)
 
     def build(
         self,
@@ -163,7 +180,9 @@ class Sum(Spec):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
                 cnn = CNN(filters=filters, width=self.width, pooling=pooling)
-                parts[f"cnn-{pooling}"] = cnn.build(alphabet, encoding=encoding, **shape)
+                for number in range(1, self.networks + 1):
+                    name = f"cnn-{pooling}" + (f"#{number}" if self.networks > 1 else "")
+                    parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
         if not parts:
             raise UsageError("sum: no part is left. Count k-mers, take positions, or give a pooling")
         return SumNet(parts)

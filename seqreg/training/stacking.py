@@ -3,7 +3,8 @@
 Stacked generalization (Wolpert, 1992) with weights that are not negative (Breiman, 1996). The linear parts are
 logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; CNNs are trained by
 the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds of a
-cross-validation, each part being fitted once more to all sequences, or the validation part where there is one.
+cross-validation, each part being fitted once more to all sequences, or the validation part where there is one. Several
+CNNs of a kind are the networks of the folds themselves, averaged.
 The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
 part that tells nothing new is left with a small weight or none.
 """
@@ -70,11 +71,10 @@ def fit(
     if fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
     with torch.no_grad():
-        for number, (part, weight) in enumerate(zip(parts_of(model), weights, strict=True)):
-            part.output.weight.mul_(weight)
-            part.output.bias.mul_(weight)
-            if number == 0:
-                part.output.bias.add_(torch.as_tensor(offset))
+        for names, weight in zip(model.kinds().values(), weights, strict=True):
+            for name in names:
+                _scale(model.part(name), weight / len(names))
+        parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
 
@@ -83,6 +83,7 @@ def fit(
 class FittedParts:
     """What trained parts say of the sequences held out: scores (P, n, K), labels y, weights (n,), and their history.
 
+    P: kinds of parts, those of a kind being averaged.
     unseen: False where too few sequences are there to hold any out, and those trained on stand in.
     """
 
@@ -105,16 +106,21 @@ def fit_parts(
     most_folds: int | None = None,
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
-    held_out = _HeldOut.of(train, valid, config, most_folds)
+    kinds = model.kinds()
+    several = max(map(len, kinds.values()))
+    held_out = _HeldOut.of(train, valid, config, several if several > 1 else None, most_folds)
     loops = _Loops(config, folder, resume, report)
-    loops.planned = sum(1 + len(held_out.folds) for part in parts_of(model) if not part.fixed_filters)
     scores: list[Array] = []
     history: History = []
-    for name, part in zip(model.parts, parts_of(model), strict=True):
-        if part.fixed_filters:
-            scores.append(_fit_head(part, config, train, held_out))
+    learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
+    loops.planned = sum(len(names) if len(names) > 1 else 1 + len(held_out.folds) for names in learned.values())
+    for kind, names in kinds.items():
+        if kind not in learned:
+            scores.append(_fit_head(model.part(names[0]), config, train, held_out))
+        elif len(names) == 1:
+            scores.append(_fit_cnn(kind, model.part(kind), config, train, held_out, loops, history))
         else:
-            scores.append(_fit_cnn(name, part, config, train, held_out, loops, history))
+            scores.append(_fit_several(names, model, config, train, held_out, loops, history))
     return FittedParts(
         scores=np.stack(scores), y=held_out.y, weight=held_out.weight, unseen=held_out.unseen, history=history
     )
@@ -137,11 +143,17 @@ class _HeldOut:
 
     @classmethod
     def of(
-        cls, train: SequenceSet, valid: SequenceSet | None, config: TrainConfig, most_folds: int | None
+        cls,
+        train: SequenceSet,
+        valid: SequenceSet | None,
+        config: TrainConfig,
+        number: int | None,
+        most_folds: int | None,
     ) -> "_HeldOut":
+        """number: of folds, where it is not for the number of sequences to say."""
         data = train if valid is None else valid
         assert data.y is not None
-        number = FOLDS_OF_FEW if len(data) < FEW else FOLDS
+        number = number or (FOLDS_OF_FEW if len(data) < FEW else FOLDS)
         folds = inner_folds(data.y, data.group, number, config.seed)[:most_folds] if valid is None else []
         rows = np.sort(np.concatenate([outer for _, outer in folds])) if folds else np.arange(len(data))
         weight = example_weights(data, config.class_weight)[rows]
@@ -162,9 +174,14 @@ class _Loops:
         self.config, self.folder, self.resume, self.report = config, folder, resume, report
         self.planned = self.done = 0
 
-    def run(self, name: str, part: ConvNet, train: SequenceSet, valid: SequenceSet | None) -> tuple[ConvNet, History]:
-        """A copy of the part, trained; taken from its file where an interrupted run had finished it."""
-        torch.manual_seed(self.config.seed)  # one that is taken from its file has drawn nothing
+    def run(
+        self, name: str, part: ConvNet, train: SequenceSet, valid: SequenceSet | None, seed: int = 0
+    ) -> tuple[ConvNet, History]:
+        """A copy of the part, trained; taken from its file where an interrupted run had finished it.
+
+        seed: added to that of the configuration.
+        """
+        torch.manual_seed(self.config.seed + seed)  # one that is taken from its file has drawn nothing
         part = copy.deepcopy(part)
         folder = None if self.folder is None else self.folder / CHECKPOINT.parent / name
         finished = None if folder is None else folder / "part.safetensors"
@@ -173,7 +190,7 @@ class _Loops:
             with safe_open(finished, framework="pt") as stored:
                 history = json.loads((stored.metadata() or {})["history"])
         else:
-            config = self.config
+            config = replace(self.config, seed=self.config.seed + seed)
             if config.penalty is None:
                 config = replace(config, penalty=default_penalty(part.pooling))
             history = loop.fit(part, config, train, valid, folder=folder, resume=self.resume, report=self._report)
@@ -210,6 +227,42 @@ def _fit_cnn(
     if not held_out.folds:
         scores = logits_of(part, held_out.data, scores.shape[1]).astype(np.float64)
     return scores[held_out.rows]
+
+
+def _fit_several(
+    names: list[str],
+    model: SumNet,
+    config: TrainConfig,
+    train: SequenceSet,
+    held_out: _HeldOut,
+    loops: _Loops,
+    history: History,
+) -> Array:
+    """Train the parts in place, each without a fold of its own; scores (n, K) of what was held out.
+
+    Where there are fewer folds, or a validation part instead, they differ in what they start from and in the order of
+    sequences, and their mean scores what is held out from all of them.
+    """
+    valid = held_out.data if held_out.data is not train else None
+    scores = np.zeros((len(held_out.data), model.part(names[0]).output.out_features))
+    for number, name in enumerate(names):
+        part = model.part(name)
+        own = held_out.folds[number] if number < len(held_out.folds) else None
+        trained, rows = loops.run(name, part, train if own is None else train.subset(own[0]), valid, seed=number)
+        part.load_state_dict(trained.state_dict())
+        history += [{"part": name, **row} for row in rows]
+        if own is not None:
+            scores[own[1]] = logits_of(part, train.subset(own[1]), scores.shape[1])
+        elif not held_out.folds:
+            scores += logits_of(part, held_out.data, scores.shape[1]) / len(names)
+    return scores[held_out.rows]
+
+
+@torch.no_grad()
+def _scale(part: ConvNet, factor: float) -> None:
+    """Multiply the logits of a part."""
+    part.output.weight.mul_(factor)
+    part.output.bias.mul_(factor)
 
 
 def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:

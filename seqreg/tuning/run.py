@@ -9,9 +9,11 @@ from typing import Any
 from joblib import cpu_count
 
 from seqreg.baselines import BASELINES
+from seqreg.errors import UsageError
+from seqreg.networks import MODELS, Sum
 from seqreg.records import to_plain, write_json
 from seqreg.sequences import SequenceSet, choose_positive
-from seqreg.specs import Spec, hyper
+from seqreg.specs import Spec, hyper, resolve, write
 from seqreg.training import Progress as TrainingProgress
 from seqreg.training import TrainConfig, choose_device, train, train_baseline, with_defaults
 from seqreg.training.folder import TUNING, claim_folder
@@ -37,6 +39,7 @@ class Halving(Spec):
     budget: float | None = hyper(None, "minutes for trying, at most", above=0)
     folds: int = hyper(3, "folds of a partition", low=2)
     workers: int | None = hyper(None, "processes of one thread each; none: one per core, on a GPU one", low=1)
+    ensemble: bool = hyper(False, "of what is chosen, train one CNN without each fold and average them")
 
     @property
     def most_trials(self) -> int | None:
@@ -78,7 +81,7 @@ def tune(
     tuned = to_plain(
         {
             **config.get_params(),
-            **{name: getattr(effort, name) for name in ("trials", "budget", "folds")},
+            **{name: getattr(effort, name) for name in ("trials", "budget", "folds", "ensemble")},
             **{f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None},
         }
     )
@@ -110,14 +113,32 @@ def searched(trials: Trials, effort: Halving, *, report: Report | None = None) -
     on_gpu = choose_device(trials.config.device).type == "cuda"
     trials.run(budget=effort.budget, workers=effort.workers or (1 if on_gpu else cpu_count()), report=report)
     state, scores = trials.state(exploring=effort.budget is None)
-    return Outcome.of(trials.search, state, scores, choose(trials.search, state, scores))
+    outcome = Outcome.of(trials.search, state, scores, choose(trials.search, state, scores))
+    return averaged(outcome, trials.config, effort.folds) if effort.ensemble else outcome
+
+
+def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
+    """The outcome with several CNNs in place of one; a baseline stays what it is."""
+    if "baseline" in outcome.setting:
+        return outcome
+    model = outcome.setting.get("model", config.model)
+    assert model is not None, "what the configuration leaves open, the setting says"
+    network = resolve("model", MODELS, model)
+    setting = {**outcome.setting, "model": write(MODELS, replace(network, networks=networks))}
+    return replace(outcome, setting=setting, what=f"{outcome.what}, {networks} CNNs averaged")
 
 
 def prepared(
     parts: Parts, config: TrainConfig, effort: Halving, path: Path, *, valid: SequenceSet | None = None
 ) -> Trials:
-    """The search on the training part, with its results under `path`. Raises InputError for too few sequences."""
+    """The search on the training part, with its results under `path`.
+
+    Raises InputError for too few sequences, UsageError for an ensemble of networks that are no sums.
+    """
     default = with_defaults(config, parts.train, parts.valid)
+    assert default.model is not None
+    if effort.ensemble and not isinstance(resolve("model", MODELS, default.model), Sum):
+        raise UsageError("--ensemble averages the CNNs of a sum: leave --model out, or name --model sum")
     positive = choose_positive(parts.train_and_valid, config.positive)
     sequences, by = with_groups(
         replace(parts.train_and_valid, positive=positive), by=config.by, similarity=config.similarity
