@@ -10,6 +10,7 @@ part that tells nothing new is left with a small weight or none.
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -115,12 +116,10 @@ def fit_parts(
     learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
     loops.planned = sum(len(names) if len(names) > 1 else 1 + len(held_out.folds) for names in learned.values())
     for kind, names in kinds.items():
-        if kind not in learned:
-            scores.append(_fit_head(model.part(names[0]), config, train, held_out))
-        elif len(names) == 1:
-            scores.append(_fit_cnn(kind, model.part(kind), config, train, held_out, loops, history))
+        if kind in learned:
+            scores.append(_fit_cnns(names, model, train, held_out, loops, history))
         else:
-            scores.append(_fit_several(names, model, config, train, held_out, loops, history))
+            scores.append(_fit_head(model.part(names[0]), config, train, held_out))
     return FittedParts(
         scores=np.stack(scores), y=held_out.y, weight=held_out.weight, unseen=held_out.unseen, history=history
     )
@@ -206,53 +205,30 @@ class _Loops:
             self.report(replace(progress, epoch=before + progress.epoch, epochs=of))
 
 
-def _fit_cnn(
-    name: str,
-    part: ConvNet,
-    config: TrainConfig,
-    train: SequenceSet,
-    held_out: _HeldOut,
-    loops: _Loops,
-    history: History,
+def _fit_cnns(
+    names: list[str], model: SumNet, train: SequenceSet, held_out: _HeldOut, loops: _Loops, history: History
 ) -> Array:
-    """Train the part in place; scores (n, K) of what was held out."""
-    scores = np.zeros((len(held_out.data), part.output.out_features))
-    for number, (inner, outer) in enumerate(held_out.folds):
-        trained, _ = loops.run(f"{name}-{number + 1}", part, train.subset(inner), None)
-        scores[outer] = logits_of(trained, train.subset(outer), scores.shape[1])
-    valid = held_out.data if held_out.data is not train else None
-    trained, rows = loops.run(name, part, train, valid)
-    part.load_state_dict(trained.state_dict())
-    history += [{"part": name, **row} for row in rows]
-    if not held_out.folds:
-        scores = logits_of(part, held_out.data, scores.shape[1]).astype(np.float64)
-    return scores[held_out.rows]
+    """Train the parts of a kind in place; scores (n, K) of what was held out.
 
-
-def _fit_several(
-    names: list[str],
-    model: SumNet,
-    config: TrainConfig,
-    train: SequenceSet,
-    held_out: _HeldOut,
-    loops: _Loops,
-    history: History,
-) -> Array:
-    """Train the parts in place, each without a fold of its own; scores (n, K) of what was held out.
-
-    Where there are fewer folds, or a validation part instead, they differ in what they start from and in the order of
-    sequences, and their mean scores what is held out from all of them.
+    A single one is trained on all, after one for each fold that is not kept. Several are each without a fold of their
+    own; where there are fewer folds, or a validation part instead, they differ in what they start from and in the order
+    of sequences.
     """
     valid = held_out.data if held_out.data is not train else None
     scores = np.zeros((len(held_out.data), model.part(names[0]).output.out_features))
-    for number, name in enumerate(names):
+    without = held_out.folds
+    if len(names) == 1:
+        for number, (inner, outer) in enumerate(held_out.folds):
+            trained, _ = loops.run(f"{names[0]}-{number + 1}", model.part(names[0]), train.subset(inner), None)
+            scores[outer] = logits_of(trained, train.subset(outer), scores.shape[1])
+        without = []
+    for number, (name, fold) in enumerate(itertools.zip_longest(names, without[: len(names)])):
         part = model.part(name)
-        own = held_out.folds[number] if number < len(held_out.folds) else None
-        trained, rows = loops.run(name, part, train if own is None else train.subset(own[0]), valid, seed=number)
+        trained, rows = loops.run(name, part, train if fold is None else train.subset(fold[0]), valid, seed=number)
         part.load_state_dict(trained.state_dict())
         history += [{"part": name, **row} for row in rows]
-        if own is not None:
-            scores[own[1]] = logits_of(part, train.subset(own[1]), scores.shape[1])
+        if fold is not None:
+            scores[fold[1]] = logits_of(part, train.subset(fold[1]), scores.shape[1])
         elif not held_out.folds:
             scores += logits_of(part, held_out.data, scores.shape[1]) / len(names)
     return scores[held_out.rows]
