@@ -12,6 +12,7 @@ import json
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from cells import Rows
 from page import SECTIONS, commit, device, markdown_table, write_section
@@ -25,13 +26,11 @@ SUITES = ("p1-small", "p2-small", "p3-small", "p4-small")
 SITTINGS = Rows("sittings", ("suite", "date", "device", "commit", "cells", "hours_of_one_core"), key=0)
 
 
-def unpack(packed: Path, folder: SuiteFolder) -> None:
-    """Cells of earlier sittings, into the folder."""
-    if packed.exists():
-        for line in gzip.decompress(packed.read_bytes()).decode().splitlines():
-            key, record = json.loads(line)
-            if not folder.done(key):
-                folder.save(key, record)
+def unpacked(packed: Path) -> dict[str, dict[str, Any]]:
+    """The cells of earlier sittings, by key."""
+    if not packed.exists():
+        return {}
+    return dict(map(json.loads, gzip.decompress(packed.read_bytes()).decode().splitlines()))
 
 
 def pack(packed: Path, folder: SuiteFolder, keys: list[str]) -> None:
@@ -47,15 +46,17 @@ def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) 
     cells, absent = available_cells(suite)
     folder.create()
     packed = SECTIONS / f"{name}.jsonl.gz"
-    unpack(packed, folder)
-    before = packed_keys(packed)
+    kept = unpacked(packed)
+    for key, record in kept.items():
+        if not folder.done(key):
+            folder.save(key, record)
     try:
         run_cells(suite, folder, cells, minutes=minutes, workers=workers)
     finally:
         keys = [cell.key for cell in cells]
         pack(packed, folder, keys)
-        new = [folder.record(key) for key in packed_keys(packed) - before]
-        seconds = sum(record["seconds"] for record in new if record)
+        new = [record for key, record in unpacked(packed).items() if key not in kept]
+        seconds = sum(record["seconds"] for record in new)
         if new:
             today = date.today().isoformat()
             SITTINGS.add([(name, today, device(), commit(), len(new), f"{seconds / 3600:.2f}")])
@@ -66,13 +67,6 @@ def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) 
         log = markdown_table(list(SITTINGS.columns[1:]), [list(row.values())[1:] for row in sittings])
         body = re.sub(r"^(#+) ", r"#\1 ", body, flags=re.MULTILINE)
         write_section(__file__, title, f"{body}\n\nSittings:\n\n{log}", arguments=name)
-
-
-def packed_keys(packed: Path) -> set[str]:
-    """The cells in a file."""
-    if not packed.exists():
-        return set()
-    return {json.loads(line)[0] for line in gzip.decompress(packed.read_bytes()).decode().splitlines()}
 
 
 def main() -> None:

@@ -46,10 +46,7 @@ def save_checkpoint(
         "best_loss": state.best_loss if state.best_epoch >= 0 else None,
         "history": state.history,
     }
-    content = save(
-        on_host(tensors),
-        {"state": json.dumps(to_plain(numbers))},
-    )
+    content = save(on_host(tensors), {"state": json.dumps(to_plain(numbers))})
     with atomic_write(folder / FILE, "wb") as handle:
         handle.write(content)
 
