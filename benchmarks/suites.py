@@ -40,8 +40,8 @@ def pack(packed: Path, folder: SuiteFolder, keys: list[str]) -> None:
         handle.write(gzip.compress("\n".join(lines).encode(), mtime=0))
 
 
-def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) -> None:
-    """Compute what is missing of a suite, for so many minutes, and write its section."""
+def sit(name: str, folder: SuiteFolder, *, methods: list[str], minutes: float | None, workers: int) -> None:
+    """Compute what is missing of a suite, or of these methods only, for so many minutes, and write its section."""
     suite = read_suite(name)
     cells, absent = available_cells(suite)
     folder.create()
@@ -51,7 +51,8 @@ def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) 
         if not folder.done(key):
             folder.save(key, record)
     try:
-        run_cells(suite, folder, cells, minutes=minutes, workers=workers)
+        wanted = [cell for cell in cells if not methods or cell.method in methods]
+        run_cells(suite, folder, wanted, minutes=minutes, workers=workers)
     finally:
         keys = [cell.key for cell in cells]
         pack(packed, folder, keys)
@@ -72,12 +73,19 @@ def sit(name: str, folder: SuiteFolder, *, minutes: float | None, workers: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", default=list(SUITES))
+    parser.add_argument("--methods", nargs="+", default=[], help="of the suite, these only, by name")
     parser.add_argument("--minutes", type=float, help="begin nothing after these")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--folder", type=Path, default=Path("runs") / "benchmark", help="where cells lie meanwhile")
     asked = parser.parse_args()
     for name in asked.suites:
-        sit(name, SuiteFolder(path=asked.folder / name), minutes=asked.minutes, workers=asked.workers)
+        sit(
+            name,
+            SuiteFolder(path=asked.folder / name),
+            methods=asked.methods,
+            minutes=asked.minutes,
+            workers=asked.workers,
+        )
 
 
 if __name__ == "__main__":
