@@ -222,6 +222,14 @@ def test_weights_of_sequences_and_of_classes(make: Any, X: list[str], y: list[st
             make().fit(X, y, sample_weight=weights)
 
 
+def test_kmers_refuse_class_weights_that_they_do_not_know(X: list[str], y: list[str]) -> None:
+    with pytest.raises(UsageError, match="'resampled'.*'balanced'"):
+        KmerClassifier(class_weight="resampled").fit(X, y)
+    several = np.array([[1, 0], [1, 1], [0, 1]] * 20)
+    with pytest.raises(UsageError, match="several labels"):
+        KmerClassifier(class_weight="balanced").fit(X, several)
+
+
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the training loop is called with: module, config, train, valid."""

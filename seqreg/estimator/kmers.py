@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline
+from seqreg.errors import UsageError
 from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, choose_positive, class_weights
@@ -20,8 +21,9 @@ class KmerClassifier(SequenceEstimator):
     """A linear model on k-mers: what a network must beat. It tunes its k-mers and strength itself, within `fit`.
 
     baseline: a member of the family that `seqreg baseline` trains, as `NAME:key=value,...` or object; its fields are
-    parameters too, `baseline__k` for example. alphabet, positive, class_weight, random_state: as in
-    `SequenceClassifier`. reverse_complement: count both strands of DNA as one; None lets cross-validation choose.
+    parameters too, `baseline__k` for example. alphabet, positive, random_state: as in `SequenceClassifier`.
+    class_weight: "balanced", a dict of weights or None; where sequences may carry several labels, None.
+    reverse_complement: count both strands of DNA as one; None lets cross-validation choose.
 
     After `fit`: classes_; baseline_, the fitted model.
     """
@@ -51,8 +53,12 @@ class KmerClassifier(SequenceEstimator):
 
         Raises ValueError for X or y that cannot be learned from.
         """
+        if self.class_weight not in (None, "balanced") and not isinstance(self.class_weight, dict):
+            raise UsageError(f"class_weight={self.class_weight!r}: not 'balanced', a dict of weights or None")
         data = self._learn_from(X, y, sample_weight, groups)
-        if self.class_weight == "balanced" and not data.multi_label:
+        if self.class_weight == "balanced":
+            if data.multi_label:
+                raise UsageError("class_weight='balanced': these sequences may carry several labels each")
             assert data.y is not None
             weight = np.ones(len(data)) if data.weight is None else data.weight
             data = replace(data, weight=weight * class_weights(data)[data.y])
