@@ -83,9 +83,7 @@ def _cross_fitted(
 
 
 def _tell(report: Callable[[Progress], None], done: int, of: int, progress: Progress) -> None:
-    """Report one of several trainings as a share of them all."""
-    epoch, epochs = done * progress.epochs + progress.epoch, of * progress.epochs
-    report(replace(progress, stage="calibration", epoch=epoch, epochs=epochs))
+    report(replace(progress.among(done, of), stage="calibration"))
 
 
 def write_conformal(

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,10 @@ class Progress:
     epochs: int
     row: dict[str, float]
     stage: Literal["training", "calibration", "baselines"] = "training"
+
+    def among(self, done: int, of: int) -> "Progress":
+        """The same of several trainings together, of which so many are done."""
+        return replace(self, epoch=done * self.epochs + self.epoch, epochs=of * self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

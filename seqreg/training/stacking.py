@@ -201,8 +201,7 @@ class _Loops:
 
     def _report(self, progress: Progress) -> None:
         if self.report is not None:
-            before, of = self.done * progress.epochs, self.planned * progress.epochs
-            self.report(replace(progress, epoch=before + progress.epoch, epochs=of))
+            self.report(progress.among(self.done, self.planned))
 
 
 def _fit_cnns(
