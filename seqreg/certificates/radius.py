@@ -11,8 +11,9 @@ from seqreg.certificates.context import influences_here
 from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.influence import influences, largest_sums
 from seqreg.certificates.intervals import interval_bound
+from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
-from seqreg.networks import SequenceNetwork
+from seqreg.networks import SequenceNetwork, parts_of
 
 TOLERANCE = 1e-6
 """A margin counts as positive only above this: far more than float64 rounding, far less than any margin of interest."""
@@ -52,13 +53,14 @@ def hamming_certificate(
     """
     model = in_double(model)
     shortest = int(model.lengths(ids).min()) if len(ids) else None
+    directions = margin_directions(y, parts_of(model)[0].output.out_features)
+    norms = margin_lipschitz(model, directions, shortest)
     parts = [
         _certify(
-            model,
             certified_parts(model, ids[rows], y[rows], None if allowed is None else allowed[rows]),
             None if singles is None else singles[rows],
             torch.full((len(rows),), most, device=ids.device) if ceiling is None else ceiling[rows].clamp(max=most),
-            shortest,
+            norms[rows],
         )
         for rows in torch.arange(len(ids), device=ids.device).split(batch_size)
     ]
@@ -69,14 +71,12 @@ def hamming_certificate(
     )
 
 
-def _certify(
-    model: SequenceNetwork, batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, shortest: int | None
-) -> HammingCertificate:
+def _certify(batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, norms: Tensor) -> HammingCertificate:
+    """Certificates of a batch; scores, ceiling as above, norms (n, P) from `margin_lipschitz`."""
     margin = batch.margins.amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
     anywhere = batch.added(influences)
-    norms = margin_lipschitz(model, batch.directions, shortest)
     singles = None if scores is None else worst_singles(batch.parts[0], scores)
     for m in range(1, int(ceiling.max()) + 1):
         rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)
