@@ -223,7 +223,7 @@ def test_weights_of_sequences_and_of_classes(make: Any, X: list[str], y: list[st
 
 
 def test_kmers_refuse_class_weights_that_they_do_not_know(X: list[str], y: list[str]) -> None:
-    with pytest.raises(UsageError, match="'resampled'.*'balanced'"):
+    with pytest.raises(UsageError, match="'resampled': not"):
         KmerClassifier(class_weight="resampled").fit(X, y)
     several = np.array([[1, 0], [1, 1], [0, 1]] * 20)
     with pytest.raises(UsageError, match="several labels"):

@@ -16,11 +16,12 @@ import torch
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks.trained import load_trained
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, read_strings
 from seqreg.training import Progress, TrainConfig, fit, train, with_defaults
 from seqreg.training.config import example_weights
 from seqreg.training.loop import epoch_order, learning_rate
 from seqreg.training.run import architecture_of
+from seqreg.training.start import start_from_windows
 
 MOTIF = "TGACTCA"
 SMALL = TrainConfig(
@@ -89,7 +90,7 @@ SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalt
         (SUM, 8),
         (SUM, 35),
         ({**SUM, "class_weight": "balanced"}, 62),
-        ({"class_weight": "resampled"}, 3),
+        ({"class_weight": "resampled", "start": "windows"}, 3),
     ],
 )
 def test_interrupted_and_resumed_gives_the_same_bytes(
@@ -247,6 +248,49 @@ def test_resampling_finds_a_rare_class(tmp_path: Path) -> None:
         for name in ("none", "resampled")
     }
     assert calls["resampled"] > calls["none"] + 0.1
+
+
+@pytest.mark.parametrize("encoding", ["one-hot", "blosum62"])
+@pytest.mark.parametrize("several", [False, True])
+def test_filters_start_as_windows_of_every_class(encoding: str, several: bool) -> None:
+    texts = ["MKLVAWYDERMKLVAWY", "GHSTPNQGHSTPNQGHST", "MK", "GH"]  # two are shorter than a filter
+    data = read_strings(texts, labels=["first", "second"] * 2, alphabet="protein")
+    if several:
+        data = replace(data, y=np.eye(2, dtype=np.int64)[data.y])
+    config = TrainConfig(model="cnn:filters=8,width=5", encoding=encoding)
+    model = architecture_of(with_defaults(config, data, None), data).build()
+    random = model.convs[0].weight.detach().clone()
+    start_from_windows(model, data, seed=0)
+
+    def shape(values: np.ndarray) -> np.ndarray:
+        return (values - values.mean()) / values.std()
+
+    x = model.one_hot(torch.from_numpy(data.padded(length=17))).numpy()
+    for number, kernel in enumerate(model.convs[0].weight.detach().numpy()):
+        alike = [
+            np.allclose(shape(kernel), shape(model.encoding.numpy().T @ x[row][:, place : place + 5]), atol=1e-5)
+            for row in np.flatnonzero(np.arange(4) % 2 == number % 2)
+            for place in range(max(1, int(data.lengths[row]) - 4))
+        ]
+        assert any(alike)
+        assert kernel.std() == pytest.approx(float(random.std()), rel=0.02)
+        assert abs(kernel.mean()) < 1e-6
+    assert not torch.equal(model.convs[0].weight, random)
+
+
+def test_only_filters_can_start_as_windows(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Linear has no filters"):
+        start_from_windows(torch.nn.Linear(2, 2), planted(), seed=0)  # pyright: ignore[reportArgumentType]
+    starts = [
+        train(planted(300), replace(SMALL, epochs=1, lr=1e-9, start=start, **more), tmp_path / f"{start}{len(more)}")
+        for start in ("random", "windows")
+        for more in ({}, SUM)
+    ]
+    plain, summed, plain_windows, summed_windows = [run.network.module for run in starts]
+    assert not torch.allclose(plain.convs[0].weight, plain_windows.convs[0].weight, atol=1e-3)
+    for name in ("cnn-max", "cnn-position"):
+        kernels = [network.part(name).convs[0].weight for network in (summed, summed_windows)]
+        assert not torch.allclose(*kernels, atol=1e-3)
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

@@ -19,7 +19,7 @@ from seqreg.benchmark.statistics import (
 from seqreg.benchmark.suite import ROBUSTNESS, Suite
 
 # Fields in which settings may differ beside the strength of regularization.
-FIXED = ("model", "encoding", "epochs", "batch_size", "lr", "class_weight", "reverse_complement")
+FIXED = ("model", "encoding", "start", "epochs", "batch_size", "lr", "class_weight", "reverse_complement")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,6 +212,10 @@ class TrainOptions:
         Literal["balanced", "resampled", "none"] | None,
         option(FITTING, "--class-weight", None, "Let rare classes weigh more, or draw them more often."),
     ] = None
+    start: Annotated[
+        Literal["random", "windows"],
+        option(FITTING, "--start", None, "Filters before training: random, or windows of sequences.", default=True),
+    ] = "random"
     calibration: Annotated[
         Literal["none", "temperature"],
         option(FITTING, "--calibration", None, "Make probabilities honest on the validation part.", default=True),

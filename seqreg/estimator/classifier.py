@@ -44,6 +44,7 @@ class SequenceClassifier(SequenceEstimator):
     alphabet: "dna", "rna" or "protein". positive: the positive class of a binary task, as y writes it.
     weight_decay, epochs, batch_size, lr, patience: of the training. class_weight: "balanced" in the loss, "resampled"
     in how often sequences are drawn, "none", or a dict.
+    start: filters before training, "random" or "windows" of training sequences.
     reverse_complement: score both strands with the same weights.
     calibration: "temperature" makes the probabilities of a network of one part honest, for up to three times the work;
     "none" leaves that out. It changes no prediction, so that a search is quicker without.
@@ -89,6 +90,7 @@ class SequenceClassifier(SequenceEstimator):
         lr: float | None = None,
         patience: int | None = None,
         class_weight: Any = None,
+        start: str = "random",
         reverse_complement: bool | None = None,
         calibration: str = "temperature",
         valid: Any = 0.15,
@@ -112,6 +114,7 @@ class SequenceClassifier(SequenceEstimator):
         self.lr = lr
         self.patience = patience
         self.class_weight = class_weight
+        self.start = start
         self.reverse_complement = reverse_complement
         self.calibration = calibration
         self.valid = valid
@@ -225,6 +228,7 @@ class SequenceClassifier(SequenceEstimator):
             patience=self.patience,
             # A dict is in the sequences' weights already.
             class_weight=None if isinstance(self.class_weight, dict) else self.class_weight,
+            start=self.start,
             reverse_complement=self.reverse_complement,
             calibration=self.calibration,
             valid=share,

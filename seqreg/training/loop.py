@@ -15,6 +15,7 @@ from seqreg.networks import SequenceNetwork, per_example_loss
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
 from seqreg.training.config import Regularizers, TrainConfig, example_weights
+from seqreg.training.start import start_from_windows
 
 WARM_UP = 0.05  # share of all steps over which the learning rate rises
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
@@ -125,7 +126,11 @@ def fit(
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
     optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.lr)
     generator = torch.Generator().manual_seed(config.seed)
-    state = (load_checkpoint(folder, model, optimizer, generator) if folder and resume else None) or FitState()
+    state = load_checkpoint(folder, model, optimizer, generator) if folder and resume else None
+    if state is None:
+        state = FitState()
+        if config.start == "windows":
+            start_from_windows(model, train, config.seed)
     steps = config.epochs * math.ceil(len(train) / config.batch_size)
     saved = time.monotonic()
 

@@ -1,0 +1,40 @@
+"""Where training starts from: filters drawn at random, or windows of the sequences that are learned from."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqreg.errors import UsageError
+from seqreg.networks import ConvNet, SequenceNetwork
+from seqreg.sequences import SequenceSet
+
+
+@torch.no_grad()
+def start_from_windows(model: SequenceNetwork, train: SequenceSet, seed: int) -> None:
+    """Replace the filters of the first convolution by windows of training sequences, as many of each class.
+
+    A filter becomes an encoded window, shifted to mean 0 and scaled to the spread of the filters it replaces: it
+    answers most to itself, and to similar windows next. Convolutional kernel networks start from centroids of windows
+    (Chen, Jacob and Mairal, *Bioinformatics* 2019). Raises UsageError for a network without such filters.
+    """
+    if not isinstance(model, ConvNet):
+        raise UsageError(f"start=windows: a {type(model).__name__} has no filters that could be windows")
+    weight = model.convs[0].weight
+    assert isinstance(weight, torch.Tensor)
+    windows = torch.from_numpy(_draw_windows(model, train, seed)).to(weight.device)
+    filters = torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
+    filters = filters - filters.mean((1, 2), keepdim=True)
+    spread = filters.std((1, 2), keepdim=True)
+    weight.copy_(torch.where(spread > 0, filters / spread * weight.std(), weight))
+
+
+def _draw_windows(model: ConvNet, train: SequenceSet, seed: int) -> NDArray[np.uint8]:
+    """ids (C, W): for each filter a random window of a random sequence, of one class after the other."""
+    filters, _, width = model.first_kernel().shape
+    rng = np.random.default_rng(seed)
+    assert train.y is not None
+    carried = train.y if train.multi_label else train.y[:, None] == np.arange(len(train.classes))
+    members = [np.flatnonzero(column) for column in carried.T if column.any()] or [np.arange(len(train))]
+    rows = np.array([rng.choice(members[number % len(members)]) for number in range(filters)])
+    first = rng.integers(np.maximum(train.lengths[rows] - width, 0) + 1)
+    return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
