@@ -135,8 +135,8 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
 
 
 def is_own(run: Path, sequences: "SequenceSet") -> bool:
-    """Whether these are the sequences, all of them, that the run divided into its parts."""
-    return sequences.sha256 == _trained_on(run)
+    """Whether these are the sequences, all of them, that the run divided into its parts, in whatever way."""
+    return sequences.content_sha256 == _trained_on(run)
 
 
 def _trained_on(run: Path) -> str | None:

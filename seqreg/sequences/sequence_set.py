@@ -57,6 +57,11 @@ class SequenceSet:
         return digest.hexdigest()
 
     @property
+    def content_sha256(self) -> str:
+        """Checksum of the sequences with their labels and weights, the same however they are split and grouped."""
+        return replace(self, split=None, group=None).sha256
+
+    @property
     def multi_label(self) -> bool:
         """Whether a sequence may carry several labels at once."""
         return self.y is not None and self.y.ndim == 2

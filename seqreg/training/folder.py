@@ -127,7 +127,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
     lengths = np.concatenate([each.lengths for each in present.values()])
     return {
         "source": data.source,
-        "sha256": data.sha256,
+        "sha256": data.content_sha256,
         "alphabet": data.alphabet.name,
         "n": sum(map(len, present.values())),
         "lengths": [int(lengths.min()), float(np.median(lengths)), int(lengths.max())],
