@@ -120,6 +120,13 @@ def test_blosum62_root_reproduces_the_similarities_it_keeps() -> None:
     assert np.abs(residual[residual > -1e-9]).max() < 1e-9
 
 
+def test_identity_leads_from_blosum62_to_one_hot() -> None:
+    roots = [Blosum62(identity=share).matrix(PROTEIN) for share in (0, 0.3, 1)]
+    np.testing.assert_allclose(roots[1] @ roots[1].T, 0.7 * roots[0] @ roots[0].T + 0.3 * np.eye(20), atol=1e-12)
+    np.testing.assert_allclose(roots[2], np.eye(20), atol=1e-12)
+    np.testing.assert_allclose([np.mean(np.sum(root**2, axis=1)) for root in roots], 1)
+
+
 def test_trilinear_pieces_have_right_derivatives_of_both_orders() -> None:
     torch.manual_seed(0)
     x = torch.randn(3, 4, 9, dtype=torch.float64, requires_grad=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
-from seqreg.specs import Spec
+from seqreg.specs import Spec, hyper
 
 # BLOSUM62 in half bits (Henikoff and Henikoff, PNAS 1992), rows and columns in the order of alphabet.PROTEIN.letters.
 BLOSUM62 = np.array(
@@ -55,10 +55,16 @@ class OneHot(Spec):
 class Blosum62(Spec):
     """Square root of the BLOSUM62 similarity: exchangeable amino acids lie close together (protein only)."""
 
+    identity: float = hyper(0.0, "share of exact matches in the similarity: 0 is BLOSUM62, 1 is one-hot", low=0, high=1)
+
     def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
-        """(20, 20) symmetric root of BLOSUM62 without its negative eigenvalues; rows have mean square norm 1."""
+        """(20, 20) symmetric root of the similarity, BLOSUM62 without its negative eigenvalues plus the identity.
+
+        Both at mean diagonal 1, so that rows have mean square norm 1.
+        """
         if alphabet.name != "protein":
             raise UsageError(f"encoding blosum62 is for protein sequences; these are {alphabet.name}. Use one-hot")
         values, vectors = np.linalg.eigh(BLOSUM62)
-        root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-        return root / np.sqrt(np.mean(np.sum(root**2, axis=1)))
+        values = np.clip(values, 0, None)
+        similarity = (1 - self.identity) * values / values.mean() + self.identity
+        return (vectors * np.sqrt(similarity)) @ vectors.T
