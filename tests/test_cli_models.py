@@ -228,11 +228,11 @@ def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) ->
 
 def test_the_parts_of_a_run_that_was_given_them_are_known_without_them(folder: Path, call: Call) -> None:
     call("split", "headers.fa", "-o", "parts.tsv", "--seed", "5")
-    trained = call("baseline", "headers.fa", "--splits", "parts.tsv", "-o", "kmers", "--model", "kmer-logistic:k=3")
+    trained = call("baseline", "headers.fa", "--splits", "parts.tsv", "-o", "divided", "--model", "kmer-logistic:k=3")
     assert trained.returncode == 0
-    done = call("evaluate", "kmers", "headers.fa", "--part", "test", "--json")
+    done = call("evaluate", "divided", "headers.fa", "--part", "test", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["auroc"] == read_json("kmers/metrics.json")["auroc"]
+    assert json.loads(done.stdout)["auroc"] == read_json("divided/metrics.json")["auroc"]
 
 
 def test_a_baseline_is_a_run_like_another(folder: Path, call: Call) -> None:
