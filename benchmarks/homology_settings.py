@@ -38,6 +38,7 @@ SHARED = TrainConfig(
 WIDE: dict[str, object] = {"model": "cnn:filters=256,width=20"}
 WINDOWS: dict[str, object] = {"start": "windows"}
 SIMILAR: dict[str, object] = {"augment": ("similar:rate=0.2",)}
+BOTH = {**WIDE, **WINDOWS, **SIMILAR}
 SETTINGS: dict[str, dict[str, object]] = {
     "128 filters of 15 on BLOSUM62, classes drawn alike, weight decay .01, 20 epochs": {},
     "10 epochs": {"epochs": 10},
@@ -56,13 +57,12 @@ SETTINGS: dict[str, dict[str, object]] = {
     "dropout .5": {"model": "cnn:filters=128,width=15,dropout=0.5"},
     "256 filters of 20, letters replaced by similar ones": {**WIDE, **SIMILAR},
     "256 filters of 20 that start as windows": {**WIDE, **WINDOWS},
-    "256 filters of 20 that start as windows, letters replaced by similar ones": {**WIDE, **WINDOWS, **SIMILAR},
-    "the same on one-hot": {**WIDE, **WINDOWS, **SIMILAR, "encoding": "one-hot"},
-    "the same on half BLOSUM62, half one-hot": {**WIDE, **WINDOWS, **SIMILAR, "encoding": "blosum62:identity=0.5"},
-    "the same on BLOSUM62, 40 epochs": {**WIDE, **WINDOWS, **SIMILAR, "epochs": 40},
+    "256 filters of 20 that start as windows, letters replaced by similar ones": BOTH,
+    "the same on one-hot": {**BOTH, "encoding": "one-hot"},
+    "the same on half BLOSUM62, half one-hot": {**BOTH, "encoding": "blosum62:identity=0.5"},
+    "the same on BLOSUM62, 40 epochs": {**BOTH, "epochs": 40},
     "256 filters of 20 that start as windows, letters replaced by similar ones, inserted and lost": {
-        **WIDE,
-        **WINDOWS,
+        **BOTH,
         "augment": ("similar:rate=0.2", "indel:rate=0.02"),
     },
 }

@@ -56,7 +56,7 @@ def sit(name: str, folder: SuiteFolder, *, methods: list[str], minutes: float | 
     finally:
         keys = [cell.key for cell in cells]
         pack(packed, folder, keys)
-        new = [record for key, record in unpacked(packed).items() if key not in kept]
+        new = [record for key in keys if key not in kept and (record := folder.record(key))]
         seconds = sum(record["seconds"] for record in new)
         if new:
             today = date.today().isoformat()

@@ -56,7 +56,7 @@ class SequenceSet:
             digest.update(b"\n" if texts is None else "\n".join(texts).encode())
         return digest.hexdigest()
 
-    @property
+    @cached_property
     def content_sha256(self) -> str:
         """Checksum of the sequences with their labels and weights, the same however they are split and grouped."""
         return replace(self, split=None, group=None).sha256

@@ -83,6 +83,7 @@ def _cross_fitted(
 
 
 def _tell(report: Callable[[Progress], None], done: int, of: int, progress: Progress) -> None:
+    """Report one of several trainings, of which nothing but predictions is kept."""
     report(replace(progress.among(done, of), stage="calibration"))
 
 

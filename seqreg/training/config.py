@@ -26,7 +26,6 @@ SMALLEST_VALIDATION, SMALLEST_VALIDATION_OF_SUM = 40, 150
 EXAMPLES_SEEN_WITHOUT_VALIDATION = 20_000
 # Class weights by which all classes count alike: in the loss, or in how often their sequences are drawn.
 EVEN = ("balanced", "resampled")
-STARTS = ("random", "windows")
 # From this many training sequences on, steps are twice as large and an epoch half as many.
 LARGE = 1000
 
@@ -49,7 +48,9 @@ class TrainConfig(Spec):
     class_weight: str | None = hyper(
         None, "of rare classes: weighed more, or drawn more often", choices=("balanced", "resampled", "none")
     )
-    start: str = hyper("random", "filters before training: random, or windows of sequences", choices=STARTS)
+    start: str = hyper(
+        "random", "filters before training: random, or windows of sequences", choices=("random", "windows")
+    )
     reverse_complement: bool | None = hyper(None, "score both strands with the same weights")
     valid: float = hyper(0.15, "share of the training part held out for early stopping", low=0, below=1)
     test: float = hyper(0.2, "share of all sequences held out for testing", low=0, below=1)

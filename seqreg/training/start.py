@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from seqreg.errors import UsageError
 from seqreg.networks import ConvNet, SequenceNetwork
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, carried_classes
 
 
 @torch.no_grad()
@@ -21,20 +21,17 @@ def start_from_windows(model: SequenceNetwork, train: SequenceSet, seed: int) ->
         raise UsageError(f"start=windows: a {type(model).__name__} has no filters that could be windows")
     weight = model.convs[0].weight
     assert isinstance(weight, torch.Tensor)
-    windows = torch.from_numpy(_draw_windows(model, train, seed)).to(weight.device)
+    windows = torch.from_numpy(_draw_windows(train, len(weight), weight.shape[2], seed)).to(weight.device)
     filters = torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
     filters = filters - filters.mean((1, 2), keepdim=True)
     spread = filters.std((1, 2), keepdim=True)
     weight.copy_(torch.where(spread > 0, filters / spread * weight.std(), weight))
 
 
-def _draw_windows(model: ConvNet, train: SequenceSet, seed: int) -> NDArray[np.uint8]:
-    """ids (C, W): for each filter a random window of a random sequence, of one class after the other."""
-    filters, _, width = model.first_kernel().shape
+def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """ids (number, width), each a random window of a random sequence, of one class after the other."""
     rng = np.random.default_rng(seed)
-    assert train.y is not None
-    carried = train.y if train.multi_label else train.y[:, None] == np.arange(len(train.classes))
-    members = [np.flatnonzero(column) for column in carried.T if column.any()] or [np.arange(len(train))]
-    rows = np.array([rng.choice(members[number % len(members)]) for number in range(filters)])
+    members = [np.flatnonzero(column) for column in carried_classes(train).T if column.any()] or [np.arange(len(train))]
+    rows = np.array([rng.choice(members[each % len(members)]) for each in range(number)])
     first = rng.integers(np.maximum(train.lengths[rows] - width, 0) + 1)
     return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
