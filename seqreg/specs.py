@@ -37,8 +37,9 @@ class Spec:
         hints = get_type_hints(type(self))
         for entry in fields(self):  # pyright: ignore[reportArgumentType]  # every subclass is a dataclass
             value = getattr(self, entry.name)
-            if get_origin(hints[entry.name]) is tuple and isinstance(value, list):
-                object.__setattr__(self, entry.name, tuple(value))
+            if get_origin(hints[entry.name]) is tuple and not isinstance(value, tuple):
+                value = tuple(value) if isinstance(value, list) else (value,)
+                object.__setattr__(self, entry.name, value)
             problem = _out_of_range(value, entry.metadata)
             if problem:
                 raise UsageError(f"{type(self).__name__}: {entry.name} must be {problem}; got {value!r}")
@@ -60,14 +61,16 @@ class Spec:
 
 
 def _out_of_range(value: Any, limits: Mapping[str, Any]) -> str | None:
-    """What the value should have been, or None if it is fine; a value of None is left to the field's type."""
+    """What the value should have been, or None if it is fine; None is left to the field's type.
+
+    Every entry of a tuple must be in range.
+    """
     if value is None:
         return None
+    if isinstance(value, tuple):
+        return next(filter(None, (_out_of_range(entry, limits) for entry in value)), None)
     if limits.get("choices"):
-        values = value if isinstance(value, tuple) else (value,)
-        if any(entry not in limits["choices"] for entry in values):
-            return f"one of {', '.join(limits['choices'])}"
-        return None
+        return None if value in limits["choices"] else f"one of {', '.join(limits['choices'])}"
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     low, above, high, below = (limits.get(key) for key in ("low", "above", "high", "below"))

@@ -90,7 +90,7 @@ def random_case(seed: int) -> Case:
             spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
             positions=pick(True, False),
             filters=4,
-            width=pick(1, 2, 3),
+            width=pick(1, 2, 3, (1, 3)),
             pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),
             networks=pick(1, 1, 2),
         )

@@ -15,10 +15,12 @@ from seqreg.constraints import SpectralNorm
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.edits import DELETION, INSERTION
-from seqreg.networks import SpectrumNet, Sum, SumNet, as_onehot, parts_of
+from seqreg.networks import MODELS, SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
+from seqreg.specs import parse
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
 from seqreg.training.loop import fit as loop_fit
+from seqreg.training.run import learn
 from seqreg.training.stacking import FOLDS_OF_FEW, RIDGE, STRENGTHS, fit_parts, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
@@ -230,6 +232,41 @@ def test_several_networks_of_a_kind_are_those_of_the_folds() -> None:
     few = data.subset(np.array([0, 1, 2, 3]))
     fit(whole, with_defaults(TrainConfig(model=model, epochs=1, threads=1), few, None), few, None)
     assert torch.isfinite(whole(ids)).all()
+
+
+def test_an_average_counts_alike_what_is_trained_on_all() -> None:
+    data = random_set()
+    model = "sum:spectrum=2,positions=false,filters=4,width=3+5,networks=2,average=true"
+    config = with_defaults(TrainConfig(model=model, epochs=2, threads=1), data, None)
+    spec = Sum(spectrum=2, positions=False, filters=4, width=(3, 5), networks=2, average=True)
+    torch.manual_seed(0)
+    net = spec.build(DNA, outputs=1, length=12)
+    kinds = {f"cnn-max-{width}": [f"cnn-max-{width}#{number}" for number in (1, 2)] for width in (3, 5)}
+    assert net.kinds() == {"spectrum": ["spectrum"], **kinds}
+    fit(net, config, data, None)
+    torch.manual_seed(0)
+    fresh = spec.build(DNA, outputs=1, length=12)
+    ids = torch.from_numpy(data.padded())
+    for number, name in itertools.product((0, 1), kinds):
+        alone = fresh.part(kinds[name][number])
+        loop_fit(alone, replace(config, seed=config.seed + number), data, None)
+        torch.testing.assert_close(net.part(kinds[name][number])(ids), alone(ids) / 6, atol=1e-6, rtol=0)
+
+
+def test_an_average_is_calibrated_by_networks_like_it() -> None:
+    data = random_set(n=150)
+    model = "sum:spectrum=0,positions=false,filters=4,width=4,average="
+    config = TrainConfig(epochs=3, threads=1)
+    averaged, weighed = (learn(data, replace(config, model=model + each)).network for each in ("true", "false"))
+    assert averaged.architecture.temperature != 1
+    assert weighed.architecture.temperature == 1
+
+
+def test_every_width_of_a_sum_must_be_in_range() -> None:
+    with pytest.raises(UsageError, match="Sum: width must be at least 1; got \\(4, 0\\)"):
+        parse("model", MODELS, "sum:width=4+0")
+    with pytest.raises(UsageError, match="pooling must be one of max, mean"):
+        Sum(pooling=("max", "min"))
 
 
 def test_a_part_that_helps_is_used_and_one_sequence_per_class_still_trains() -> None:

@@ -29,11 +29,13 @@ class SumNet(SequenceNetwork):
     """Logits that are the sum of the logits of `parts`, ConvNets by name, of one alphabet and one K.
 
     Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...
+    average: whether training is to make it the average of the kinds, rather than to fit their weights.
     """
 
-    def __init__(self, parts: Mapping[str, ConvNet]) -> None:
+    def __init__(self, parts: Mapping[str, ConvNet], *, average: bool = False) -> None:
         super().__init__(next(iter(parts.values())).alphabet)
         self.parts = nn.ModuleDict(parts)
+        self.average = average
         self.receptive_field = max(part.receptive_field for part in parts.values())
 
     def part(self, name: str) -> ConvNet:
@@ -141,16 +143,17 @@ def is_linear(model: ConvNet) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Spec):
-    """Linear models on k-mers and positions and one-layer CNNs, added up with weights fitted to held-out sequences."""
+    """Linear models on k-mers and positions and one-layer CNNs: weighed by held-out sequences, or averaged."""
 
     spectrum: int = hyper(4, "letters of the k-mers that are counted, 0 for none", low=0, high=5)
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
-    width: int = hyper(10, "letters per filter", low=1)
+    width: tuple[int, ...] = hyper((10,), "letters per filter, one CNN for each, joined by +", low=1)
     pooling: tuple[str, ...] = hyper(
         ("max",), "one CNN for each, joined by +; none is no CNN", choices=("max", "mean", "position", "none")
     )
-    networks: int = hyper(1, "CNNs of each pooling; of several each is trained without one of as many folds", low=1)
+    networks: int = hyper(1, "CNNs of each kind; of several each is trained without one of as many folds", low=1)
+    average: bool = hyper(False, "parts count alike, each trained on all; else held-out sequences weigh them")
 
     def build(
         self,
@@ -163,7 +166,8 @@ class Sum(Spec):
     ) -> SumNet:
         """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
 
-        Raises UsageError for more than 1,024 k-mers, and where no part is left.
+        CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
+        than 1,024 k-mers, and where no part is left.
         """
         if alphabet.size**self.spectrum > MOST_KMERS:
             raise UsageError(
@@ -176,13 +180,14 @@ class Sum(Spec):
             parts["spectrum"] = SpectrumNet(alphabet, self.spectrum, **shape)
         if self.positions:
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
-        for pooling in self.pooling:
+        for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
-                cnn = CNN(filters=filters, width=self.width, pooling=pooling)
+                cnn = CNN(filters=filters, width=width, pooling=pooling)
+                kind = f"cnn-{pooling}" + (f"-{width}" if len(self.width) > 1 else "")
                 for number in range(1, self.networks + 1):
-                    name = f"cnn-{pooling}" + (f"#{number}" if self.networks > 1 else "")
+                    name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
         if not parts:
-            raise UsageError("sum: no part is left. Count k-mers, take positions, or give a pooling")
-        return SumNet(parts)
+            raise UsageError("sum: no part is left. Count k-mers, take positions, or give a pooling and a width")
+        return SumNet(parts, average=self.average)

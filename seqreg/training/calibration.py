@@ -41,14 +41,14 @@ def calibrated(
 
     A validation part of 200 sequences or more gives them. From fewer the temperature would be noise, so that they come
     from cross-fitting then: networks like this one, each trained on two thirds of the training and validation parts.
-    A sum needs none of it, as the weights of its parts are fitted to held-out predictions already.
+    A sum needs none of it where the weights of its parts are fitted to held-out predictions already.
     report: told how cross-fitting goes on, epoch by epoch over all of its networks.
     """
     if config.calibration == "none":
         return network
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
         y, logits = targets(parts.valid), network.logits(parts.valid)
-    elif isinstance(network.module, SumNet):
+    elif isinstance(network.module, SumNet) and not network.module.average:
         return network
     else:
         y, logits = _cross_fitted(network, parts, config, report)

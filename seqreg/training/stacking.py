@@ -6,7 +6,9 @@ the loop, with every penalty, constraint, attack and augmentation asked for. Hel
 cross-validation, each part being fitted once more to all sequences, or the validation part where there is one. Several
 CNNs of a kind are the networks of the folds themselves, averaged.
 The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
-part that tells nothing new is left with a small weight or none.
+part that tells nothing new is left with a small weight or none. Of an average no weights are fitted: its CNNs are all
+trained on all sequences, an ensemble as of Lakshminarayanan, Pritzel and Blundell (2017) but for its logits being
+averaged, which keeps it a sum that is exactly certified.
 """
 
 import copy
@@ -85,7 +87,8 @@ class FittedParts:
     """What trained parts say of the sequences held out: scores (P, n, K), labels y, weights (n,), and their history.
 
     P: kinds of parts, those of a kind being averaged.
-    unseen: False where too few sequences are there to hold any out, and those trained on stand in.
+    unseen: False for an average, of whose CNNs nothing is held out, and where there are too few sequences to hold any
+    out; those trained on stand in.
     """
 
     scores: Array
@@ -110,18 +113,23 @@ def fit_parts(
     kinds = model.kinds()
     several = max(map(len, kinds.values()))
     held_out = _HeldOut.of(train, valid, config, several if several > 1 else None, most_folds)
+    of_cnns = replace(held_out, folds=[]) if model.average else held_out
     loops = _Loops(config, folder, resume, report)
     scores: list[Array] = []
     history: History = []
     learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
-    loops.planned = sum(len(names) if len(names) > 1 else 1 + len(held_out.folds) for names in learned.values())
+    loops.planned = sum(len(names) if len(names) > 1 else 1 + len(of_cnns.folds) for names in learned.values())
     for kind, names in kinds.items():
         if kind in learned:
-            scores.append(_fit_cnns(names, model, train, held_out, loops, history))
+            scores.append(_fit_cnns(names, model, train, of_cnns, loops, history))
         else:
             scores.append(_fit_head(model.part(names[0]), config, train, held_out))
     return FittedParts(
-        scores=np.stack(scores), y=held_out.y, weight=held_out.weight, unseen=held_out.unseen, history=history
+        scores=np.stack(scores),
+        y=held_out.y,
+        weight=held_out.weight,
+        unseen=held_out.unseen and not model.average,
+        history=history,
     )
 
 

@@ -262,11 +262,11 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
     if asked.model is None:
         network = parse("model", MODELS, str(default.model))
         own = {entry.name: getattr(network, entry.name) for entry in fields(network)}  # pyright: ignore[reportArgumentType]
-        widths = tuple(width for width in WIDTHS if width <= np.median(train.lengths))
+        widths = [width for width in WIDTHS if width <= np.median(train.lengths)]
         choices: dict[str, tuple[Any, ...]] = {
             "dropout": DROPOUTS,
             "filters": FILTERS,
-            "width": widths,
+            "width": tuple((width,) for width in widths) if isinstance(network, Sum) else tuple(widths),
             "spectrum": SPECTRA[train.alphabet.name],
             "positions": (False, True),
             "pooling": POOLINGS_OF_SUM if isinstance(network, Sum) else ("max", "mean"),
