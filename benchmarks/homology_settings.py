@@ -39,6 +39,7 @@ WIDE: dict[str, object] = {"model": "cnn:filters=256,width=20"}
 WINDOWS: dict[str, object] = {"start": "windows"}
 SIMILAR: dict[str, object] = {"augment": ("similar:rate=0.2",)}
 BOTH = {**WIDE, **WINDOWS, **SIMILAR}
+HALF: dict[str, object] = {**BOTH, "encoding": "blosum62:identity=0.5"}
 SETTINGS: dict[str, dict[str, object]] = {
     "128 filters of 15 on BLOSUM62, classes drawn alike, weight decay .01, 20 epochs": {},
     "10 epochs": {"epochs": 10},
@@ -59,11 +60,20 @@ SETTINGS: dict[str, dict[str, object]] = {
     "256 filters of 20 that start as windows": {**WIDE, **WINDOWS},
     "256 filters of 20 that start as windows, letters replaced by similar ones": BOTH,
     "the same on one-hot": {**BOTH, "encoding": "one-hot"},
-    "the same on half BLOSUM62, half one-hot": {**BOTH, "encoding": "blosum62:identity=0.5"},
+    "the same on half BLOSUM62, half one-hot": HALF,
+    "the same on half BLOSUM62, half one-hot, another seed": {**HALF, "seed": 1},
     "the same on BLOSUM62, 40 epochs": {**BOTH, "epochs": 40},
     "256 filters of 20 that start as windows, letters replaced by similar ones, inserted and lost": {
         **BOTH,
         "augment": ("similar:rate=0.2", "indel:rate=0.02"),
+    },
+    "half BLOSUM62, half one-hot, 256 filters of 30 that start as windows, letters replaced": {
+        **HALF,
+        "model": "cnn:filters=256,width=30",
+    },
+    "the average of four of these, two of 20 and two of 30": {
+        **HALF,
+        "model": "sum:spectrum=0,positions=false,filters=256,width=20+30,networks=2,average=true",
     },
 }
 COLUMNS = ("setting", "family", "auroc", "auroc50")

@@ -77,6 +77,25 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
 
 
+@pytest.mark.parametrize(
+    ("alphabet", "lengths", "kept"),
+    [
+        ("protein", (30, 174), True),
+        ("protein", (30, 201), False),
+        ("rna", (200, 200), True),
+        ("dna", (60, 60), True),
+        ("dna", (59, 60), False),
+        ("dna", (200, 200), False),
+    ],
+)
+def test_positions_are_kept_where_they_may_mean_something(alphabet: str, lengths: tuple[int, ...], kept: bool) -> None:
+    sequences = [letter * length for letter in "AG" for length in lengths]
+    data = read_strings(sequences, labels=["a", "a", "b", "b"], alphabet=alphabet)
+    config = with_defaults(TrainConfig(), data, None)
+    assert ("position" in str(config.model).partition("pooling=")[2]) == kept
+    assert config.reverse_complement == (alphabet == "dna" and not kept)
+
+
 DROPOUT = {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}
 SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}
 

@@ -18,8 +18,9 @@ from seqreg.penalties import PENALTIES
 from seqreg.sequences import SequenceSet, choose_positive, class_weights
 from seqreg.specs import Spec, hyper, parse, resolve, write
 
-# Sequences of one common length up to this are taken to be anchored: position means something in them.
-ANCHORED_LENGTH = 100
+# Position means something in sequences that begin somewhere: proteins and RNA up to this length, and DNA that is
+# anchored, of one common length up to that one.
+SHORT_LENGTH, ANCHORED_LENGTH = 200, 100
 # With fewer sequences than this to hold out, early stopping follows noise: train for a fixed number of epochs. Weights
 # for the parts of a sum need more: below that they come from a cross-validation.
 SMALLEST_VALIDATION, SMALLEST_VALIDATION_OF_SUM = 40, 150
@@ -75,9 +76,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     """
     if config.class_weight in EVEN and train.multi_label:
         raise UsageError(f"--class-weight {config.class_weight}: these sequences may carry several labels each")
-    lengths = train.lengths
-    anchored = lengths.max() <= ANCHORED_LENGTH and np.median(lengths) == lengths.max()
-    model = config.model or default_model(train, anchored)
+    model = config.model or default_model(train)
     poolings = getattr(resolve("model", MODELS, model), "pooling", "max")
     poolings = (poolings,) if isinstance(poolings, str) else poolings
     strands = config.reverse_complement
@@ -120,11 +119,14 @@ def default_penalty(pooling: str) -> tuple[str, ...]:
     return ("weight-decay:weight=0.01",) if pooling == "position" else ("gradient:weight=0.01",)
 
 
-def default_model(train: SequenceSet, anchored: bool) -> str:
-    """Linear models and a motif-anywhere CNN, and a position-keeping one for anchored sequences."""
+def default_model(train: SequenceSet) -> str:
+    """Linear models and a motif-anywhere CNN, and a position-keeping one where position may mean something."""
     protein = train.alphabet.name == "protein"
-    width = min(8 if protein else 12, max(1, int(np.median(train.lengths))))
-    return f"sum:spectrum={2 if protein else 4},width={width},pooling={'max+position' if anchored else 'max'}"
+    longest, median = train.lengths.max(), np.median(train.lengths)
+    anchored = longest <= ANCHORED_LENGTH and median == longest
+    begins = anchored or (train.alphabet.name != "dna" and longest <= SHORT_LENGTH)
+    width = min(8 if protein else 12, max(1, int(median)))
+    return f"sum:spectrum={2 if protein else 4},width={width},pooling={'max+position' if begins else 'max'}"
 
 
 def example_weights(data: SequenceSet, class_weight: str | None) -> NDArray[np.float64]:
