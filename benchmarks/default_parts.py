@@ -90,7 +90,7 @@ def main() -> None:
         "What each part of the default network adds",
         f"Test auroc (macro one-vs-rest for `splice`), means over up to {len(SEEDS)} seeds, as far as measured, on up "
         f"to {MOST_TESTED} test sequences. Every part is trained once; for each choice of parts, weights are fitted "
-        "anew to the scores of sequences held out. Sequences of unequal lengths have no part that keeps positions.\n\n"
+        "anew to the scores of sequences held out.\n\n"
         + "\n\n".join(table(measured, n) for n in dict.fromkeys(row["n"] for row in measured))
         + left_out,
     )
