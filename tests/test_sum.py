@@ -111,6 +111,8 @@ def test_sums_that_cannot_be_are_refused() -> None:
     shape = {"outputs": 1, "length": 9}
     with pytest.raises(UsageError, match="8000 k-mers of protein; at most 1024"):
         Sum(spectrum=3).build(PROTEIN, **shape)
+    with pytest.raises(UsageError, match=r"width=8\+8 repeats itself; several CNNs of a kind are networks=2"):
+        Sum(spectrum=2, width=(8, 8)).build(PROTEIN, **shape)
     with pytest.raises(UsageError, match="no part is left"):
         Sum(spectrum=0, positions=False, pooling=("none",)).build(DNA, **shape)
     with pytest.raises(UsageError, match="--reverse-complement needs dna or rna"):

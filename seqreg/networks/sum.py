@@ -167,13 +167,18 @@ class Sum(Spec):
         """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
 
         CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
-        than 1,024 k-mers, and where no part is left.
+        than 1,024 k-mers, for a pooling or width given twice, and where no part is left.
         """
         if alphabet.size**self.spectrum > MOST_KMERS:
             raise UsageError(
                 f"sum: spectrum={self.spectrum} is {alphabet.size**self.spectrum} k-mers of {alphabet.name}; "
                 f"at most {MOST_KMERS} are counted: spectrum={2 if alphabet.size > 4 else 5} or less"
             )
+        for name, given in (("pooling", self.pooling), ("width", self.width)):
+            if len(set(given)) < len(given):
+                raise UsageError(
+                    f"sum: {name}={'+'.join(map(str, given))} repeats itself; several CNNs of a kind are networks=2"
+                )
         shape = {"outputs": outputs, "length": length, "reverse_complement": reverse_complement}
         parts: dict[str, ConvNet] = {}
         if self.spectrum:
