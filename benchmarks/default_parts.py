@@ -1,10 +1,12 @@
 """What each part of the default network adds: held-out weights for every choice of parts, each part trained once.
 
-Resumable: each data set, size and seed is one block of rows of results/default_parts.tsv. Data sets that are not found
-(put their folder on SEQREG_DATA) are left out and named.
+Resumable: each data set, size and seed is one block of rows of results/default_parts.tsv; `--minutes` ends a sitting.
+Data sets that are not found (put their folder on SEQREG_DATA) are left out and named.
 """
 
+import argparse
 import itertools
+import math
 import time
 
 import numpy as np
@@ -76,13 +78,16 @@ def table(rows: list[dict[str, str]], n: str) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after these")
+    until = time.monotonic() + 60 * parser.parse_args().minutes
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=3)
     found, missing = data_sets(DATA_SETS)
     # by size and seed first, so that every set has some rows soon
-    for n, seed, name in itertools.product(SIZES, SEEDS, found):
-        for cell in rows.missing([(name, n, seed)]):
-            rows.add((*cell, *row) for row in measure(found[name], n, seed))
+    for name, n, seed in rows.missing((name, n, seed) for n, seed, name in itertools.product(SIZES, SEEDS, found)):
+        if time.monotonic() < until:
+            rows.add((name, n, seed, *row) for row in measure(found[name], n, seed))
     measured = rows.read()
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
     write_section(
