@@ -92,6 +92,8 @@ def test_the_first_point_is_the_default_training_and_the_rest_are_trainings(prot
     ]
     assert all(len(kind) > 1 for kind in kinds)
     assert any(len(penalty) > 1 for penalty in kinds[0]), "penalties are combined"
+    words = {word for point in points for word in space.words(point).split(", ")}
+    assert {"width 4", "pooling none", "no penalty", "no positions"} <= words
 
 
 def test_what_was_asked_for_is_not_in_question(dna: SequenceSet) -> None:

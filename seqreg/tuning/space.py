@@ -73,7 +73,7 @@ class Dimension:
         if isinstance(value, bool):
             return self.name if value else f"no {self.name}"
         if isinstance(value, tuple):
-            value = "+".join(value)
+            value = "+".join(map(str, value))
         return f"{self.name} {value:g}" if isinstance(value, float | int) else f"{self.name} {value}"
 
     def text(self, index: int) -> str:
