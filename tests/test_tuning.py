@@ -193,13 +193,14 @@ def test_one_standard_error_towards_more_regularization(
 
 def test_more_regularized_means_weaker_in_nothing_and_otherwise_the_same(protein: SequenceSet) -> None:
     space = space_of(TrainConfig(), with_defaults(TrainConfig(), protein, None), protein, held_out=False)
-    start = space.start
+    start = space.moved(space.start, {"gradient": 3})
     more = space.moved(start, {"gradient": 5, "spectral-norm": 2})
     assert space.regularized_more(more, start)
     assert not space.regularized_more(start, more)
     assert not space.regularized_more(start, start)
     assert not space.regularized_more(space.moved(more, {"decoupled weight decay": 0}), start)
     assert not space.regularized_more(space.moved(more, {"filters": 0}), start)
+    assert not space.regularized_more(more, space.start), "one penalty for all instead of each its own is another kind"
 
 
 def test_equal_areas_are_told_apart_by_log_loss(dna: SequenceSet) -> None:
