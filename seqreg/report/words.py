@@ -87,8 +87,10 @@ def _network(spec: str) -> str:
     if spec.startswith("sum:"):
         parts = [f"a linear model on {fields['spectrum']}-mers"] * (fields["spectrum"] != "0")
         parts += ["a linear model on positions"] * (fields["positions"] == "true")
-        parts += [f"convolutional networks with filters of {fields['width']} letters"] * (fields["pooling"] != "none")
-        return f"The sum of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]},"
+        widths = fields["width"].replace("+", " and ")
+        parts += [f"convolutional networks with filters of {widths} letters"] * (fields["pooling"] != "none")
+        made = "average" if fields.get("average") == "true" else "sum"
+        return f"The {made} of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]},"
     layers = "" if fields.get("depth", "1") == "1" else f" in each of {fields['depth']} layers"
     where = " that keep their position" if fields.get("pooling") == "position" else ""
     return f"A convolutional network with {fields['filters']} filters of {fields['width']} letters{layers}{where},"
