@@ -1,6 +1,10 @@
 """What resumable benchmarks share: a table that grows cell by cell, and the training of one cell."""
 
 import csv
+import itertools
+import math
+import time
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +30,12 @@ class Rows:
         self.path, self.columns, self.key = SECTIONS / f"{Path(script).stem}.tsv", tuple(columns), key
         self.path.parent.mkdir(exist_ok=True)
 
-    def missing(self, cells: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        """Of these cells, those that have no row."""
+    def missing(self, cells: Iterable[tuple[Any, ...]], minutes: float = math.inf) -> Iterator[tuple[Any, ...]]:
+        """Of these cells, those that have no row, until so many minutes have passed."""
+        until = time.monotonic() + 60 * minutes
         known = {tuple(row.values())[: self.key] for row in self.read()}
-        return (cell for cell in cells if tuple(map(str, cell)) not in known)
+        missing = (cell for cell in cells if tuple(map(str, cell)) not in known)
+        return itertools.takewhile(lambda _: time.monotonic() < until, missing)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """The rows of one cell."""
@@ -47,6 +53,11 @@ class Rows:
             return []
         with self.path.open(newline="") as handle:
             return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def sitting(parser: ArgumentParser) -> None:
+    """The option by which any of these ends before all is measured; what is missing is left to the next sitting."""
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after these")
 
 
 def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = None) -> tuple[TrainConfig, Parts]:

@@ -6,12 +6,11 @@ Data sets that are not found (put their folder on SEQREG_DATA) are left out and 
 
 import argparse
 import itertools
-import math
 import time
 
 import numpy as np
 import torch
-from cells import Rows, divided
+from cells import Rows, divided, sitting
 from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.scores import evaluate
@@ -79,15 +78,15 @@ def table(rows: list[dict[str, str]], n: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after these")
-    until = time.monotonic() + 60 * parser.parse_args().minutes
+    sitting(parser)
+    minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=3)
     found, missing = data_sets(DATA_SETS)
     # by size and seed first, so that every set has some rows soon
-    for name, n, seed in rows.missing((name, n, seed) for n, seed, name in itertools.product(SIZES, SEEDS, found)):
-        if time.monotonic() < until:
-            rows.add((name, n, seed, *row) for row in measure(found[name], n, seed))
+    cells = ((name, n, seed) for n, seed, name in itertools.product(SIZES, SEEDS, found))
+    for name, n, seed in rows.missing(cells, minutes):
+        rows.add((name, n, seed, *row) for row in measure(found[name], n, seed))
     measured = rows.read()
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
     write_section(

@@ -5,16 +5,18 @@ of what is left each family with relatives enough is held out once. Resumable: a
 results/homology_settings.tsv. Takes both data sets (put their folders on SEQREG_DATA); some minutes per setting.
 """
 
+import argparse
 import itertools
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import torch
-from cells import Rows, trained
+from cells import Rows, sitting, trained
 from numpy.typing import NDArray
 from page import markdown_table, write_section
 
+from seqreg.benchmark.tasks import labelled
 from seqreg.errors import SeqregError
 from seqreg.metrics import auroc, auroc50
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of
@@ -119,13 +121,8 @@ def task(
     others = np.flatnonzero(free & (of["fold"] != of["fold"][first]) & (data.lengths < LONGEST))
     drawn = np.random.default_rng(int.from_bytes(family.encode(), "little") % 2**32).permutation(others)
     half = min(NEGATIVES, len(drawn) // 2)
-    return labelled(data, relatives, drawn[:half]), labelled(data, found, drawn[half : 2 * half])
-
-
-def labelled(data: SequenceSet, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> SequenceSet:
-    """The sequences with their labels."""
-    y = np.repeat([1, 0], [len(positive), len(negative)])
-    return replace(data.subset(np.concatenate([positive, negative])), classes=("other", "superfamily"), y=y)
+    learned, tested = np.concatenate([relatives, drawn[:half]]), np.concatenate([found, drawn[half : 2 * half]])
+    return labelled(data, learned, len(relatives)), labelled(data, tested, len(found))
 
 
 def measure(setting: dict[str, object], train: SequenceSet, test: SequenceSet) -> tuple[str, str]:
@@ -139,6 +136,9 @@ def measure(setting: dict[str, object], train: SequenceSet, test: SequenceSet) -
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sitting(parser)
+    minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
     try:
         table = table_of(find_data_set(LEARNED))
@@ -149,10 +149,9 @@ def main() -> None:
         return
     rows = Rows(__file__, COLUMNS, key=2)
     names = families(table, free)
-    for setting, fields in SETTINGS.items():
-        for _, family in rows.missing((setting, family) for family in names):
-            rows.add([(setting, family, *measure(fields, *task(data, table, free, family)))])
-        report(rows, len(names))
+    for setting, family in rows.missing(itertools.product(SETTINGS, names), minutes):
+        rows.add([(setting, family, *measure(SETTINGS[setting], *task(data, table, free, family)))])
+    report(rows, len(names))
 
 
 def report(rows: Rows, n: int) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from cells import Rows, divided, trained
+from cells import Rows, divided, sitting, trained
 from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation import evaluate_robustness
@@ -165,12 +165,14 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    sitting(parser)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=4)
     found, missing = data_sets(asked.data_sets)
     sizes = {str(size) if size else "all": size for size in asked.sizes}
-    for name, n, seed, method in rows.missing(itertools.product(found, sizes, asked.seeds, asked.methods)):
+    cells = itertools.product(found, sizes, asked.seeds, asked.methods)
+    for name, n, seed, method in rows.missing(cells, asked.minutes):
         row = measure(found[name], NETWORKS[name], sizes[n], seed, METHODS[method])
         rows.add([(name, n, seed, method, *row)])
     write_section(__file__, "Robustness to substitutions", report(rows.read(), missing))

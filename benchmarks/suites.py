@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cells import Rows
+from cells import Rows, sitting
 from page import SECTIONS, commit, device, markdown_table, write_section
 
 from seqreg.benchmark import SuiteFolder, available_cells, read_suite, run_cells, write_results
@@ -40,7 +40,7 @@ def pack(packed: Path, folder: SuiteFolder, keys: list[str]) -> None:
         handle.write(gzip.compress("\n".join(lines).encode(), mtime=0))
 
 
-def sit(name: str, folder: SuiteFolder, *, methods: list[str], minutes: float | None, workers: int) -> None:
+def sit(name: str, folder: SuiteFolder, *, methods: list[str], minutes: float, workers: int) -> None:
     """Compute what is missing of a suite, or of these methods only, for so many minutes, and write its section."""
     suite = read_suite(name)
     cells, absent = available_cells(suite)
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", default=list(SUITES))
     parser.add_argument("--methods", nargs="+", default=[], help="of the suite, these only, by name")
-    parser.add_argument("--minutes", type=float, help="begin nothing after these")
+    sitting(parser)
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--folder", type=Path, default=Path("runs") / "benchmark", help="where cells lie meanwhile")
     asked = parser.parse_args()

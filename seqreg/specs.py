@@ -42,7 +42,8 @@ class Spec:
                 object.__setattr__(self, entry.name, value)
             problem = _out_of_range(value, entry.metadata)
             if problem:
-                raise UsageError(f"{type(self).__name__}: {entry.name} must be {problem}; got {value!r}")
+                given = _written(value) if isinstance(value, tuple) else repr(value)
+                raise UsageError(f"{type(self).__name__}: {entry.name} must be {problem}; got {given}")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All hyperparameters by name (scikit-learn's protocol; there is nothing nested, `deep` changes nothing)."""

@@ -253,6 +253,9 @@ def test_an_average_counts_alike_what_is_trained_on_all() -> None:
         alone = fresh.part(kinds[name][number])
         loop_fit(alone, replace(config, seed=config.seed + number), data, None)
         torch.testing.assert_close(net.part(kinds[name][number])(ids), alone(ids) / 6, atol=1e-6, rtol=0)
+    single = replace(spec, networks=1).build(DNA, outputs=1, length=12)
+    fit_parts(single, config, data, None)
+    torch.testing.assert_close(net.part("spectrum")(ids), single.part("spectrum")(ids) / 3, atol=1e-6, rtol=0)
 
 
 def test_an_average_is_calibrated_by_networks_like_it() -> None:
@@ -265,7 +268,7 @@ def test_an_average_is_calibrated_by_networks_like_it() -> None:
 
 
 def test_every_width_of_a_sum_must_be_in_range() -> None:
-    with pytest.raises(UsageError, match="Sum: width must be at least 1; got \\(4, 0\\)"):
+    with pytest.raises(UsageError, match="Sum: width must be at least 1; got 4\\+0"):
         parse("model", MODELS, "sum:width=4+0")
     with pytest.raises(UsageError, match="pooling must be one of max, mean"):
         Sum(pooling=("max", "min"))

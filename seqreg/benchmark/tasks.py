@@ -181,7 +181,7 @@ def membership_task(sequences: SequenceSet, roles: dict[str, list[int]]) -> Task
 
     def part(name: str) -> SequenceSet:
         positives, negatives = roles[f"{name}+"], roles[f"{name}-"]
-        return _labelled(sequences, np.array([*positives, *negatives]), len(positives))
+        return labelled(sequences, np.array([*positives, *negatives]), len(positives))
 
     return Task(train=part("train"), test=part("test"))
 
@@ -225,15 +225,15 @@ def family_task(
         raise LeftOutError(f"no sequence of superfamily {superfamily[first]} is left to learn from")
     chosen = relatives[:positives]
     copied = generator.choice(chosen, positives - len(chosen))
-    train = _labelled(sequences, np.concatenate([chosen, copied, learned[:negatives]]), positives)
+    train = labelled(sequences, np.concatenate([chosen, copied, learned[:negatives]]), positives)
     train = _with_noise(train, len(chosen), positives, generator)
     found = np.flatnonzero(member & allowed)
     if not len(found):
         raise LeftOutError(f"no sequence of family {held_out} is left to be found")
-    return Task(train=train, test=_labelled(sequences, np.concatenate([found, tested[:most_negatives]]), len(found)))
+    return Task(train=train, test=labelled(sequences, np.concatenate([found, tested[:most_negatives]]), len(found)))
 
 
-def _labelled(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
+def labelled(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
     """The chosen sequences, the first of them positive."""
     y = (np.arange(len(index)) < positives).astype(np.int64)
     bare = replace(sequences, y=None, split=None, group=None, weight=None)

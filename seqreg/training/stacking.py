@@ -111,7 +111,7 @@ def fit_parts(
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
     kinds = model.kinds()
-    several = max(map(len, kinds.values()))
+    several = 1 if model.average else max(map(len, kinds.values()))  # networks that are each without a fold
     held_out = _HeldOut.of(train, valid, config, several if several > 1 else None, most_folds)
     of_cnns = replace(held_out, folds=[]) if model.average else held_out
     loops = _Loops(config, folder, resume, report)
