@@ -234,7 +234,7 @@ def family_task(
 
 
 def labelled(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
-    """The chosen sequences, the first of them positive."""
+    """The sequences at index (n,) as a task of two classes: the first `positives` of them are positive."""
     y = (np.arange(len(index)) < positives).astype(np.int64)
     bare = replace(sequences, y=None, split=None, group=None, weight=None)
     return replace(bare.subset(index), classes=CLASSES, y=y, positive="positive")
