@@ -67,6 +67,10 @@ SETTINGS: dict[str, dict[str, object]] = {
         **HALF,
         "model": "sum:spectrum=0,positions=false,filters=256,width=20+30,networks=2,average=true",
     },
+    "the same on BLOSUM62, average of one of 20, one of 30, and 8,192 prototypes": {
+        **BOTH,
+        "model": "sum:spectrum=0,positions=false,prototypes=4096,silent=0.98,filters=256,width=20+30,average=true",
+    },
     "the same on BLOSUM62, 40 epochs": {**BOTH, "epochs": 40},
     "256 filters of 20 that start as windows, letters replaced by similar ones, inserted and lost": {
         **BOTH,

@@ -89,6 +89,7 @@ def random_case(seed: int) -> Case:
         linear = Sum(
             spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
             positions=pick(True, False),
+            prototypes=pick(0, 0, 3),
             filters=4,
             width=pick(1, 2, 3, (1, 3)),
             pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),

@@ -55,7 +55,9 @@ CASES = {
     "deep": lambda: (network(depth=2, hidden=7), letters()),
     "smooth": lambda: (SmoothCNN(filters=6, width=4).build(DNA, outputs=3, length=19), letters()),
     "sum": lambda: (
-        Sum(spectrum=2, filters=8, width=(4, 6), pooling=("max", "position")).build(DNA, outputs=3, length=19),
+        Sum(spectrum=2, prototypes=9, filters=8, width=(4, 6), pooling=("max", "position")).build(
+            DNA, outputs=3, length=19
+        ),
         letters(),
     ),
     "shorter-than-a-window": lambda: (network(), letters((3, 1, 2, 2, 1))),

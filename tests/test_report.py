@@ -587,6 +587,8 @@ def test_a_sum_is_named_by_its_parts() -> None:
         _network("sum:spectrum=0,positions=true,filters=1,width=2,pooling=none")
         == "The sum of a linear model on positions,"
     )
+    voting = _network("sum:spectrum=0,positions=false,prototypes=9,filters=1,width=5+9,pooling=max,average=true")
+    assert voting.startswith("The average of prototypes of 5 and 9 letters and convolutional networks")
     several = _network("sum:spectrum=0,positions=false,filters=1,width=5+9,pooling=max,networks=2,average=true")
     assert several == "The average of convolutional networks with filters of 5 and 9 letters,"
 

@@ -46,7 +46,7 @@ class ConvNet(SequenceNetwork):
 
     encoding: Tensor
     complement: Tensor
-    fixed_filters = False  # True where only the head is trained, which is then linear in the pooled features
+    fixed_filters = False  # True where only the head is fitted, which is then linear in the pooled features
 
     def __init__(
         self,

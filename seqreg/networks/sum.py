@@ -1,9 +1,10 @@
-"""A sum of networks: linear models on k-mers and on positions, and CNNs beside them.
+"""A sum of networks: linear models on k-mers and on positions, prototypes, and CNNs beside them.
 
 Each part is a ConvNet, so all that is known about ConvNets is known about the sum: scores and the effects of edits add
 up, influences add up place by place, bounds add up. The linear parts are ConvNets whose first layer is fixed: one
 filter per k-mer that fires on that k-mer alone, averaged over windows, or one filter per letter, kept by position. As
-functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these spaces.
+functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these spaces. Prototypes are
+ConvNets whose filters are windows of training sequences, and stay so.
 """
 
 import functools
@@ -28,14 +29,15 @@ POSITIONS = 200
 class SumNet(SequenceNetwork):
     """Logits that are the sum of the logits of `parts`, ConvNets by name, of one alphabet and one K.
 
-    Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...
+    Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...; of prototypes, KIND#WIDTH.
     average: whether training is to make it the average of the kinds, rather than to fit their weights.
+    silent: the share of training sequences on which a prototype is to be silent.
     """
 
-    def __init__(self, parts: Mapping[str, ConvNet], *, average: bool = False) -> None:
+    def __init__(self, parts: Mapping[str, ConvNet], *, average: bool = False, silent: float = 0.0) -> None:
         super().__init__(next(iter(parts.values())).alphabet)
         self.parts = nn.ModuleDict(parts)
-        self.average = average
+        self.average, self.silent = average, silent
         self.receptive_field = max(part.receptive_field for part in parts.values())
 
     def part(self, name: str) -> ConvNet:
@@ -111,6 +113,30 @@ def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_
     return model
 
 
+def prototypes(
+    alphabet: Alphabet,
+    encoding: Spec | None,
+    *,
+    number: int,
+    width: int,
+    outputs: int,
+    length: int,
+    reverse_complement: bool = False,
+) -> ConvNet:
+    """A function of how well `number` windows of training sequences match at best; training is what draws them."""
+    model = CNN(filters=number, width=width).build(
+        alphabet, outputs=outputs, length=length, encoding=encoding, reverse_complement=reverse_complement
+    )
+    model.fixed_filters = True
+    model.convs.requires_grad_(False)
+    return model
+
+
+def has_prototypes(model: ConvNet) -> bool:
+    """Whether filters are windows of training sequences, and stay so."""
+    return model.fixed_filters and model.pooling == "max"
+
+
 @torch.no_grad()
 def _fix(model: ConvNet, kernel: Tensor, bias: float) -> None:
     """Set the filters of a model that only its head is trained of."""
@@ -143,12 +169,14 @@ def is_linear(model: ConvNet) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Spec):
-    """Linear models on k-mers and positions and one-layer CNNs: weighed by held-out sequences, or averaged."""
+    """Linear models on k-mers and positions, prototypes, one-layer CNNs: weighed by held-out sequences, or averaged."""
 
     spectrum: int = hyper(4, "letters of the k-mers that are counted, 0 for none", low=0, high=5)
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
+    prototypes: int = hyper(0, "windows of training sequences, per width, that vote for their class", low=0)
+    silent: float = hyper(0.5, "share of training sequences on which a prototype is silent", low=0, below=1)
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
-    width: tuple[int, ...] = hyper((10,), "letters per filter, one CNN for each, joined by +", low=1)
+    width: tuple[int, ...] = hyper((10,), "letters per filter or prototype, one CNN for each, joined by +", low=1)
     pooling: tuple[str, ...] = hyper(
         ("max",), "one CNN for each, joined by +; none is no CNN", choices=("max", "mean", "position", "none")
     )
@@ -164,7 +192,8 @@ class Sum(Spec):
         encoding: Spec | None = None,
         reverse_complement: bool = False,
     ) -> SumNet:
-        """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
+        """An untrained network; `length` is the longest training sequence, `encoding`, a member of ENCODINGS, for CNNs
+        and prototypes.
 
         CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
         than 1,024 k-mers, for a pooling or width given twice, and where no part is left.
@@ -185,6 +214,9 @@ class Sum(Spec):
             parts["spectrum"] = SpectrumNet(alphabet, self.spectrum, **shape)
         if self.positions:
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
+        for width in self.width if self.prototypes else ():
+            drawn = prototypes(alphabet, encoding, number=self.prototypes, width=width, **shape)
+            parts["prototypes" + (f"#{width}" if len(self.width) > 1 else "")] = drawn
         for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
@@ -194,5 +226,5 @@ class Sum(Spec):
                     name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
         if not parts:
-            raise UsageError("sum: no part is left. Count k-mers, take positions, or give a pooling and a width")
-        return SumNet(parts, average=self.average)
+            raise UsageError("sum: no part is left. Count k-mers, take positions or prototypes, or give a pooling")
+        return SumNet(parts, average=self.average, silent=self.silent)

@@ -1,7 +1,7 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
-from seqreg.networks import ENCODINGS, MODELS
+from seqreg.networks import ENCODINGS, MODELS, ConvNet
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
@@ -129,8 +129,24 @@ def on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: int = 256) -> NDArray[np.float32]:
     """Logits (N, K), K = outputs, of a network in evaluation mode."""
+    return _in_batches(module, module, data, outputs, batch_size)
+
+
+def features_of(part: ConvNet, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
+    """(N, F) features that the head of a network in evaluation mode reads."""
+    return _in_batches(part, part.features, data, part.output.in_features, batch_size)
+
+
+def _in_batches(
+    module: nn.Module,
+    function: Callable[[Tensor], Tensor],
+    data: SequenceSet,
+    columns: int,
+    batch_size: int,
+) -> NDArray[np.float32]:
+    """(N, columns) that the function of ids gives, where the module is, in batches of sequences of like length."""
     device = next(module.parameters()).device
-    result = np.empty((len(data), outputs), dtype=np.float32)
+    result = np.empty((len(data), columns), dtype=np.float32)
     order = np.argsort(data.lengths, kind="stable")
     training = module.training
     module.eval()
@@ -138,7 +154,7 @@ def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: in
         with torch.inference_mode():
             for rows in padded_batches(data.lengths[order], batch_size, LETTERS_PER_BATCH):
                 index = order[rows]
-                result[index] = module(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
+                result[index] = function(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
     finally:
         module.train(training)
     return result

@@ -1,10 +1,10 @@
 """Training a sum of networks: every part by itself, then a weight for each from sequences it had not seen.
 
 Stacked generalization (Wolpert, 1992) with weights that are not negative (Breiman, 1996). The linear parts are
-logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; CNNs are trained by
-the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds of a
-cross-validation, each part being fitted once more to all sequences, or the validation part where there is one. Several
-CNNs of a kind are the networks of the folds themselves, averaged.
+logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; prototypes are drawn;
+CNNs are trained by the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds
+of a cross-validation, each part being fitted once more to all sequences, or the validation part where there is one.
+Several CNNs of a kind are the networks of the folds themselves, averaged.
 The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
 part that tells nothing new is left with a small weight or none. Of an average no weights are fitted: its CNNs are all
 trained on all sequences, an ensemble as of Lakshminarayanan, Pritzel and Blundell (2017) but for its logits being
@@ -29,7 +29,7 @@ from scipy.sparse import csr_array, vstack
 
 from seqreg.baselines.linear import fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
-from seqreg.networks import ConvNet, SequenceNetwork, SumNet, parts_of, per_example_loss
+from seqreg.networks import ConvNet, SequenceNetwork, SumNet, has_prototypes, parts_of, per_example_loss
 from seqreg.networks.trained import logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
@@ -37,6 +37,7 @@ from seqreg.training import loop
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, default_penalty, example_weights
 from seqreg.training.loop import Progress
+from seqreg.training.prototypes import fit_prototypes
 
 # Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
 FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
@@ -111,19 +112,24 @@ def fit_parts(
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
     kinds = model.kinds()
-    several = 1 if model.average else max(map(len, kinds.values()))  # networks that are each without a fold
+    learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
+    several = 1 if model.average else max(map(len, learned.values()), default=1)  # networks each without a fold
     held_out = _HeldOut.of(train, valid, config, several if several > 1 else None, most_folds)
     of_cnns = replace(held_out, folds=[]) if model.average else held_out
     loops = _Loops(config, folder, resume, report)
     scores: list[Array] = []
     history: History = []
-    learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
     loops.planned = sum(len(names) if len(names) > 1 else 1 + len(of_cnns.folds) for names in learned.values())
     for kind, names in kinds.items():
         if kind in learned:
             scores.append(_fit_cnns(names, model, train, of_cnns, loops, history))
         else:
-            scores.append(_fit_head(model.part(names[0]), config, train, held_out))
+            parts = [model.part(name) for name in names]
+            if has_prototypes(parts[0]):
+                of_widths = [_fit_prototypes(part, model.silent, config, train, held_out) for part in parts]
+                scores.append(np.mean(of_widths, axis=0))
+            else:
+                scores.append(_fit_head(parts[0], config, train, held_out))
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,
@@ -285,6 +291,23 @@ def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: 
         part.output.weight.copy_(torch.as_tensor(coef * scale))
         part.output.bias.copy_(torch.as_tensor(intercept))
     return best[2]
+
+
+@torch.no_grad()
+def _fit_prototypes(part: ConvNet, silent: float, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
+    """Make logits of the votes of windows; scores (n, K) of what was held out.
+
+    The factor and the offset are those that fit votes of windows of other sequences best.
+    """
+    votes = fit_prototypes(part, train, silent, config.seed)
+    assert train.y is not None
+    (factor,), offset = stacking_weights(votes[None], train.y, example_weights(train, config.class_weight))
+    with torch.no_grad():
+        _scale(part, factor)
+        part.output.bias.copy_(torch.as_tensor(offset))
+    if held_out.data is not train:
+        return logits_of(part, held_out.data, votes.shape[1]).astype(np.float64)
+    return (factor * votes + offset)[held_out.rows]
 
 
 @torch.no_grad()

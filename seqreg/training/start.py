@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seqreg.errors import UsageError
 from seqreg.networks import ConvNet, SequenceNetwork
@@ -22,10 +23,15 @@ def start_from_windows(model: SequenceNetwork, train: SequenceSet, seed: int) ->
     weight = model.convs[0].weight
     assert isinstance(weight, torch.Tensor)
     windows = torch.from_numpy(_draw_windows(train, len(weight), weight.shape[2], seed)).to(weight.device)
-    filters = torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
+    filters = encoded(model, windows)
     filters = filters - filters.mean((1, 2), keepdim=True)
     spread = filters.std((1, 2), keepdim=True)
     weight.copy_(torch.where(spread > 0, filters / spread * weight.std(), weight))
+
+
+def encoded(model: ConvNet, windows: Tensor) -> Tensor:
+    """ids (n, W) as filters (n, D, W) whose scores are similarities of letters, as the encoding has them."""
+    return torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
 
 
 def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDArray[np.uint8]:
