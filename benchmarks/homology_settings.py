@@ -171,8 +171,9 @@ def report(rows: Rows, n: int) -> None:
         "What networks of the homology suite share",
         f"Means over {n} families of `{LEARNED}` that share no sequence and no superfamily with the tasks of "
         f"`{REPORTED}`, each found among up to {NEGATIVES:,} proteins of other folds after learning from its relatives "
-        "and as many others. The others differ from the first line as they say; the suite takes the best single "
-        "network. One seed: differences of .02 are noise.\n\n" + markdown_table(["setting", "auroc50", "auroc"], lines),
+        "and as many others. The others differ from the first line as they say; the suite reports the best single "
+        "network and both averages. One seed: differences of .02 are noise.\n\n"
+        + markdown_table(["setting", "auroc50", "auroc"], lines),
     )
 
 
