@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.networks import BLOSUM62, Sum, SumNet, has_prototypes
+from seqreg.networks import BLOSUM62, Blosum62, Sum, SumNet, has_prototypes
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, fit, train, with_defaults
 from seqreg.training.prototypes import draw_windows, fit_prototypes
@@ -93,8 +93,6 @@ def test_votes_are_mean_answers_of_windows_counted_one_by_one(plant: Plant, kind
 
 
 def test_similar_letters_match_as_the_encoding_has_it(plant: Plant) -> None:
-    from seqreg.networks.encodings import Blosum62
-
     data = plant(PROTEIN, "WKHF", n=16, shortest=5, longest=14)
     part = ALONE.build(PROTEIN, outputs=1, length=14, encoding=Blosum62()).double().part("prototypes")
     found = fit_prototypes(part, data, SILENT, seed=0)

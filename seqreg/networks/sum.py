@@ -127,8 +127,7 @@ def prototypes(
     model = CNN(filters=number, width=width).build(
         alphabet, outputs=outputs, length=length, encoding=encoding, reverse_complement=reverse_complement
     )
-    model.fixed_filters = True
-    model.convs.requires_grad_(False)
+    _leave_filters(model)
     return model
 
 
@@ -137,11 +136,16 @@ def has_prototypes(model: ConvNet) -> bool:
     return model.fixed_filters and model.pooling == "max"
 
 
+def _leave_filters(model: ConvNet) -> None:
+    """No training is to change the filters."""
+    model.fixed_filters = True
+    model.convs.requires_grad_(False)
+
+
 @torch.no_grad()
 def _fix(model: ConvNet, kernel: Tensor, bias: float) -> None:
     """Set the filters of a model that only its head is trained of."""
-    model.fixed_filters = True
-    model.convs.requires_grad_(False)
+    _leave_filters(model)
     (conv,) = model.convs
     assert isinstance(conv, nn.Conv1d)
     assert conv.bias is not None

@@ -15,7 +15,7 @@ from seqreg.baselines.tuning import drawn
 from seqreg.networks import ConvNet
 from seqreg.networks.trained import features_of
 from seqreg.sequences import SequenceSet, carried_classes
-from seqreg.training.start import encoded
+from seqreg.training.start import encoded, members_of_classes, number_of_windows, windows_at
 
 MATCHED = 4_000  # sequences at most on which windows are silenced; as many are matched at a time
 
@@ -59,8 +59,7 @@ def draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> tupl
     A window is drawn again only when all of its class are.
     """
     rng = np.random.default_rng(seed)
-    classes = [np.flatnonzero(column) for column in carried_classes(train).T if column.any()]
-    windows_of = np.maximum(train.lengths - width, 0) + 1
+    classes, windows_of = members_of_classes(train), number_of_windows(train, width)
     rows, first = [], []
     for k, members in enumerate(classes):
         ends = windows_of[members].cumsum()
@@ -71,8 +70,7 @@ def draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> tupl
         rows.append(members[at])
         first.append(of_class - (ends - windows_of[members])[at])
     row = np.concatenate(rows)
-    positions = np.concatenate(first)[:, None] + np.arange(width)
-    return np.take_along_axis(train.padded(row, length=width), positions, axis=1), row
+    return windows_at(train, row, np.concatenate(first), width), row
 
 
 def _votes(answers: NDArray[np.floating], carried: Array, counted: NDArray[np.bool_]) -> Array:

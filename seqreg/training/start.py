@@ -37,7 +37,21 @@ def encoded(model: ConvNet, windows: Tensor) -> Tensor:
 def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDArray[np.uint8]:
     """ids (number, width), each a random window of a random sequence, of one class after the other."""
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(column) for column in carried_classes(train).T if column.any()] or [np.arange(len(train))]
+    members = members_of_classes(train)
     rows = np.array([rng.choice(members[each % len(members)]) for each in range(number)])
-    first = rng.integers(np.maximum(train.lengths[rows] - width, 0) + 1)
+    return windows_at(train, rows, rng.integers(number_of_windows(train, width)[rows]), width)
+
+
+def members_of_classes(train: SequenceSet) -> list[NDArray[np.int64]]:
+    """Rows of the sequences of each class that has any; of all, where no class has."""
+    return [np.flatnonzero(column) for column in carried_classes(train).T if column.any()] or [np.arange(len(train))]
+
+
+def number_of_windows(train: SequenceSet, width: int) -> NDArray[np.int64]:
+    """(N,) windows in each sequence, 1 in one that is shorter."""
+    return np.maximum(train.lengths - width, 0) + 1
+
+
+def windows_at(train: SequenceSet, rows: NDArray[np.int64], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """ids (n, width) of the window of each row that begins at `first` (n,)."""
     return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
