@@ -1,7 +1,6 @@
 """How far the output of a network can move, in l2, when its one-hot input moves: a proved upper bound.
 
-The bound is the product of one factor per layer. Each rule below proves its factor K: for all inputs x, x' of one
-length, `||layer(x') - layer(x)||_2 <= K ||x' - x||_2`, norms over channels and positions of one sequence.
+The bound is the product of one factor per layer, by the rule of that layer.
 """
 
 import math
@@ -12,9 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from seqreg.certificates.layers import (
+    LAYER_RULES,
+    Reach,
+    Rule,
+    batch_norm_scale,
+    conv1d,
+    conv_norm,
+    is_circulant,
+    linear_norm,
+    padding_of,
+)
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import ConvNet, Residual, SmoothConvNet, SpectrumNet, SumNet, added, parts_of
-from seqreg.spectral import conv1d_norm_upper_bound, grid_size, reshaped_norm, symbol_taps
+from seqreg.networks import (
+    ConvNet,
+    Residual,
+    SmoothConvNet,
+    SpectrumNet,
+    SumNet,
+    added,
+    parts_of,
+)
+from seqreg.spectral import reshaped_norm
 
 
 class LayerNorms(NamedTuple):
@@ -25,14 +43,6 @@ class LayerNorms(NamedTuple):
     operator_norm_upper_bound: float
 
 
-class Reach(NamedTuple):
-    """What a rule returns: the factor of its layer, a scalar, and the number of positions after it (None: unknown)."""
-
-    factor: Tensor | float
-    length: int | None
-
-
-Rule = Callable[[nn.Module, int | None], Reach]
 Named = tuple[str, nn.Module]
 
 
@@ -62,7 +72,7 @@ def layer_norms(model: nn.Module) -> list[LayerNorms]:
         if isinstance(layer, nn.Conv1d | nn.Linear):
             groups = layer.groups if isinstance(layer, nn.Conv1d) else 1
             weight = layer.weight.detach().double()
-            bound = _conv_norm(weight, layer) if isinstance(layer, nn.Conv1d) else reshaped_norm(weight)
+            bound = conv_norm(weight, layer) if isinstance(layer, nn.Conv1d) else reshaped_norm(weight)
             rows.append(LayerNorms(name, reshaped_norm(weight, groups).item(), bound.item()))
     return rows
 
@@ -75,8 +85,8 @@ def deeper_norms(model: ConvNet, directions: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(directions @ model.output.weight, dim=-1)
     for conv in list(model.convs)[1:]:
         assert isinstance(conv, nn.Conv1d)
-        norm = norm * _conv_norm(conv.weight, conv)
-    return norm if model.hidden is None else norm * _linear_norm(model.hidden)
+        norm = norm * conv_norm(conv.weight, conv)
+    return norm if model.hidden is None else norm * linear_norm(model.hidden)
 
 
 # ---- composition
@@ -98,9 +108,9 @@ def _chain(layers: list[Named], length: int | None, direction: Tensor | None = N
             if _type(layer) is nn.BatchNorm1d and before is nn.Conv1d:
                 continue
             if _type(layer) is nn.Conv1d and after is not None and _type(after) is nn.BatchNorm1d:
-                reach = _conv1d(layer, length, _batch_norm_scale(after))
+                reach = conv1d(layer, length, batch_norm_scale(after))
             elif after is None and direction is not None and _type(layer) is nn.Linear:
-                reach, direction = Reach(_linear_norm(layer, direction), None), None
+                reach, direction = Reach(linear_norm(layer, direction), None), None
             elif after is None and direction is not None and _type(layer) in _NETWORKS:
                 reach, direction = _NETWORKS[_type(layer)](layer, length, direction), None
             else:
@@ -138,173 +148,6 @@ def _type(layer: nn.Module) -> type[nn.Module]:
     return type_before_parametrizations(layer)
 
 
-# ---- layers with weights
-
-
-def _conv_norm(weight: Tensor, layer: nn.Conv1d) -> Tensor:
-    """Operator norm bound of a weight (C_out, C_in / G, W) used with the stride, dilation and groups of a layer."""
-    stride, dilation = layer.stride[0], layer.dilation[0]
-    n = grid_size(symbol_taps(weight.shape[2], stride, dilation))
-    return conv1d_norm_upper_bound(weight, stride, dilation, layer.groups, n)
-
-
-def _conv1d(layer: nn.Module, length: int | None, scale: Tensor | float = 1.0) -> Reach:
-    """Certified norm of the zero-padded convolution, times the norm of the padding where that is not zeros.
-
-    Padding other than zeros repeats letters, and a map that repeats each entry at most r times has norm sqrt(r):
-    reflection shows a letter three times at most, replication a border letter 1 + left + right times, circular padding
-    of no more than the length three times; but with stride 1 and no more outputs than inputs the circular convolution
-    repeats no window, and its rows are rows of a circulant operator, which the symbol bounds.
-    """
-    assert isinstance(layer, nn.Conv1d)
-    weight = layer.weight.double()
-    norm = _conv_norm(weight * (scale[:, None, None] if isinstance(scale, Tensor) else scale), layer)
-    spread = layer.dilation[0] * (layer.kernel_size[0] - 1)
-    left, right = _padding(layer)
-    if layer.padding_mode == "replicate":
-        norm = norm * math.sqrt(1 + left + right)
-    elif layer.padding_mode == "reflect" or (layer.padding_mode == "circular" and not _is_circulant(layer)):
-        norm = norm * math.sqrt(3)
-    return Reach(norm, _windows(length, spread + 1, layer.stride[0], left + right))
-
-
-def _is_circulant(layer: nn.Conv1d) -> bool:
-    """Whether a circular convolution has no window twice."""
-    return layer.stride[0] == 1 and sum(_padding(layer)) <= layer.dilation[0] * (layer.kernel_size[0] - 1)
-
-
-def _padding(layer: nn.Conv1d) -> tuple[int, int]:
-    """Letters added on the left and on the right."""
-    if layer.padding == "valid":
-        return 0, 0
-    if layer.padding == "same":
-        both = layer.dilation[0] * (layer.kernel_size[0] - 1)
-        return both // 2, both - both // 2
-    return int(layer.padding[0]), int(layer.padding[0])
-
-
-def _windows(length: int | None, width: int, stride: int, padding: int) -> int | None:
-    """Outputs of a sliding window; monotone in length, so a shortest length in gives a shortest length out."""
-    if length is None:
-        return None
-    if length + padding < width:
-        raise UsageError(f"the network has no output for {length} letters: a layer needs {width - padding} positions")
-    return (length + padding - width) // stride + 1
-
-
-def _linear_norm(layer: nn.Module, direction: Tensor | None = None) -> Tensor:
-    """Largest singular value of W, or the norm of `direction^T W`."""
-    assert isinstance(layer, nn.Linear)
-    weight = layer.weight.double()
-    return reshaped_norm(weight) if direction is None else torch.linalg.vector_norm(direction.to(weight) @ weight)
-
-
-def _linear(layer: nn.Module, length: int | None) -> Reach:
-    """Largest singular value; applied to each row of (C, L) alike, the norm stays the same. Positions end here."""
-    return Reach(_linear_norm(layer), None)
-
-
-def _batch_norm_scale(layer: nn.Module) -> Tensor:
-    """(C,) slope `gamma / sqrt(var + eps)` per channel, with the recorded variance."""
-    assert isinstance(layer, nn.BatchNorm1d)
-    if layer.running_var is None:
-        raise UnknownLayerError(
-            "a BatchNorm1d without recorded statistics normalises by the batch: no bound holds for a single sequence"
-        )
-    scale = torch.rsqrt(layer.running_var.double() + layer.eps)
-    return scale if layer.weight is None else scale * layer.weight.double()
-
-
-def _batch_norm(layer: nn.Module, length: int | None) -> Reach:
-    """max |gamma| / sqrt(var + eps): an affine map per channel. (Behind a convolution it is folded instead.)"""
-    return Reach(_batch_norm_scale(layer).abs().max(), length)
-
-
-# ---- pooling, and layers without weights
-
-
-def _max_pool(layer: nn.Module, length: int | None) -> Reach:
-    """sqrt(ceil(p / s)): a maximum changes by at most the largest change in its window, and an
-    entry lies in at most ceil(p / s) windows, so the squares sum to at most that many times the whole.
-    """
-    assert isinstance(layer, nn.MaxPool1d)
-    width, stride, padding = _int(layer.kernel_size), _int(layer.stride), _int(layer.padding)
-    if _int(layer.dilation) != 1:
-        raise UnknownLayerError("no Lipschitz factor is known for a MaxPool1d with dilation")
-    return Reach(math.sqrt(math.ceil(width / stride)), _windows(length, width, stride, 2 * padding))
-
-
-def _avg_pool(layer: nn.Module, length: int | None) -> Reach:
-    """A convolution of each channel with p taps 1/p, stride s and zero padding."""
-    assert isinstance(layer, nn.AvgPool1d)
-    width, stride, padding = (_int(size) for size in (layer.kernel_size, layer.stride, layer.padding))
-    if layer.ceil_mode or (padding and not layer.count_include_pad):
-        raise UnknownLayerError(
-            "no Lipschitz factor is known for an AvgPool1d whose windows at the border divide by fewer than p: set "
-            "ceil_mode=False, and count_include_pad=True or padding=0"
-        )
-    taps = torch.full((1, 1, width), 1 / width, dtype=torch.float64)
-    norm = conv1d_norm_upper_bound(taps, stride, n=grid_size(width))
-    return Reach(norm, _windows(length, width, stride, 2 * padding))
-
-
-def _adaptive_avg_pool(layer: nn.Module, length: int | None) -> Reach:
-    """1 / sqrt(T) for the mean of T positions (Cauchy-Schwarz), 1 where T is unknown. For k > 1 bins and T >= k,
-    Schur's test gives sqrt(row sum * column sum): rows sum to 1, columns to at most 2 / ceil(T / k), as each bin has
-    T / k positions or more and a position lies in two bins at most. In any case sqrt(k), each bin being a mean.
-    """
-    assert isinstance(layer, nn.AdaptiveAvgPool1d)
-    bins = _bins(layer, length)
-    if bins == 1:
-        return Reach(1 / math.sqrt(length or 1), 1)
-    shared = 2 / math.ceil(length / bins) if length is not None and length >= bins else bins
-    return Reach(math.sqrt(min(bins, shared)), bins)
-
-
-def _adaptive_max_pool(layer: nn.Module, length: int | None) -> Reach:
-    """sqrt of the number of bins that share a position: 1 for one bin, 2 for k > 1 bins of T >= k positions, else k."""
-    assert isinstance(layer, nn.AdaptiveMaxPool1d)
-    bins = _bins(layer, length)
-    return Reach(math.sqrt(min(bins, 2) if length is not None and length >= bins else bins), bins)
-
-
-def _bins(layer: nn.AdaptiveAvgPool1d | nn.AdaptiveMaxPool1d, length: int | None) -> int:
-    size = layer.output_size
-    bins = size[0] if isinstance(size, tuple) else size
-    if bins is None:
-        raise UnknownLayerError(f"no Lipschitz factor is known for a {type(layer).__name__} without an output size")
-    return int(bins)
-
-
-def _int(size: int | tuple[int, ...]) -> int:
-    return size[0] if isinstance(size, tuple) else size
-
-
-def _flatten_layer(layer: nn.Module, length: int | None) -> Reach:
-    """1: the same entries in one row per sequence."""
-    assert isinstance(layer, nn.Flatten)
-    if layer.start_dim not in (1, 2, -1):
-        raise UnknownLayerError(f"a Flatten(start_dim={layer.start_dim}) may join the sequences of a batch")
-    return Reach(1.0, None)
-
-
-def _slope(largest: float) -> Rule:
-    """Entrywise functions: the largest slope, by the mean value theorem."""
-    return lambda layer, length: Reach(largest, length)
-
-
-def _leaky_relu(layer: nn.Module, length: int | None) -> Reach:
-    """Slopes 1 and `negative_slope`."""
-    assert isinstance(layer, nn.LeakyReLU)
-    return Reach(max(1.0, abs(layer.negative_slope)), length)
-
-
-def _elu(layer: nn.Module, length: int | None) -> Reach:
-    """Slopes 1 and alpha exp(u) for u < 0."""
-    assert isinstance(layer, nn.ELU)
-    return Reach(max(1.0, abs(layer.alpha)), length)
-
-
 # ---- blocks
 
 
@@ -316,13 +159,13 @@ def _residual(layer: nn.Module, length: int | None) -> Reach:
     if len(inner) == 1 and _type(inner[0][1]) is nn.Conv1d:
         conv = inner[0][1]
         assert isinstance(conv, nn.Conv1d)
-        tap, between = divmod(_padding(conv)[0], conv.dilation[0])
-        if between == 0 and _is_circulant(conv) and conv.padding_mode in ("zeros", "circular"):
+        tap, between = divmod(padding_of(conv)[0], conv.dilation[0])
+        if between == 0 and is_circulant(conv) and conv.padding_mode in ("zeros", "circular"):
             weight = conv.weight.double()
             channels = torch.arange(len(weight), device=weight.device)
             identity = torch.zeros_like(weight)
             identity[channels, channels % weight.shape[1], tap] = 1
-            return Reach(_conv_norm(weight + identity, conv), length)
+            return Reach(conv_norm(weight + identity, conv), length)
     reach = _chain(inner, length)
     return Reach(1 + reach.factor, length)
 
@@ -338,18 +181,18 @@ def _convnet(model: nn.Module, length: int | None, direction: Tensor | None = No
     """
     assert isinstance(model, ConvNet)
     first, *others = (conv for conv in model.convs if isinstance(conv, nn.Conv1d))
-    norm = _conv_norm(model.first_kernel().double(), first)
+    norm = conv_norm(model.first_kernel().double(), first)
     if isinstance(model, SmoothConvNet):
         norm = _on_scaled_windows(norm, model)
     for conv in others:
-        norm = norm * _conv_norm(conv.weight.double(), conv)
+        norm = norm * conv_norm(conv.weight.double(), conv)
     if model.pooling == "mean":
         norm = norm / math.sqrt(max(0, (length or 1) - model.receptive_field) + 1)
     if model.reverse_complement and model.pooling == "max":
         norm = norm * math.sqrt(2)
     if model.hidden is not None:
-        norm = norm * _linear_norm(model.hidden)
-    return Reach(norm * _linear_norm(model.output, direction), None)
+        norm = norm * linear_norm(model.hidden)
+    return Reach(norm * linear_norm(model.output, direction), None)
 
 
 def _sum(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
@@ -378,16 +221,5 @@ _NETWORKS: dict[type[nn.Module], Callable[[nn.Module, int | None, Tensor | None]
 LIPSCHITZ_RULES: dict[type[nn.Module], Rule] = {
     **_NETWORKS,  # pyright: ignore[reportAssignmentType]  # the direction has a default
     Residual: _residual,
-    nn.Conv1d: _conv1d,
-    nn.Linear: _linear,
-    nn.BatchNorm1d: _batch_norm,
-    nn.MaxPool1d: _max_pool,
-    nn.AvgPool1d: _avg_pool,
-    nn.AdaptiveMaxPool1d: _adaptive_max_pool,
-    nn.AdaptiveAvgPool1d: _adaptive_avg_pool,
-    nn.Flatten: _flatten_layer,
-    nn.LeakyReLU: _leaky_relu,
-    nn.ELU: _elu,
-    nn.Sigmoid: _slope(0.25),
-    **dict.fromkeys((nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Tanh, nn.Softplus, nn.Softsign), _slope(1.0)),
+    **LAYER_RULES,
 }
