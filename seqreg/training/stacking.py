@@ -72,7 +72,9 @@ def fit(
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
     fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report, most_folds=most_folds)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
-    if fitted.unseen:
+    if model.average:
+        weights = weights * alike(fitted.scores, fitted.y, fitted.learned)
+    elif fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
     with torch.no_grad():
         for names, weight in zip(model.kinds().values(), weights, strict=True):
@@ -87,7 +89,7 @@ def fit(
 class FittedParts:
     """What trained parts say of the sequences held out: scores (P, n, K), labels y, weights (n,), and their history.
 
-    P: kinds of parts, those of a kind being averaged.
+    P: kinds of parts, those of a kind being averaged. learned (P,): which of them are CNNs.
     unseen: False for an average, of whose CNNs nothing is held out, and where there are too few sequences to hold any
     out; those trained on stand in.
     """
@@ -95,6 +97,7 @@ class FittedParts:
     scores: Array
     y: NDArray[Any]
     weight: Array
+    learned: NDArray[np.bool_]
     unseen: bool
     history: History
 
@@ -134,6 +137,7 @@ def fit_parts(
         scores=np.stack(scores),
         y=held_out.y,
         weight=held_out.weight,
+        learned=np.array([kind in learned for kind in kinds]),
         unseen=held_out.unseen and not model.average,
         history=history,
     )
@@ -319,6 +323,27 @@ def _features(part: ConvNet, data: SequenceSet, batch: int = 256) -> csr_array:
         ids = torch.from_numpy(data.padded(np.arange(start, min(start + batch, len(data)))))
         blocks.append(csr_array(part.features(ids.to(device)).double().cpu().numpy()))
     return csr_array(vstack(blocks, format="csr"))
+
+
+def alike(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_]) -> Array:
+    """Factors (P,) by which parts' scores (P, n, K) come to one spread within classes: that of CNNs, on average.
+
+    CNNs share a loss and a scale, and keep it. The logits of a linear part are as large as the strength chosen for it,
+    which says little of how far it can be trusted: as they are, those of alignments with a few remote relatives would
+    hardly count. 1 where a part does not tell sequences apart.
+    """
+    labels = y[:, None] if y.ndim == 1 else y
+    spread = np.zeros(len(scores))
+    for k in range(scores.shape[2]):
+        label = labels[:, min(k, labels.shape[1] - 1)]
+        for value in np.unique(label):
+            of_class = scores[:, label == value, k]
+            spread += of_class.var(1) * of_class.shape[1]
+    spread = np.sqrt(spread / scores[0].size)
+    factors = np.ones(len(scores))
+    if learned.any():
+        factors[~learned & (spread > 0)] = spread[learned].mean() / spread[~learned & (spread > 0)]
+    return factors
 
 
 def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Array, Array]:
