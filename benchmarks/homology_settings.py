@@ -71,6 +71,15 @@ SETTINGS: dict[str, dict[str, object]] = {
         **BOTH,
         "model": "sum:spectrum=0,positions=false,prototypes=4096,silent=0.98,filters=256,width=20+30,average=true",
     },
+    "the same on half BLOSUM62, half one-hot, averaged with local alignments to 512 sequences": {
+        **HALF,
+        "model": "sum:spectrum=0,positions=false,alignments=512,filters=256,width=20,average=true",
+    },
+    "local alignments to 512 sequences alone": {
+        **HALF,
+        "start": "random",
+        "model": "sum:spectrum=0,positions=false,alignments=512,pooling=none",
+    },
     "the same on BLOSUM62, 40 epochs": {**BOTH, "epochs": 40},
     "256 filters of 20 that start as windows, letters replaced by similar ones, inserted and lost": {
         **BOTH,

@@ -25,6 +25,7 @@ from seqreg import __version__
 from seqreg.alphabet import Alphabet
 from seqreg.baselines import FittedBaseline
 from seqreg.errors import SeqregError, UsageError
+from seqreg.networks import AlignmentNet, parts_of
 from seqreg.networks.trained import TrainedNetwork, restored
 from seqreg.records import atomic_write, to_plain, write_json
 
@@ -65,6 +66,10 @@ def onnx_bytes(network: TrainedNetwork) -> bytes:
                 f"ONNX needs the extra 'export', which is not installed (no module {name}). "
                 "In the checkout: pip install -c constraints.txt -e '.[export]'"
             ) from None
+    if any(isinstance(part, AlignmentNet) for part in parts_of(network.module)):  # pyright: ignore[reportArgumentType]
+        raise UsageError(
+            "ONNX has no local alignments, which this model computes. Export it as safetensors, or train it without"
+        )
     network = _single_precision(network)
     graph = Graph(network).eval()
     x, lengths = _letters(network.alphabet, (graph.room + 3, graph.room + 1))

@@ -32,6 +32,7 @@ from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.networks import (
     CNN,
+    AlignmentNet,
     Blosum62,
     ConvNet,
     SequenceNetwork,
@@ -56,13 +57,13 @@ class Case:
     most: int
 
 
-def random_case(seed: int) -> Case:
+def random_case(seed: int, *, aligned: bool = False) -> Case:
     g = torch.Generator().manual_seed(seed)
 
     def pick(*choices):
         return choices[int(torch.randint(len(choices), (1,), generator=g))]
 
-    alphabet: Alphabet = pick(DNA, DNA, PROTEIN)
+    alphabet: Alphabet = PROTEIN if aligned else pick(DNA, DNA, PROTEIN)
     outputs = pick(1, 2, 3, 4)
     depth = pick(1, 1, 2, 3)
     spec = CNN(
@@ -85,11 +86,12 @@ def random_case(seed: int) -> Case:
     if outputs > 1 and pick(False, False, False, True):
         smooth = SmoothCNN(filters=3, width=pick(2, 3), smoothing=pick(0.2, 1.0))
         net = smooth.build(alphabet, outputs=outputs, length=longest)
-    if seed % 3 == 2:
+    if aligned or seed % 3 == 2:
         linear = Sum(
             spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
             positions=pick(True, False),
             prototypes=pick(0, 0, 3),
+            alignments=3 if aligned else 0,
             filters=4,
             width=pick(1, 2, 3, (1, 3)),
             pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),
@@ -108,6 +110,8 @@ def random_case(seed: int) -> Case:
     with torch.no_grad():
         for parameter in filter(lambda each: each.requires_grad, net.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64) * pick(0.2, 0.6, 1.0))
+    for part in filter(lambda each: isinstance(each, AlignmentNet), net.modules()):
+        part.references[:2] = torch.randint(0, PROTEIN.pad, (2, part.references.shape[1]), generator=g)
     n = 4
     lengths = torch.randint(1, longest + 1, (n,), generator=g)
     lengths[0] = longest
@@ -215,6 +219,11 @@ def constant(batch: CertifiedBatch) -> Tensor:
 @pytest.mark.parametrize("seed", range(60))
 def test_no_bound_is_above_the_truth(seed: int) -> None:
     check(random_case(seed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_bound_is_above_the_truth_where_sequences_are_aligned(seed: int) -> None:
+    check(random_case(seed, aligned=True))
 
 
 @pytest.mark.slow

@@ -6,25 +6,34 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqreg.alphabet import DNA
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
 from seqreg.errors import UsageError
-from seqreg.networks import CNN, SmoothCNN, Sum
+from seqreg.networks import CNN, AlignmentNet, SmoothCNN, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.specs import parse, write
 
 Y = torch.tensor([0, 1, 2, 0, 1])
 
 
-def letters(lengths: tuple[int, ...] = (19, 6, 11, 8, 13)) -> Tensor:
+def letters(lengths: tuple[int, ...] = (19, 6, 11, 8, 13), alphabet: Alphabet = DNA) -> Tensor:
     longest = max(lengths)
-    ids = torch.randint(4, (len(lengths), longest), dtype=torch.uint8)
-    return ids.masked_fill(torch.arange(longest) >= torch.tensor(lengths)[:, None], DNA.pad)
+    ids = torch.randint(alphabet.size, (len(lengths), longest), dtype=torch.uint8)
+    return ids.masked_fill(torch.arange(longest) >= torch.tensor(lengths)[:, None], alphabet.pad)
 
 
 def network(**fields: Any) -> nn.Module:
     return CNN(filters=6, width=4, **fields).build(DNA, outputs=3, length=19)
+
+
+def aligned() -> nn.Module:
+    """A sum of alignments with sequences and a CNN."""
+    net = Sum(spectrum=1, positions=False, alignments=5, filters=6, width=4).build(PROTEIN, outputs=3, length=19)
+    part = net.part("alignments")
+    assert isinstance(part, AlignmentNet)
+    part.references.copy_(letters(alphabet=PROTEIN))
+    return net
 
 
 class Foreign(nn.Module):
@@ -60,6 +69,7 @@ CASES = {
         ),
         letters(),
     ),
+    "aligned": lambda: (aligned(), letters(alphabet=PROTEIN)),
     "shorter-than-a-window": lambda: (network(), letters((3, 1, 2, 2, 1))),
     "foreign": lambda: (Foreign(), one_hot()),
     "flat": lambda: (flat(network()), letters()),
@@ -107,7 +117,7 @@ def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     gradients = torch.autograd.grad(value, trained, allow_unused=True, materialize_grads=True)
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
-    if case in ("max", "mean", "deep", "smooth", "sum", "foreign"):
+    if case in ("max", "mean", "deep", "smooth", "sum", "aligned", "foreign"):
         assert any(bool(gradient.any()) for gradient in gradients)
 
 
@@ -135,7 +145,8 @@ def test_an_attack_gives_a_batch_of_the_same_shape_and_leaves_no_trace(name: str
     assert torch.equal(x, kept)
     assert not x_adv.requires_grad
     assert bool(x_adv.isfinite().all())
-    assert x_adv.shape in (x.shape, (x.shape[0], 4, x.shape[-1]))
+    letters = getattr(model, "alphabet", DNA).size
+    assert x_adv.shape in (x.shape, (x.shape[0], letters, x.shape[-1]))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -100,15 +100,15 @@ def _trials(
     return trials
 
 
-def short_views(rows: csr_array, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:
+def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:
     """Rows kept and rows held out of each split, short where they may be.
 
     A penalized linear fit never leaves the span of its n rows. In an orthonormal basis of the span the kept rows are a
     Cholesky factor of their Gram matrix: n columns in place of D, and the same scores in a fraction of the time.
     """
-    n = len(rows.indptr) - 1
-    if n > _SHORTENED_UP_TO or not wide:
+    if isinstance(rows, np.ndarray) or len(rows.indptr) - 1 > _SHORTENED_UP_TO or not wide:
         return [(rows[inner], rows[outer]) for inner, outer in splits]
+    n = len(rows.indptr) - 1
     gram = (rows @ rows.T).toarray()
     # Equal sequences make it singular.
     gram[np.diag_indices(n)] += 1e-9

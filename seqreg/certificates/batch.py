@@ -13,8 +13,8 @@ from torch import Tensor
 from seqreg.certificates.lipschitz import deeper_norms
 from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.profiles import Sites, sites
-from seqreg.networks import ConvNet, SequenceNetwork, added, parts_of
-from seqreg.networks.windows import first_scores, window_activation, window_scores
+from seqreg.networks import ConvNet, Part, SequenceNetwork, added, parts_of
+from seqreg.networks.windows import last_scores, window_activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class EditableBatch:
     be substituted, with profiles. place (S, N, L): where each position lies on each of the S strands.
     """
 
-    model: ConvNet
+    model: Part
     ids: Tensor
     directions: Tensor
     counts: Tensor
@@ -53,7 +53,8 @@ class CertifiedBatch(EditableBatch):
     """Also the network's inner state on them, in float64.
 
     margins (N, P). deeper (N, P): how far they move, at most, per l2 of the first layer's output, before pooling by a
-    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window.
+    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window; (1, N, 1, R) of
+    alignments.
     active (N, 1, H): hidden units that are on, None without a hidden layer.
     """
 
@@ -121,7 +122,7 @@ def in_double(model: Network) -> Network:
     return copy.deepcopy(model).double().eval().requires_grad_(False)
 
 
-def editable_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> EditableBatch:
+def editable_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> EditableBatch:
     """The batch of ids (N, L) with targets y; profiles are differentiable in the weights.
 
     allowed (N, L, A) bool: letters each position may turn into, all where None; padding never changes.
@@ -144,18 +145,18 @@ def editable_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | Non
 
 
 @torch.no_grad()
-def certified_batch(model: ConvNet, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedBatch:
+def certified_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedBatch:
     """The same with the network's inner state, for a network, or part, as `in_double` gives it."""
     assert not model.training
     assert next(model.parameters()).dtype == torch.float64
     batch = editable_batch(model, ids, y, allowed)
     strands = [batch.ids]
-    if model.reverse_complement:
+    if isinstance(model, ConvNet) and model.reverse_complement:
         strands.append(model.reverse_complement_ids(batch.ids))
-    scores = torch.stack([window_scores(model, first_scores(model, strand), strand) for strand in strands])
+    scores = torch.stack([last_scores(model, strand) for strand in strands])
     outside = torch.arange(scores.shape[2], device=ids.device) >= batch.counts[:, None]
     active = None
-    if model.hidden is not None:
+    if isinstance(model, ConvNet) and model.hidden is not None:
         features = [model.pool(window_activation(model)(strand).transpose(1, 2), batch.counts) for strand in scores]
         pooled = torch.stack(features)
         pooled = pooled.amax(0) if model.pooling == "max" else pooled.mean(0)

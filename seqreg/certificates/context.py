@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
+from seqreg.certificates.influence import influences
 from seqreg.certificates.intervals import feature_interval
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.spectrum import spectrum_influences
-from seqreg.networks import SpectrumNet, is_linear
+from seqreg.networks import AlignmentNet, SpectrumNet, is_linear
 from seqreg.networks.windows import window_activation
 
 _ELEMENTS = 1 << 21
@@ -25,6 +26,8 @@ def influences_here(batch: CertifiedBatch, m: int) -> Tensor:
     """I (N, P, L): the m largest sum to a bound of what at most m substitutions of these sequences cost margin p."""
     if isinstance(batch.model, SpectrumNet):
         return spectrum_influences(batch, m - 1)
+    if isinstance(batch.model, AlignmentNet):
+        return influences(batch)
     fall, rise = head_sensitivity(batch.model, batch.directions, batch.active)
     row, position = torch.nonzero(batch.sites.may.any(1)[batch.sites.kind], as_tuple=True)
     result = batch.margins.new_zeros(*batch.margins.shape, batch.ids.shape[1])

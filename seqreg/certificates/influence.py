@@ -13,7 +13,17 @@ from seqreg.certificates.batch import EditableBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
 from seqreg.certificates.spectrum import spectrum_influences, symbol_costs
-from seqreg.networks import ConvNet, SequenceNetwork, SpectrumNet, SumNet, added, is_linear, parts_of
+from seqreg.networks import (
+    AlignmentNet,
+    ConvNet,
+    Part,
+    SequenceNetwork,
+    SpectrumNet,
+    SumNet,
+    added,
+    is_linear,
+    parts_of,
+)
 
 
 def largest_sums(influence: Tensor, m: int) -> Tensor:
@@ -81,7 +91,7 @@ def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) 
     return total.amax(-1)
 
 
-def symbol_influences(model: ConvNet, directions: Tensor) -> Tensor:
+def symbol_influences(model: Part, directions: Tensor) -> Tensor:
     """I (Q, V), or (Q, V, L + 1) below position pooling: most that replacing symbol v (at i) costs the margin u . f.
 
     L: positions that windows see on one strand; the last entry is for all later ones, which the other strand may see.
@@ -109,7 +119,7 @@ def hamming_lipschitz(
     """
     if isinstance(model, SumNet):
         return added(hamming_lipschitz(part, directions, windows) for part in parts_of(model))
-    assert isinstance(model, ConvNet)
+    assert isinstance(model, ConvNet | AlignmentNet)
     outputs = model.output.out_features
     weight = model.output.weight
     if directions is None:
@@ -125,7 +135,7 @@ def hamming_lipschitz(
     return worst.amax(0)
 
 
-def _costs(model: ConvNet, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+def _costs(model: Part, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
     """(B, Q) or (B, Q, L + 1): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
     if isinstance(model, SpectrumNet):
         pairs = [(old, new)]

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
+from seqreg.certificates.influence import largest_sums
 from seqreg.certificates.margins import head_interval
+from seqreg.networks import AlignmentNet
 from seqreg.networks.windows import window_activation
 
 
@@ -18,6 +20,8 @@ def feature_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
 
     Exact for one window of one layer; taken for all windows at once, though the same m letters cannot serve them all.
     """
+    if isinstance(batch.model, AlignmentNet):
+        return _score_interval(batch, m)
     lows, highs = [], []
     for strand in range(len(batch.scores)):
         outside = batch.scores[strand] == -torch.inf
@@ -29,6 +33,16 @@ def feature_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
     if batch.model.pooling == "max":
         return torch.stack(lows).amax(0), torch.stack(highs).amax(0)
     return torch.stack(lows).mean(0), torch.stack(highs).mean(0)
+
+
+def _score_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
+    """low, high (N, R) of alignment scores, which the m largest of the same profiles move, and none below 0."""
+    now = batch.scores[0, :, 0]
+    drop, up = (
+        largest_sums(profiles[0, :, 0, 0].amax(-1)[batch.sites.kind], m)[:, None]
+        for profiles in (batch.sites.drop, batch.sites.up)
+    )
+    return (now - drop).clamp(min=0), now + up
 
 
 def _kinds_along(batch: CertifiedBatch, strand: int) -> Tensor:

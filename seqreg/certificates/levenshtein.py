@@ -61,6 +61,7 @@ def edit_certificate(
 def edit_bound(batch: CertifiedBatch, m: int) -> Tensor:
     """(N, P) lower bounds of the margins after at most m edits; -inf where a sequence may lose its last full window."""
     model, reach = batch.model, batch.model.receptive_field
+    assert isinstance(model, ConvNet)
     assert model.pooling == "mean"
     h = batch.activations()  # S, N, T, C
     if len(h) == 2:

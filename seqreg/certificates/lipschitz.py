@@ -24,7 +24,9 @@ from seqreg.certificates.layers import (
 )
 from seqreg.errors import UnknownLayerError, UsageError
 from seqreg.networks import (
+    AlignmentNet,
     ConvNet,
+    Part,
     Residual,
     SmoothConvNet,
     SpectrumNet,
@@ -77,11 +79,14 @@ def layer_norms(model: nn.Module) -> list[LayerNorms]:
     return rows
 
 
-def deeper_norms(model: ConvNet, directions: Tensor) -> Tensor:
+def deeper_norms(model: Part, directions: Tensor) -> Tensor:
     """(N, P) how far the margins move, at most, per l2 of the first layer's output, for T = 1 window.
 
-    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out.
+    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out. Of alignments,
+    per the most that any score moves: the sum of |u . W_out|.
     """
+    if isinstance(model, AlignmentNet):
+        return (directions @ model.output.weight).abs().sum(-1)
     norm = torch.linalg.vector_norm(directions @ model.output.weight, dim=-1)
     for conv in list(model.convs)[1:]:
         assert isinstance(conv, nn.Conv1d)
@@ -195,10 +200,25 @@ def _convnet(model: nn.Module, length: int | None, direction: Tensor | None = No
     return Reach(norm * linear_norm(model.output, direction), None)
 
 
+def _alignments(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
+    """`sum_r |w_r| sqrt(l_r) max_v ||s(., v)||`, w_r the weight of the reference r and l_r its letters.
+
+    The gradient of a score at position i is `sum_v p_i(v) s(., v)`, p_i(v) the share of the sum over alignments that
+    matches i with symbol v: its norm is at most `p_i max_v ||s(., v)||`, and `sum_i p_i^2 <= sum_i p_i <= l_r`, as an
+    alignment matches each letter of the reference once at most.
+    """
+    assert isinstance(model, AlignmentNet)
+    weight = model.output.weight.double()
+    per_reference = torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction @ weight).abs()
+    steepest = torch.linalg.vector_norm(model.similarity[: model.alphabet.size].double(), dim=0).max()
+    return Reach((per_reference * model.reference_lengths().double().sqrt()).sum() * steepest, None)
+
+
 def _sum(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
     """The sum over parts, by the triangle inequality."""
     assert isinstance(model, SumNet)
-    return Reach(added(torch.as_tensor(_convnet(part, length, direction).factor) for part in parts_of(model)), None)
+    factors = (_NETWORKS[type(part)](part, length, direction).factor for part in parts_of(model))
+    return Reach(added(map(torch.as_tensor, factors)), None)
 
 
 def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:
@@ -215,6 +235,7 @@ def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:
 
 _NETWORKS: dict[type[nn.Module], Callable[[nn.Module, int | None, Tensor | None], Reach]] = {
     **dict.fromkeys((ConvNet, SmoothConvNet, SpectrumNet), _convnet),
+    AlignmentNet: _alignments,
     SumNet: _sum,
 }
 

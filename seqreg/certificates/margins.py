@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqreg.networks import ConvNet
+from seqreg.networks import Part
 
 
 def margin_directions(y: Tensor, outputs: int) -> Tensor:
@@ -36,7 +36,7 @@ def predicted(logits: Tensor, multi_label: bool = False) -> Tensor:
     return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
 
 
-def head_sensitivity(model: ConvNet, directions: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def head_sensitivity(model: Part, directions: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """alpha, beta (..., F) >= 0: how much the margins `u . f` (..., K) can fall when pooled features fall or rise.
 
     If every feature phi falls by at most `drop` and rises by at most `up`, then the margin falls by at most
@@ -54,7 +54,7 @@ def head_sensitivity(model: ConvNet, directions: Tensor, active: Tensor | None =
     return fall @ plus + rise @ minus, fall @ minus + rise @ plus
 
 
-def head_interval(model: ConvNet, low: Tensor, high: Tensor, directions: Tensor) -> Tensor:
+def head_interval(model: Part, low: Tensor, high: Tensor, directions: Tensor) -> Tensor:
     """(..., P) lower bounds of the margins u (..., P, K) over all pooled features between low and high (..., F)."""
 
     def through(layer: nn.Linear, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

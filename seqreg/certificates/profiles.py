@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqreg.networks import ConvNet, SmoothConvNet
+from seqreg.networks import AlignmentNet, ConvNet, Part, SmoothConvNet
 from seqreg.networks.lookup import symbol_table
 
 
@@ -26,11 +26,13 @@ class Profile(NamedTuple):
     up: Tensor
 
 
-def substitution_profiles(model: ConvNet, old: Tensor, new: Tensor, opposite: bool = False) -> Profile:
+def substitution_profiles(model: Part, old: Tensor, new: Tensor, opposite: bool = False) -> Profile:
     """Profiles of the substitutions of symbol old (B,) by symbol new (B,); differentiable in the weights.
 
     opposite: as seen from the opposite strand, where old and new become their complements.
     """
+    if isinstance(model, AlignmentNet):
+        return _alignment_profiles(model, old, new)
     change = _first_changes(model, old, new, opposite)
     if type(model) is SmoothConvNet:
         return _smooth_profiles(model, change, old, new)
@@ -65,12 +67,33 @@ def _smooth_profiles(model: SmoothConvNet, change: Tensor, old: Tensor, new: Ten
     return Profile(F.relu(-change) * scale, F.relu(change) * scale + growth[:, None, None])
 
 
+def _alignment_profiles(model: AlignmentNet, old: Tensor, new: Tensor) -> Profile:
+    """Profiles of alignment scores, over the one offset there is.
+
+    Every alignment matches the position with one symbol v of the reference, and its score changes by
+    `s(new, v) - s(old, v)`, or leaves it out, and the score stays; a logarithm of a sum of exponentials moves by no
+    more than the least and the most that its exponents do.
+    """
+    change = model.similarity[new, : model.alphabet.pad] - model.similarity[old, : model.alphabet.pad]  # B, v
+    shape = (len(old), len(model.references), 1)
+    drop, up = F.relu(-change.amin(1)), F.relu(change.amax(1))
+    return Profile(drop[:, None, None].expand(shape), up[:, None, None].expand(shape))
+
+
+def _moved(model: Part, old: Tensor, new: Tensor, opposite: bool) -> Tensor:
+    """(B,) most that one substitution moves the first layer's output in l2; the largest score, of alignments."""
+    if isinstance(model, AlignmentNet):
+        profile = _alignment_profiles(model, old, new)
+        return torch.maximum(profile.drop, profile.up).amax((1, 2))
+    return torch.linalg.vector_norm(_first_changes(model, old, new, opposite), dim=(1, 2))
+
+
 class Sites(NamedTuple):
     """The kinds of place in a batch: a symbol together with the letters it may be replaced by.
 
     kind (N, L): which of them each position is. drop, up (strands, S, R, C, A): profiles of replacing the symbol of
     kind s by each letter, zero where that is not allowed. may (S, A): what is allowed; a letter itself is not.
-    moved (strands, S): most that one substitution moves the first layer's output in l2.
+    moved (strands, S): most that one substitution moves the first layer's output in l2, or any alignment score.
     """
 
     kind: Tensor
@@ -80,7 +103,7 @@ class Sites(NamedTuple):
     moved: Tensor
 
 
-def sites(model: ConvNet, ids: Tensor, allowed: Tensor | None = None) -> Sites:
+def sites(model: Part, ids: Tensor, allowed: Tensor | None = None) -> Sites:
     """The kinds of place in ids (N, L), where letter a may come at position i if allowed[n, i, a] (N, L, A)."""
     letters = model.alphabet.size
     if allowed is None:
@@ -96,7 +119,7 @@ def sites(model: ConvNet, ids: Tensor, allowed: Tensor | None = None) -> Sites:
     drops, ups, moved = [], [], []
     old, new = symbol.repeat_interleave(letters), letter.repeat(len(symbol))
     for opposite in (False, True)[: 1 + model.reverse_complement]:
-        change = torch.linalg.vector_norm(_first_changes(model, old, new, opposite), dim=(1, 2))
+        change = _moved(model, old, new, opposite)
         moved.append((change.unflatten(0, may.shape) * may).amax(1))
         profile = substitution_profiles(model, old, new, opposite)
         for kept, values in zip((drops, ups), profile, strict=True):

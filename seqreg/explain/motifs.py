@@ -107,7 +107,7 @@ def filter_motifs(
 
 def learned_parts(model: SequenceNetwork) -> list[ConvNet]:
     """The parts whose filters were learned: those of linear models are given."""
-    return [part for part in parts_of(model) if not part.fixed_filters]
+    return [part for part in parts_of(model) if isinstance(part, ConvNet) and not part.fixed_filters]
 
 
 def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> list[FilterMotif]:

@@ -5,6 +5,7 @@ gives a `torch.nn.Module`; the module maps ids (N, L) uint8, or one-hot x (N, A,
 (N, K), and padding never changes a score. A member of `ENCODINGS` has `matrix(alphabet) -> (A, D)`.
 """
 
+from seqreg.networks.alignments import AlignmentNet
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
@@ -13,7 +14,7 @@ from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
-from seqreg.networks.sum import SpectrumNet, Sum, SumNet, added, has_prototypes, is_linear, parts_of
+from seqreg.networks.sum import Part, SpectrumNet, Sum, SumNet, added, has_prototypes, is_linear, parts_of
 from seqreg.specs import Spec
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "CNN",
     "ENCODINGS",
     "MODELS",
+    "AlignmentNet",
     "Blosum62",
     "ConvNet",
     "InputView",
     "OneHot",
+    "Part",
     "Residual",
     "SequenceNetwork",
     "SmoothCNN",

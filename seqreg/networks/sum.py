@@ -1,22 +1,24 @@
-"""A sum of networks: linear models on k-mers and on positions, prototypes, and CNNs beside them.
+"""A sum of networks: linear models on k-mers, positions and alignments, prototypes, and CNNs beside them.
 
-Each part is a ConvNet, so all that is known about ConvNets is known about the sum: scores and the effects of edits add
-up, influences add up place by place, bounds add up. The linear parts are ConvNets whose first layer is fixed: one
-filter per k-mer that fires on that k-mer alone, averaged over windows, or one filter per letter, kept by position. As
-functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these spaces. Prototypes are
-ConvNets whose filters are windows of training sequences, and stay so.
+All that is known about its parts is known about the sum: scores and the effects of edits add up, influences add up
+place by place, bounds add up. Each part is a ConvNet, but for the one that aligns. The linear parts are ConvNets whose
+first layer is fixed: one filter per k-mer that fires on that k-mer alone, averaged over windows, or one filter per
+letter, kept by position. As functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these
+spaces. Prototypes are ConvNets whose filters are windows of training sequences, and stay so.
 """
 
 import functools
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
+from seqreg.networks.alignments import AlignmentNet
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ConvNet
@@ -25,25 +27,27 @@ from seqreg.specs import Spec, hyper
 MOST_KMERS = 1024
 POSITIONS = 200
 
+Part = ConvNet | AlignmentNet
+
 
 class SumNet(SequenceNetwork):
-    """Logits that are the sum of the logits of `parts`, ConvNets by name, of one alphabet and one K.
+    """Logits that are the sum of the logits of `parts`, by name, of one alphabet and one K.
 
     Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...; of prototypes, KIND#WIDTH.
     average: whether training is to make it the average of the kinds, rather than to fit their weights.
     silent: the share of training sequences on which a prototype is to be silent.
     """
 
-    def __init__(self, parts: Mapping[str, ConvNet], *, average: bool = False, silent: float = 0.0) -> None:
+    def __init__(self, parts: Mapping[str, Part], *, average: bool = False, silent: float = 0.0) -> None:
         super().__init__(next(iter(parts.values())).alphabet)
         self.parts = nn.ModuleDict(parts)
         self.average, self.silent = average, silent
         self.receptive_field = max(part.receptive_field for part in parts.values())
 
-    def part(self, name: str) -> ConvNet:
+    def part(self, name: str) -> Part:
         """The part of this name."""
         part = self.parts[name]
-        assert isinstance(part, ConvNet)
+        assert isinstance(part, ConvNet | AlignmentNet)
         return part
 
     def kinds(self) -> dict[str, list[str]]:
@@ -131,9 +135,9 @@ def prototypes(
     return model
 
 
-def has_prototypes(model: ConvNet) -> bool:
+def has_prototypes(model: Part) -> TypeGuard[ConvNet]:
     """Whether filters are windows of training sequences, and stay so."""
-    return model.fixed_filters and model.pooling == "max"
+    return isinstance(model, ConvNet) and model.fixed_filters and model.pooling == "max"
 
 
 def _leave_filters(model: ConvNet) -> None:
@@ -153,10 +157,10 @@ def _fix(model: ConvNet, kernel: Tensor, bias: float) -> None:
     conv.bias.fill_(bias)
 
 
-def parts_of(model: SequenceNetwork) -> list[ConvNet]:
-    """The ConvNets whose logits add up to those of the network: its parts, or itself alone."""
+def parts_of(model: SequenceNetwork) -> list[Part]:
+    """The networks whose logits add up to those of the network: its parts, or itself alone."""
     parts = list(model.parts.values()) if isinstance(model, SumNet) else [model]
-    assert all(isinstance(part, ConvNet) for part in parts)
+    assert all(isinstance(part, ConvNet | AlignmentNet) for part in parts)
     return parts  # pyright: ignore[reportReturnType]
 
 
@@ -165,20 +169,23 @@ def added(of_parts: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, of_parts)
 
 
-def is_linear(model: ConvNet) -> bool:
+def is_linear(model: Part) -> bool:
     """Whether logits are affine in x: one convolution, no activation, a pooling that is linear, no hidden layer."""
+    if isinstance(model, AlignmentNet):
+        return False
     plain = model.activation_name == "identity" and model.hidden is None
     return plain and len(model.convs) == 1 and model.pooling != "max"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Spec):
-    """Linear models on k-mers and positions, prototypes, one-layer CNNs: weighed by held-out sequences, or averaged."""
+    """Linear models, prototypes and one-layer CNNs, weighed by held-out sequences or averaged."""
 
     spectrum: int = hyper(4, "letters of the k-mers that are counted, 0 for none", low=0, high=5)
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
     prototypes: int = hyper(0, "windows of training sequences, per width, that vote for their class", low=0)
     silent: float = hyper(0.5, "share of training sequences on which a prototype is silent", low=0, below=1)
+    alignments: int = hyper(0, "training sequences, at most, that local alignments (protein) compare with", low=0)
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
     width: tuple[int, ...] = hyper((10,), "letters per filter or prototype, one CNN for each, joined by +", low=1)
     pooling: tuple[str, ...] = hyper(
@@ -213,7 +220,7 @@ class Sum(Spec):
                     f"sum: {name}={'+'.join(map(str, given))} repeats itself; several CNNs of a kind are networks=2"
                 )
         shape = {"outputs": outputs, "length": length, "reverse_complement": reverse_complement}
-        parts: dict[str, ConvNet] = {}
+        parts: dict[str, Part] = {}
         if self.spectrum:
             parts["spectrum"] = SpectrumNet(alphabet, self.spectrum, **shape)
         if self.positions:
@@ -221,6 +228,8 @@ class Sum(Spec):
         for width in self.width if self.prototypes else ():
             drawn = prototypes(alphabet, encoding, number=self.prototypes, width=width, **shape)
             parts["prototypes" + (f"#{width}" if len(self.width) > 1 else "")] = drawn
+        if self.alignments:
+            parts["alignments"] = AlignmentNet(alphabet, self.alignments, outputs=outputs, length=length)
         for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
@@ -230,5 +239,7 @@ class Sum(Spec):
                     name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
         if not parts:
-            raise UsageError("sum: no part is left. Count k-mers, take positions or prototypes, or give a pooling")
+            raise UsageError(
+                "sum: no part is left. Count k-mers, take positions, prototypes, alignments, or give a pooling"
+            )
         return SumNet(parts, average=self.average, silent=self.silent)

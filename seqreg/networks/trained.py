@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
-from seqreg.networks import ENCODINGS, MODELS, ConvNet
+from seqreg.networks import ENCODINGS, MODELS, Part
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
@@ -132,7 +132,7 @@ def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: in
     return _in_batches(module, module, data, outputs, batch_size)
 
 
-def features_of(part: ConvNet, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
+def features_of(part: Part, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
     """(N, F) features that the head of a network in evaluation mode reads."""
     return _in_batches(part, part.features, data, part.output.in_features, batch_size)
 

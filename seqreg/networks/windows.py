@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.errors import UnknownLayerError
+from seqreg.networks.alignments import AlignmentNet
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.lookup import lookup_scores, symbol_table, window_rows
 from seqreg.networks.smooth import SmoothConvNet
-from seqreg.networks.sum import SpectrumNet
+from seqreg.networks.sum import Part, SpectrumNet
 
 
 def first_scores(model: ConvNet, ids: Tensor, table: Tensor | None = None) -> Tensor:
@@ -20,6 +21,13 @@ def first_scores(model: ConvNet, ids: Tensor, table: Tensor | None = None) -> Te
     """
     table = symbol_table(model.first_kernel(), model.mixtures) if table is None else table
     return lookup_scores(table, window_rows(ids, len(table), table.shape[1]))
+
+
+def last_scores(model: Part, ids: Tensor) -> Tensor:
+    """(N, T, C) what `window_activation` turns into the last layer's activations; of aligned sequences (N, 1, R)."""
+    if isinstance(model, AlignmentNet):
+        return model.features(ids)[:, None]
+    return window_scores(model, first_scores(model, ids), ids)
 
 
 def window_scores(model: ConvNet, first: Tensor, ids: Tensor) -> Tensor:
@@ -40,6 +48,6 @@ def window_scores(model: ConvNet, first: Tensor, ids: Tensor) -> Tensor:
     return scores
 
 
-def window_activation(model: ConvNet) -> Callable[[Tensor], Tensor]:
+def window_activation(model: Part) -> Callable[[Tensor], Tensor]:
     """Monotone, with slopes in [0, 1]; the identity for smooth-cnn, whose activation depends on the window's norm."""
-    return (lambda h: h) if type(model) is SmoothConvNet else model.activation
+    return (lambda h: h) if isinstance(model, SmoothConvNet | AlignmentNet) else model.activation

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, InputView, SequenceNetwork, added, as_onehot, parts_of
+from seqreg.networks import InputView, Part, SequenceNetwork, added, as_onehot, parts_of
 from seqreg.penalties.letters import Letters
 from seqreg.specs import Spec, hyper
 
@@ -39,7 +39,7 @@ class Hamming(Spec):
         return self.weight * added(_constants(part, view.mask.sum(1), y) for part in parts)
 
 
-def _constants(net: ConvNet, lengths: Tensor, y: Tensor) -> Tensor:
+def _constants(net: Part, lengths: Tensor, y: Tensor) -> Tensor:
     """[] constant of the labels, added up, or of the pairs of classes, on average."""
     windows = 1 / net.window_counts(lengths).to(net.output.weight.dtype).reciprocal().mean()
     if y.dim() == 2:
@@ -77,7 +77,7 @@ class Certified(Spec):
         return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
 
 
-def _influence(net: ConvNet, ids: Tensor, directions: Tensor) -> Tensor:
+def _influence(net: Part, ids: Tensor, directions: Tensor) -> Tensor:
     """(N, P, L) most that substituting each letter of ids (N, L) costs margins of directions (N, P, K)."""
     distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
     table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])

@@ -89,6 +89,8 @@ def _network(spec: str) -> str:
         parts += ["a linear model on positions"] * (fields["positions"] == "true")
         widths = fields["width"].replace("+", " and ")
         parts += [f"prototypes of {widths} letters"] * (fields.get("prototypes", "0") != "0")
+        aligned = int(fields.get("alignments", "0"))
+        parts += [f"local alignments with up to {aligned:,} training sequences"] * (aligned > 0)
         parts += [f"convolutional networks with filters of {widths} letters"] * (fields["pooling"] != "none")
         made = "average" if fields.get("average") == "true" else "sum"
         return f"The {made} of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]},"

@@ -29,11 +29,21 @@ from scipy.sparse import csr_array, vstack
 
 from seqreg.baselines.linear import fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
-from seqreg.networks import ConvNet, SequenceNetwork, SumNet, has_prototypes, parts_of, per_example_loss
-from seqreg.networks.trained import logits_of, on_host
+from seqreg.networks import (
+    AlignmentNet,
+    ConvNet,
+    Part,
+    SequenceNetwork,
+    SumNet,
+    has_prototypes,
+    parts_of,
+    per_example_loss,
+)
+from seqreg.networks.trained import features_of, logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
+from seqreg.training.alignments import coordinates, take_references
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, default_penalty, example_weights
 from seqreg.training.loop import Progress
@@ -128,8 +138,14 @@ def fit_parts(
             scores.append(_fit_cnns(names, model, train, of_cnns, loops, history))
         else:
             parts = [model.part(name) for name in names]
-            if has_prototypes(parts[0]):
-                of_widths = [_fit_prototypes(part, model.silent, config, train, held_out) for part in parts]
+            if isinstance(parts[0], AlignmentNet):
+                take_references(parts[0], train, config.seed)
+                scores.append(_fit_head(parts[0], config, train, held_out))
+            elif has_prototypes(parts[0]):
+                of_widths = [
+                    _fit_prototypes(part, model.silent, config, train, held_out)
+                    for part in filter(has_prototypes, parts)
+                ]
                 scores.append(np.mean(of_widths, axis=0))
             else:
                 scores.append(_fit_head(parts[0], config, train, held_out))
@@ -192,8 +208,8 @@ class _Loops:
         self.planned = self.done = 0
 
     def run(
-        self, name: str, part: ConvNet, train: SequenceSet, valid: SequenceSet | None, seed: int = 0
-    ) -> tuple[ConvNet, History]:
+        self, name: str, part: Part, train: SequenceSet, valid: SequenceSet | None, seed: int = 0
+    ) -> tuple[Part, History]:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it.
 
         seed: added to that of the configuration.
@@ -252,20 +268,21 @@ def _fit_cnns(
 
 
 @torch.no_grad()
-def _scale(part: ConvNet, factor: float) -> None:
+def _scale(part: Part, factor: float) -> None:
     """Multiply the logits of a part."""
     part.output.weight.mul_(factor)
     part.output.bias.mul_(factor)
 
 
-def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
-    """Solve for the head of a linear part; scores (n, K) of what was held out.
+def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
+    """Solve for the head of a part that is linear in its features; scores (n, K) of what was held out.
 
     Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
     """
+    read, basis = _coordinates(part)
     few = drawn(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
-    rows = _features(part, few)
-    scale = 1 / np.sqrt(max(float(rows.power(2).sum()) / len(few), 1e-12))
+    rows = read(few)
+    scale = 1 / np.sqrt(max(float((rows * rows).sum()) / len(few), 1e-12))
     rows = rows * scale
     weight = example_weights(few, config.class_weight)
     if held_out.folds:
@@ -273,7 +290,7 @@ def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: 
         views = short_views(rows, splits, wide=rows.shape[1] > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
-        views = [(rows, _features(part, held_out.data) * scale)]
+        views = [(rows, read(held_out.data) * scale)]
     assert few.y is not None
     best: tuple[float, float, Array] | None = None
     for c in STRENGTHS if held_out.unseen else (USUAL_STRENGTH,):
@@ -288,11 +305,11 @@ def _fit_head(part: ConvNet, config: TrainConfig, train: SequenceSet, held_out: 
     assert best is not None
     many = drawn(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
-        rows, weight = _features(part, many) * scale, example_weights(many, config.class_weight)
+        rows, weight = read(many) * scale, example_weights(many, config.class_weight)
     assert many.y is not None
     coef, intercept = fit_logistic(rows, many.y, best[1], weight, config.seed)
     with torch.no_grad():
-        part.output.weight.copy_(torch.as_tensor(coef * scale))
+        part.output.weight.copy_(torch.as_tensor(coef * scale if basis is None else coef * scale @ basis.T))
         part.output.bias.copy_(torch.as_tensor(intercept))
     return best[2]
 
@@ -312,6 +329,14 @@ def _fit_prototypes(part: ConvNet, silent: float, config: TrainConfig, train: Se
     if held_out.data is not train:
         return logits_of(part, held_out.data, votes.shape[1]).astype(np.float64)
     return (factor * votes + offset)[held_out.rows]
+
+
+def _coordinates(part: Part) -> tuple[Callable[[SequenceSet], csr_array | Array], Array | None]:
+    """How to read the features of a part in coordinates whose squares add up to its norm, and the basis of those."""
+    if isinstance(part, AlignmentNet):
+        basis = coordinates(part)
+        return lambda data: features_of(part, data) @ basis, basis
+    return lambda data: _features(part, data), None
 
 
 @torch.no_grad()

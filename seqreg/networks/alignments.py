@@ -1,0 +1,180 @@
+"""A linear function of the local alignment scores of a sequence and training sequences.
+
+The score is the logarithm of a sum over all local alignments, gaps included, of exp(BETA times the alignment's score
+under BLOSUM62): the local alignment kernel of Saigo, Vert, Ueda and Akutsu (*Bioinformatics* 2004). Each alignment's
+score is linear in one-hot x, so the function is defined for every x, smooth, and convex in it. What the certificates
+use: a substitution of letter a by b moves a score by no more than the largest difference of similarities of a and b.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqreg.alphabet import Alphabet
+from seqreg.errors import UsageError
+from seqreg.networks.base import SequenceNetwork
+from seqreg.networks.encodings import BLOSUM62
+from seqreg.networks.local_alignment import BETA, Block, Queries, blocks_of, log_sums, passing
+
+
+class AlignmentNet(SequenceNetwork):
+    """Logits (N, K) that are linear in scores (N, R) of local alignments with `references`, (R, length) ids.
+
+    Training draws the references and solves for the head; those that are all padding, as in an untrained network, score
+    0. Alignments are computed on the CPU, by as many threads as PyTorch has, whatever device the network is on.
+    To bounds it is a network of one-letter windows: a score is a (smooth) maximum over what each letter is matched to.
+    """
+
+    references: Tensor
+    similarity: Tensor
+    fixed_filters, reverse_complement = True, False
+    pooling, receptive_field, windows, convs, hidden = "max", 1, 1, (), None
+
+    def __init__(self, alphabet: Alphabet, references: int, *, outputs: int, length: int) -> None:
+        super().__init__(alphabet)
+        if alphabet.name != "protein":
+            raise UsageError(
+                f"sum: alignments are scored by BLOSUM62, for protein sequences; these are {alphabet.name}. "
+                "Take alignments=0"
+            )
+        self.register_buffer("references", torch.full((references, length), alphabet.pad, dtype=torch.uint8))
+        similarity = alphabet.mixtures @ BLOSUM62 @ alphabet.mixtures.T  # (V, V); of mixtures it is the mean
+        self.register_buffer("similarity", torch.as_tensor(similarity, dtype=torch.float32), persistent=False)
+        self.output = nn.Linear(references, outputs)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (N, K) from ids (N, L), or from one-hot x (N, A, L) with the sequences' `lengths` (N,)."""
+        if x.dim() == 2:
+            return self.classify(self.features(x))
+        known = torch.full((len(x),), x.shape[2]) if lengths is None else lengths
+        return self.classify(_Scores.apply(x, self, _positions(self, x, known)))
+
+    def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
+        return self.classify(_Scores.apply(x, self, _letters(self, ids)))
+
+    def features(self, ids: Tensor) -> Tensor:
+        """Scores (N, R) of ids (N, L), which the head reads; in half bits, and at least 0."""
+        return _scores(self, _letters(self, ids))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (N, K) from scores (N, R)."""
+        return self.output(features)
+
+    def window_counts(self, lengths: Tensor) -> Tensor:
+        """(N,) letters, each a window."""
+        return lengths
+
+    def pad_ids(self, ids: Tensor) -> Tensor:
+        """ids as they are: there is no shortest sequence."""
+        return ids
+
+    def reference_lengths(self) -> Tensor:
+        """(R,) letters of the references."""
+        return self.lengths(self.references)
+
+    def substitution_changes(self, ids: Tensor) -> list[Tensor]:
+        """For each sequence of ids (N, L), (l, A, K) float64: what replacing position i by letter a adds to each logit.
+
+        Exact: of the sum over alignments the share that matches position i with symbol v is multiplied by
+        exp(BETA (s(a, v) - s(now, v))), the others stay.
+        """
+        weight = self.output.weight.detach().double().cpu().numpy()
+        letters, similarity = self.alphabet.size, self.similarity.double().cpu().numpy()
+        queries = _letters(self, ids, np.dtype(np.float64))
+        changes = [np.zeros((len(kinds), letters, len(weight))) for kinds in queries.kinds]
+        for n, block, shares in _passing(self, queries):
+            now = similarity[queries.kinds[n]]
+            ratio = np.expm1(BETA * (similarity[None, :letters] - now[:, None])).transpose(0, 2, 1)  # l, V, A
+            moved = np.log1p(np.matmul(shares.transpose(1, 0, 2), ratio)) / BETA  # l, r, A
+            changes[n] += np.tensordot(moved, weight[:, block.rows], (1, 1))
+        return [torch.from_numpy(change).to(ids.device) for change in changes]
+
+    def blocks(self) -> list[Block]:
+        """The references, as they are aligned."""
+        return blocks_of(self.references.cpu().numpy(), self.alphabet.pad)
+
+
+class _Scores(torch.autograd.Function):
+    """Scores (N, R) of queries, which are where x (N, A, L) is; differentiable in x, and again in what weighs them.
+
+    Their second derivative in x is left out: no penalty or attack asks for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, net: AlignmentNet, queries: Queries) -> Tensor:
+        ctx.net, ctx.queries, ctx.shape = net, queries, x.shape
+        return _scores(net, queries)
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Gradient.apply(slopes, ctx.net, ctx.queries, ctx.shape), None, None
+
+
+class _Gradient(torch.autograd.Function):
+    """sum_r slopes[n, r] times the gradient in x (N, A, L) of score r: linear in slopes (N, R)."""
+
+    @staticmethod
+    def forward(ctx: Any, slopes: Tensor, net: AlignmentNet, queries: Queries, shape: torch.Size) -> Tensor:
+        ctx.net, ctx.queries = net, queries
+        weight, similarity = slopes.detach().cpu().numpy(), _of_letters(net)
+        gradient = np.zeros(tuple(shape), weight.dtype)
+        for n, block, shares in _passing(net, queries):
+            at = shares.shape[1]
+            gradient[n, :, :at] += (np.tensordot(weight[n, block.rows], shares, 1) @ similarity).T
+        return torch.from_numpy(gradient).to(slopes.device)
+
+    @staticmethod
+    def backward(ctx: Any, along: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        similar = _of_letters(ctx.net) @ along.detach().cpu().numpy()  # N, V, L
+        slopes = np.zeros((len(along), len(ctx.net.references)), similar.dtype)
+        for n, block, shares in _passing(ctx.net, ctx.queries):
+            slopes[n, block.rows] = np.tensordot(shares, similar[n, :, : shares.shape[1]].T, 2)
+        return torch.from_numpy(slopes).to(along.device), None, None, None
+
+
+def _passing(net: AlignmentNet, queries: Queries) -> Iterator[tuple[int, Block, NDArray[np.floating[Any]]]]:
+    """For each sequence and block, its number and what passes through its matches (r, l, V)."""
+    blocks = net.blocks()
+    for n, kinds in enumerate(queries.kinds):
+        if len(kinds):
+            for block, shares in passing(queries.match, kinds, blocks, torch.get_num_threads()):
+                yield n, block, shares
+
+
+def _of_letters(net: AlignmentNet) -> NDArray[np.floating[Any]]:
+    """(V, A) similarities of symbols to letters."""
+    return net.similarity[:, : net.alphabet.size].cpu().numpy()
+
+
+def _scores(net: AlignmentNet, queries: Queries) -> Tensor:
+    found = log_sums(queries, net.blocks(), len(net.references), torch.get_num_threads())
+    return torch.from_numpy(found).to(net.output.weight)
+
+
+def _letters(net: AlignmentNet, ids: Tensor, dtype: np.dtype[Any] | None = None) -> Queries:
+    """Sequences of symbols, each of which is a kind of position; in the precision of the network, or another."""
+    codes, lengths = ids.cpu().numpy(), net.lengths(ids).tolist()
+    kinds = [row[:length].astype(np.int64) for row, length in zip(codes, lengths, strict=True)]
+    dtype = dtype or torch.empty(0, dtype=net.output.weight.dtype).numpy().dtype
+    return Queries(match=_matches(net, net.similarity).astype(dtype), kinds=kinds)
+
+
+def _positions(net: AlignmentNet, x: Tensor, lengths: Tensor) -> Queries:
+    """One-hot x (N, A, L) in between letters, or beyond, of which each position is a kind of its own."""
+    n, _, width = x.shape
+    rows = x.detach().transpose(1, 2).flatten(0, 1).double()  # N * L, A
+    first = np.arange(n) * width
+    kinds = [start + np.arange(length) for start, length in zip(first, lengths.tolist(), strict=True)]
+    return Queries(match=_matches(net, rows @ net.similarity[: net.alphabet.size].double()), kinds=kinds)
+
+
+def _matches(net: AlignmentNet, similarity: Tensor) -> NDArray[np.float64]:
+    """(U, V) exp(BETA s) from similarities (U, V); nothing matches padding."""
+    match = np.exp(BETA * similarity.double().cpu().numpy())
+    match[:, net.alphabet.pad] = 0
+    return match
