@@ -67,10 +67,6 @@ SETTINGS: dict[str, dict[str, object]] = {
         **HALF,
         "model": "sum:spectrum=0,positions=false,filters=256,width=20+30,networks=2,average=true",
     },
-    "the same on BLOSUM62, average of one of 20, one of 30, and 8,192 prototypes": {
-        **BOTH,
-        "model": "sum:spectrum=0,positions=false,prototypes=4096,silent=0.98,filters=256,width=20+30,average=true",
-    },
     "the same on half BLOSUM62, half one-hot, averaged with local alignments to 512 sequences": {
         **HALF,
         "model": "sum:spectrum=0,positions=false,alignments=512,filters=256,width=20,average=true",

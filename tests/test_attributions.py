@@ -18,7 +18,7 @@ from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_
 
 Plant = Callable[..., SequenceSet]
 NETWORKS = [
-    "sum:spectrum=2,prototypes=6,filters=5,width=4,pooling=max+position",
+    "sum:spectrum=2,filters=5,width=4,pooling=max+position",
     "cnn:filters=5,width=4",
     "cnn:filters=5,width=4,depth=2,hidden=3,pooling=mean",
     "cnn:filters=5,width=4,pooling=position",

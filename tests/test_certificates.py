@@ -90,7 +90,6 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
         linear = Sum(
             spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
             positions=pick(True, False),
-            prototypes=pick(0, 0, 3),
             alignments=3 if aligned else 0,
             filters=4,
             width=pick(1, 2, 3, (1, 3)),

@@ -64,9 +64,7 @@ CASES = {
     "deep": lambda: (network(depth=2, hidden=7), letters()),
     "smooth": lambda: (SmoothCNN(filters=6, width=4).build(DNA, outputs=3, length=19), letters()),
     "sum": lambda: (
-        Sum(spectrum=2, prototypes=9, filters=8, width=(4, 6), pooling=("max", "position")).build(
-            DNA, outputs=3, length=19
-        ),
+        Sum(spectrum=2, filters=8, width=(4, 6), pooling=("max", "position")).build(DNA, outputs=3, length=19),
         letters(),
     ),
     "aligned": lambda: (aligned(), letters(alphabet=PROTEIN)),

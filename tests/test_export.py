@@ -32,7 +32,7 @@ NETWORKS = {
     },
     "cnn:filters=5,width=4,pooling=position": {"reverse_complement": True},
     "smooth-cnn:filters=5,width=4": {},
-    "sum:spectrum=2,prototypes=6,filters=4,pooling=max+position": {"classes": ("a", "b"), "alphabet": "rna"},
+    "sum:spectrum=2,filters=4,pooling=max+position": {"classes": ("a", "b"), "alphabet": "rna"},
 }
 
 

@@ -587,8 +587,6 @@ def test_a_sum_is_named_by_its_parts() -> None:
         _network("sum:spectrum=0,positions=true,filters=1,width=2,pooling=none")
         == "The sum of a linear model on positions,"
     )
-    voting = _network("sum:spectrum=0,positions=false,prototypes=9,filters=1,width=5+9,pooling=max,average=true")
-    assert voting.startswith("The average of prototypes of 5 and 9 letters and convolutional networks")
     aligning = _network("sum:spectrum=0,positions=false,alignments=1024,filters=1,width=5,pooling=none")
     assert aligning == "The sum of local alignments with up to 1,024 training sequences,"
     several = _network("sum:spectrum=0,positions=false,filters=1,width=5+9,pooling=max,networks=2,average=true")

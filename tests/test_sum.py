@@ -35,7 +35,7 @@ def random_ids(alphabet: Alphabet, symbols: int | None = None) -> torch.Tensor:
 
 def build(alphabet: Alphabet, k: int, strands: bool, outputs: int = 3) -> SumNet:
     torch.manual_seed(1)
-    spec = Sum(spectrum=k, prototypes=7, filters=8, width=4, pooling=("max", "position"))
+    spec = Sum(spectrum=k, filters=8, width=4, pooling=("max", "position"))
     net = spec.build(alphabet, outputs=outputs, length=15, reverse_complement=strands).double().eval()
     with torch.no_grad():
         for part in parts_of(net):

@@ -97,7 +97,7 @@ def test_positions_are_kept_where_they_may_mean_something(alphabet: str, lengths
 
 
 DROPOUT = {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}
-SUM = {"model": "sum:spectrum=2,prototypes=8,filters=8,width=4,pooling=max+position", "penalty": None}
+SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
-from seqreg.networks.sum import Part, SpectrumNet, Sum, SumNet, added, has_prototypes, is_linear, parts_of
+from seqreg.networks.sum import Part, SpectrumNet, Sum, SumNet, added, is_linear, parts_of
 from seqreg.specs import Spec
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "SumNet",
     "added",
     "as_onehot",
-    "has_prototypes",
     "is_linear",
     "parts_of",
     "per_example_loss",

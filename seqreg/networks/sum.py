@@ -1,17 +1,16 @@
-"""A sum of networks: linear models on k-mers, positions and alignments, prototypes, and CNNs beside them.
+"""A sum of networks: linear models on k-mers, positions and alignments, and CNNs beside them.
 
 All that is known about its parts is known about the sum: scores and the effects of edits add up, influences add up
 place by place, bounds add up. Each part is a ConvNet, but for the one that aligns. The linear parts are ConvNets whose
 first layer is fixed: one filter per k-mer that fires on that k-mer alone, averaged over windows, or one filter per
 letter, kept by position. As functions of one-hot input they live in RKHSs of their own, and the sum in the sum of these
-spaces. Prototypes are ConvNets whose filters are windows of training sequences, and stay so.
+spaces.
 """
 
 import functools
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -33,15 +32,14 @@ Part = ConvNet | AlignmentNet
 class SumNet(SequenceNetwork):
     """Logits that are the sum of the logits of `parts`, by name, of one alphabet and one K.
 
-    Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...; of prototypes, KIND#WIDTH.
+    Names are KIND or, where several networks of a kind are averaged, KIND#1, KIND#2 ...
     average: whether training is to make it the average of the kinds, rather than to fit their weights.
-    silent: the share of training sequences on which a prototype is to be silent.
     """
 
-    def __init__(self, parts: Mapping[str, Part], *, average: bool = False, silent: float = 0.0) -> None:
+    def __init__(self, parts: Mapping[str, Part], *, average: bool = False) -> None:
         super().__init__(next(iter(parts.values())).alphabet)
         self.parts = nn.ModuleDict(parts)
-        self.average, self.silent = average, silent
+        self.average = average
         self.receptive_field = max(part.receptive_field for part in parts.values())
 
     def part(self, name: str) -> Part:
@@ -117,39 +115,11 @@ def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_
     return model
 
 
-def prototypes(
-    alphabet: Alphabet,
-    encoding: Spec | None,
-    *,
-    number: int,
-    width: int,
-    outputs: int,
-    length: int,
-    reverse_complement: bool = False,
-) -> ConvNet:
-    """A function of how well `number` windows of training sequences match at best; training is what draws them."""
-    model = CNN(filters=number, width=width).build(
-        alphabet, outputs=outputs, length=length, encoding=encoding, reverse_complement=reverse_complement
-    )
-    _leave_filters(model)
-    return model
-
-
-def has_prototypes(model: Part) -> TypeGuard[ConvNet]:
-    """Whether filters are windows of training sequences, and stay so."""
-    return isinstance(model, ConvNet) and model.fixed_filters and model.pooling == "max"
-
-
-def _leave_filters(model: ConvNet) -> None:
-    """No training is to change the filters."""
-    model.fixed_filters = True
-    model.convs.requires_grad_(False)
-
-
 @torch.no_grad()
 def _fix(model: ConvNet, kernel: Tensor, bias: float) -> None:
     """Set the filters of a model that only its head is trained of."""
-    _leave_filters(model)
+    model.fixed_filters = True
+    model.convs.requires_grad_(False)
     (conv,) = model.convs
     assert isinstance(conv, nn.Conv1d)
     assert conv.bias is not None
@@ -179,15 +149,13 @@ def is_linear(model: Part) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Spec):
-    """Linear models, prototypes and one-layer CNNs, weighed by held-out sequences or averaged."""
+    """Linear models and one-layer CNNs, weighed by held-out sequences or averaged."""
 
     spectrum: int = hyper(4, "letters of the k-mers that are counted, 0 for none", low=0, high=5)
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
-    prototypes: int = hyper(0, "windows of training sequences, per width, that vote for their class", low=0)
-    silent: float = hyper(0.5, "share of training sequences on which a prototype is silent", low=0, below=1)
     alignments: int = hyper(0, "training sequences, at most, that local alignments (protein) compare with", low=0)
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
-    width: tuple[int, ...] = hyper((10,), "letters per filter or prototype, one CNN for each, joined by +", low=1)
+    width: tuple[int, ...] = hyper((10,), "letters per filter, one CNN for each, joined by +", low=1)
     pooling: tuple[str, ...] = hyper(
         ("max",), "one CNN for each, joined by +; none is no CNN", choices=("max", "mean", "position", "none")
     )
@@ -203,8 +171,7 @@ class Sum(Spec):
         encoding: Spec | None = None,
         reverse_complement: bool = False,
     ) -> SumNet:
-        """An untrained network; `length` is the longest training sequence, `encoding`, a member of ENCODINGS, for CNNs
-        and prototypes.
+        """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
 
         CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
         than 1,024 k-mers, for a pooling or width given twice, and where no part is left.
@@ -225,9 +192,6 @@ class Sum(Spec):
             parts["spectrum"] = SpectrumNet(alphabet, self.spectrum, **shape)
         if self.positions:
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
-        for width in self.width if self.prototypes else ():
-            drawn = prototypes(alphabet, encoding, number=self.prototypes, width=width, **shape)
-            parts["prototypes" + (f"#{width}" if len(self.width) > 1 else "")] = drawn
         if self.alignments:
             parts["alignments"] = AlignmentNet(alphabet, self.alignments, outputs=outputs, length=length)
         for pooling, width in itertools.product(self.pooling, self.width):
@@ -239,7 +203,5 @@ class Sum(Spec):
                     name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
         if not parts:
-            raise UsageError(
-                "sum: no part is left. Count k-mers, take positions, prototypes, alignments, or give a pooling"
-            )
-        return SumNet(parts, average=self.average, silent=self.silent)
+            raise UsageError("sum: no part is left. Count k-mers, take positions or alignments, or give a pooling")
+        return SumNet(parts, average=self.average)

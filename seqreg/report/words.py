@@ -88,7 +88,6 @@ def _network(spec: str) -> str:
         parts = [f"a linear model on {fields['spectrum']}-mers"] * (fields["spectrum"] != "0")
         parts += ["a linear model on positions"] * (fields["positions"] == "true")
         widths = fields["width"].replace("+", " and ")
-        parts += [f"prototypes of {widths} letters"] * (fields.get("prototypes", "0") != "0")
         aligned = int(fields.get("alignments", "0"))
         parts += [f"local alignments with up to {aligned:,} training sequences"] * (aligned > 0)
         parts += [f"convolutional networks with filters of {widths} letters"] * (fields["pooling"] != "none")

@@ -1,14 +1,14 @@
 """Training a sum of networks: every part by itself, then a weight for each from sequences it had not seen.
 
 Stacked generalization (Wolpert, 1992) with weights that are not negative (Breiman, 1996). The linear parts are
-logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; prototypes are drawn;
-CNNs are trained by the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds
-of a cross-validation, each part being fitted once more to all sequences, or the validation part where there is one.
-Several CNNs of a kind are the networks of the folds themselves, averaged.
+logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; CNNs are trained by
+the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds of a
+cross-validation, each part being fitted once more to all sequences, or the validation part where there is one. Several
+CNNs of a kind are the networks of the folds themselves, averaged.
 The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
-part that tells nothing new is left with a small weight or none. Of an average no weights are fitted: its CNNs are all
-trained on all sequences, an ensemble as of Lakshminarayanan, Pritzel and Blundell (2017) but for its logits being
-averaged, which keeps it a sum that is exactly certified.
+part that tells nothing new is left with a small weight or none. Of an average no weights are fitted: parts are brought
+to one spread, and its CNNs are all trained on all sequences, an ensemble as of Lakshminarayanan, Pritzel and Blundell
+(2017) but for its logits being averaged, which keeps it a sum that is exactly certified.
 """
 
 import copy
@@ -35,7 +35,6 @@ from seqreg.networks import (
     Part,
     SequenceNetwork,
     SumNet,
-    has_prototypes,
     parts_of,
     per_example_loss,
 )
@@ -47,7 +46,6 @@ from seqreg.training.alignments import coordinates, take_references
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, default_penalty, example_weights
 from seqreg.training.loop import Progress
-from seqreg.training.prototypes import fit_prototypes
 
 # Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
 FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
@@ -137,18 +135,10 @@ def fit_parts(
         if kind in learned:
             scores.append(_fit_cnns(names, model, train, of_cnns, loops, history))
         else:
-            parts = [model.part(name) for name in names]
-            if isinstance(parts[0], AlignmentNet):
-                take_references(parts[0], train, config.seed)
-                scores.append(_fit_head(parts[0], config, train, held_out))
-            elif has_prototypes(parts[0]):
-                of_widths = [
-                    _fit_prototypes(part, model.silent, config, train, held_out)
-                    for part in filter(has_prototypes, parts)
-                ]
-                scores.append(np.mean(of_widths, axis=0))
-            else:
-                scores.append(_fit_head(parts[0], config, train, held_out))
+            part = model.part(kind)
+            if isinstance(part, AlignmentNet):
+                take_references(part, train, config.seed)
+            scores.append(_fit_head(part, config, train, held_out))
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,
@@ -312,23 +302,6 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
         part.output.weight.copy_(torch.as_tensor(coef * scale if basis is None else coef * scale @ basis.T))
         part.output.bias.copy_(torch.as_tensor(intercept))
     return best[2]
-
-
-@torch.no_grad()
-def _fit_prototypes(part: ConvNet, silent: float, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
-    """Make logits of the votes of windows; scores (n, K) of what was held out.
-
-    The factor and the offset are those that fit votes of windows of other sequences best.
-    """
-    votes = fit_prototypes(part, train, silent, config.seed)
-    assert train.y is not None
-    (factor,), offset = stacking_weights(votes[None], train.y, example_weights(train, config.class_weight))
-    with torch.no_grad():
-        _scale(part, factor)
-        part.output.bias.copy_(torch.as_tensor(offset))
-    if held_out.data is not train:
-        return logits_of(part, held_out.data, votes.shape[1]).astype(np.float64)
-    return (factor * votes + offset)[held_out.rows]
 
 
 def _coordinates(part: Part) -> tuple[Callable[[SequenceSet], csr_array | Array], Array | None]:

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from seqreg.errors import UsageError
 from seqreg.networks import ConvNet, SequenceNetwork
@@ -23,15 +22,10 @@ def start_from_windows(model: SequenceNetwork, train: SequenceSet, seed: int) ->
     weight = model.convs[0].weight
     assert isinstance(weight, torch.Tensor)
     windows = torch.from_numpy(_draw_windows(train, len(weight), weight.shape[2], seed)).to(weight.device)
-    filters = encoded(model, windows)
+    filters = torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
     filters = filters - filters.mean((1, 2), keepdim=True)
     spread = filters.std((1, 2), keepdim=True)
     weight.copy_(torch.where(spread > 0, filters / spread * weight.std(), weight))
-
-
-def encoded(model: ConvNet, windows: Tensor) -> Tensor:
-    """ids (n, W) as filters (n, D, W) whose scores are similarities of letters, as the encoding has them."""
-    return torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
 
 
 def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -39,19 +33,10 @@ def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDA
     rng = np.random.default_rng(seed)
     members = members_of_classes(train)
     rows = np.array([rng.choice(members[each % len(members)]) for each in range(number)])
-    return windows_at(train, rows, rng.integers(number_of_windows(train, width)[rows]), width)
+    first = rng.integers(np.maximum(train.lengths[rows] - width, 0) + 1)
+    return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
 
 
 def members_of_classes(train: SequenceSet) -> list[NDArray[np.int64]]:
     """Rows of the sequences of each class that has any; of all, where no class has."""
     return [np.flatnonzero(column) for column in carried_classes(train).T if column.any()] or [np.arange(len(train))]
-
-
-def number_of_windows(train: SequenceSet, width: int) -> NDArray[np.int64]:
-    """(N,) windows in each sequence, 1 in one that is shorter."""
-    return np.maximum(train.lengths - width, 0) + 1
-
-
-def windows_at(train: SequenceSet, rows: NDArray[np.int64], first: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    """ids (n, width) of the window of each row that begins at `first` (n,)."""
-    return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
