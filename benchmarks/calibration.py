@@ -9,7 +9,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
-from cells import Rows, divided, trained
+from cells import Rows, divided, minutes_of_sitting, trained
 from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.conformal import Conformal, prediction_sets
@@ -70,9 +70,10 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
+    minutes = minutes_of_sitting(__doc__)
     rows = Rows(__file__, COLUMNS, key=3)
     found, _ = data_sets(DATA_SETS)
-    for name, n, seed in rows.missing(itertools.product(found, SIZES, SEEDS)):
+    for name, n, seed in rows.missing(itertools.product(found, SIZES, SEEDS), minutes):
         rows.add(measure(found[name], name, n, seed))
     write_section(
         __file__,

@@ -4,7 +4,7 @@ import csv
 import itertools
 import math
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +58,13 @@ class Rows:
 def sitting(parser: ArgumentParser) -> None:
     """The option by which any of these ends before all is measured; what is missing is left to the next sitting."""
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after these")
+
+
+def minutes_of_sitting(description: str | None) -> float:
+    """What `--minutes` says on the command line of a script that has no other option."""
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    sitting(parser)
+    return parser.parse_args().minutes
 
 
 def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = None) -> tuple[TrainConfig, Parts]:

@@ -4,13 +4,12 @@ Resumable: each data set, size and seed is one block of rows of results/default_
 Data sets that are not found (put their folder on SEQREG_DATA) are left out and named.
 """
 
-import argparse
 import itertools
 import time
 
 import numpy as np
 import torch
-from cells import Rows, divided, sitting
+from cells import Rows, divided, minutes_of_sitting
 from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.scores import evaluate
@@ -77,9 +76,7 @@ def table(rows: list[dict[str, str]], n: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sitting(parser)
-    minutes = parser.parse_args().minutes
+    minutes = minutes_of_sitting(__doc__)
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=3)
     found, missing = data_sets(DATA_SETS)

@@ -8,7 +8,7 @@ import itertools
 import time
 
 import numpy as np
-from cells import Rows, divided, trained
+from cells import Rows, divided, minutes_of_sitting, trained
 from page import data_sets, markdown_table, write_section
 
 from seqreg.baselines import fit_baselines
@@ -61,9 +61,10 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
+    minutes = minutes_of_sitting(__doc__)
     rows = Rows(__file__, COLUMNS, key=2)
     found, missing = data_sets(DATA_SETS)
-    for name, seed in rows.missing(itertools.product(found, SEEDS)):
+    for name, seed in rows.missing(itertools.product(found, SEEDS), minutes):
         rows.add(measure(found[name], name, seed))
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
     write_section(

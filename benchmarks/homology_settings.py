@@ -5,14 +5,13 @@ of what is left each family with relatives enough is held out once. Resumable: a
 results/homology_settings.tsv. Takes both data sets (put their folders on SEQREG_DATA); some minutes per setting.
 """
 
-import argparse
 import itertools
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import torch
-from cells import Rows, sitting, trained
+from cells import Rows, minutes_of_sitting, trained
 from numpy.typing import NDArray
 from page import markdown_table, write_section
 
@@ -145,9 +144,7 @@ def measure(setting: dict[str, object], train: SequenceSet, test: SequenceSet) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sitting(parser)
-    minutes = parser.parse_args().minutes
+    minutes = minutes_of_sitting(__doc__)
     torch.set_num_threads(1)
     try:
         table = table_of(find_data_set(LEARNED))
