@@ -70,11 +70,6 @@ SETTINGS: dict[str, dict[str, object]] = {
         **HALF,
         "model": "sum:spectrum=0,positions=false,alignments=512,filters=256,width=20,average=true",
     },
-    "local alignments to 512 sequences alone": {
-        **HALF,
-        "start": "random",
-        "model": "sum:spectrum=0,positions=false,alignments=512,pooling=none",
-    },
     "the same on BLOSUM62, 40 epochs": {**BOTH, "epochs": 40},
     "256 filters of 20 that start as windows, letters replaced by similar ones, inserted and lost": {
         **BOTH,
