@@ -11,7 +11,7 @@ empty one, is 1 + sum_ij M[i, j], where
 passes through a match of i and j, which is all that derivatives and single substitutions ask for.
 
 A query is aligned with many references at a time, in threads, by compiled loops (`alignment_loops`): all alignments of
-a pair take a tenth of the time in which Biopython finds the best (`benchmarks/alignments.py`).
+a pair take a seventh of the time in which Biopython finds the best (`benchmarks/alignments.py`).
 """
 
 from collections.abc import Callable, Iterator
