@@ -1,11 +1,10 @@
 """Local alignments with training sequences, their gradient and all single substitutions, against the usual ways."""
 
-import time
-from collections.abc import Callable
+from statistics import median
 
-import numpy as np
 import torch
 from Bio.Align import PairwiseAligner, substitution_matrices
+from clock import clocked
 from page import markdown_table, write_section
 from torch import Tensor
 
@@ -19,17 +18,6 @@ LENGTHS = (50, 150, 300)
 REFERENCES = 64
 SEQUENCES = 20
 REPEATS = 5
-
-
-def clocked(function: Callable[[], Tensor], repeats: int) -> tuple[float, Tensor]:
-    """Median time in seconds, after a first call that compiles, and the result."""
-    result = function()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times)), result
 
 
 def best_scores(net: AlignmentNet, ids: Tensor) -> Tensor:
@@ -56,12 +44,12 @@ def case(length: int) -> list[str]:
     net.references.random_(PROTEIN.size)
     ids = torch.randint(0, PROTEIN.size, (SEQUENCES, length), dtype=torch.uint8)
     with torch.no_grad():
-        scores, sums = clocked(lambda: net.features(ids), REPEATS)
+        scores, sums = clocked(lambda: net.features(ids), REPEATS, median)
         usual, best = clocked(lambda: best_scores(net, ids), 1)
         assert (sums >= best).all()
-        mutants, exact = clocked(lambda: substitution_scores(net, ids[:1]), REPEATS)
+        mutants, exact = clocked(lambda: substitution_scores(net, ids[:1]), REPEATS, median)
         passes, expected = clocked(lambda: forward_substitution_scores(net, ids[:1]), 1)
-    slopes, _ = clocked(lambda: gradient(net, ids), REPEATS)
+    slopes, _ = clocked(lambda: gradient(net, ids), REPEATS, median)
     pairs = SEQUENCES * REFERENCES
     return [
         f"{length:,} letters",

@@ -3,11 +3,10 @@
 Needs `pip install tangermeme captum` beside the development install; what is not installed is left out and named.
 """
 
-import time
-from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
+from clock import clocked
 from page import markdown_table, write_section
 from torch import Tensor, nn
 
@@ -63,17 +62,6 @@ def with_captum(model: nn.Module, x: Tensor) -> Tensor:
     from captum.attr import FeatureAblation
 
     return FeatureAblation(model).attribute(x, perturbations_per_eval=BATCH)[0].t()
-
-
-def clocked(function: Callable[[], Tensor], repeats: int) -> tuple[float, Tensor]:
-    """Shortest of several times in seconds, and the result."""
-    function()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - begun)
-    return min(times), result
 
 
 @torch.no_grad()

@@ -23,17 +23,7 @@ from seqreg.certificates.layers import (
     padding_of,
 )
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import (
-    AlignmentNet,
-    ConvNet,
-    Part,
-    Residual,
-    SmoothConvNet,
-    SpectrumNet,
-    SumNet,
-    added,
-    parts_of,
-)
+from seqreg.networks import AlignmentNet, ConvNet, Part, Residual, SmoothConvNet, SpectrumNet, SumNet, added, parts_of
 from seqreg.spectral import reshaped_norm
 
 

@@ -49,21 +49,17 @@ class AlignmentNet(SequenceNetwork):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (N, K) from ids (N, L), or from one-hot x (N, A, L) with the sequences' `lengths` (N,)."""
         if x.dim() == 2:
-            return self.classify(self.features(x))
+            return self.output(self.features(x))
         known = torch.full((len(x),), x.shape[2]) if lengths is None else lengths
-        return self.classify(_Scores.apply(x, self, _positions(self, x, known)))
+        return self.output(_Scores.apply(x, self, _positions(self, x, known)))
 
     def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
         """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
-        return self.classify(_Scores.apply(x, self, _letters(self, ids)))
+        return self.output(_Scores.apply(x, self, _letters(self, ids)))
 
     def features(self, ids: Tensor) -> Tensor:
         """Scores (N, R) of ids (N, L), which the head reads; in half bits, and at least 0."""
         return _scores(self, _letters(self, ids))
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits (N, K) from scores (N, R)."""
-        return self.output(features)
 
     def window_counts(self, lengths: Tensor) -> Tensor:
         """(N,) letters, each a window."""

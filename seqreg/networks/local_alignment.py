@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """Up to LANES references: letters (T * LANES,), position by position; which of all they are, and the longest."""
+    """Up to LANES references: rows, which of all they are; letters (T * LANES,), position by position, T the most."""
 
     rows: NDArray[np.int64]
     letters: NDArray[np.uint8]

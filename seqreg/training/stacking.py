@@ -29,15 +29,7 @@ from scipy.sparse import csr_array, vstack
 
 from seqreg.baselines.linear import fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
-from seqreg.networks import (
-    AlignmentNet,
-    ConvNet,
-    Part,
-    SequenceNetwork,
-    SumNet,
-    parts_of,
-    per_example_loss,
-)
+from seqreg.networks import AlignmentNet, ConvNet, Part, SequenceNetwork, SumNet, parts_of, per_example_loss
 from seqreg.networks.trained import features_of, logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
