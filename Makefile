@@ -3,9 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One thread per test worker: two workers fill two cores, and small matrices gain nothing from more threads.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo workflow test test-all check format bench docs clean
+PARTS := documentation workflow cluster properties
+
+.PHONY: demo workflow test test-all $(PARTS:%=test-all-%) check format bench docs clean
 
 ## Train on primate splice junctions, attack the network, and write a report (its path is the last line)
 demo: .venv/installed
@@ -18,11 +21,26 @@ workflow: .venv/installed-workflow
 
 ## Every check and test
 test: check
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov
+	$(PYTEST) --cov
 
-## Also the documentation, the long tests, and those that start a cluster of their own
-test-all: check docs
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov -m ""
+## Also what takes too long for every day, part by part: each in at most 90 minutes, and each a target of its own
+test-all: test $(PARTS:%=test-all-%)
+
+## The pages as they are published, and the notebooks
+test-all-documentation: docs .venv/installed-test
+	$(PYTEST) tests/test_documentation.py -m slow
+
+## The workflow's test configuration, from sequences to its report
+test-all-workflow: .venv/installed-test
+	$(PYTEST) tests/test_workflow.py -m slow
+
+## SLURM, where this machine can start one
+test-all-cluster: .venv/installed-test
+	$(PYTEST) -m cluster
+
+## Laws over many networks, strengths and data, and all other long tests
+test-all-properties: .venv/installed-test
+	$(PYTEST) -m slow --ignore=tests/test_documentation.py --ignore=tests/test_workflow.py
 
 check: .venv/installed-test
 	$(BIN)/ruff format --check .

@@ -3,7 +3,12 @@
 import hashlib
 import os
 import random
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
@@ -92,6 +97,22 @@ def protein() -> SequenceSet:
 def plant() -> Callable[..., SequenceSet]:
     """The maker of planted data, for tests that need another alphabet, motif or size."""
     return planted
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[str]:
+    """The address of a warm interpreter (tests/warm.py)."""
+    program = Path(__file__).with_name("warm.py")
+    grounds = str(program.parent.parent)
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: the path of a socket may have 107 letters
+        address = os.path.join(folder, "warm")
+        environment = os.environ | {"PYTHONPATH": grounds, "OMP_NUM_THREADS": "1"}
+        with subprocess.Popen([sys.executable, str(program), address], env=environment) as running:
+            while not os.path.exists(address):
+                assert running.poll() is None, "the warm interpreter did not start"
+                time.sleep(0.02)
+            yield address
+            running.terminate()
 
 
 @pytest.fixture

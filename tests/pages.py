@@ -1,4 +1,7 @@
-"""What runs the pages that people read: their blocks of code, in a folder where `seqreg` is this very code."""
+"""What runs the pages that people read: their blocks of code, in a folder where `seqreg` is this very code.
+
+Commands and Python are forked off a warm interpreter (tests/warm.py), where what a page does not choose is small.
+"""
 
 import os
 import re
@@ -7,6 +10,7 @@ import sys
 from pathlib import Path
 
 import seqreg
+from tests.warm import CLIENT
 
 GROUNDS = Path(seqreg.__file__).parent.parent
 
@@ -30,12 +34,15 @@ def commands(page: Path) -> str:
     return "\n".join(lines)
 
 
-def provide(folder: Path, *modules: str) -> None:
-    """Commands in `bin` that run modules of this interpreter."""
-    for module in modules:
-        command = folder / "bin" / module
+def provide(folder: Path, warm: str, *modules: str) -> None:
+    """Commands in `bin`: `seqreg` and `python` of the warm interpreter, further modules of this one."""
+    texts = {name: f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n' for name in modules}
+    for name, words in {"seqreg": "'-m', 'seqreg', *sys.argv[1:]", "python": "*sys.argv[1:]"}.items():
+        texts[name] = CLIENT.format(python=sys.executable, address=warm, words=words)
+    for name, text in texts.items():
+        command = folder / "bin" / name
         command.parent.mkdir(exist_ok=True)
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        command.write_text(text)
         command.chmod(0o755)
 
 
@@ -56,4 +63,4 @@ def run_shell(folder: Path, script: str) -> str:
 
 
 def run_python(folder: Path, program: str) -> str:
-    return run(folder, sys.executable, "-W", "error", "-c", program)
+    return run(folder, str(folder / "bin" / "python"), "-c", program)

@@ -38,6 +38,7 @@ from seqreg.errors import DivergedError, SeqregError, UsageError
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet
 from tests.conftest import planted
+from tests.pages import provide
 from tests.test_report import Page
 
 Call = Callable[..., CompletedProcess[str]]
@@ -467,13 +468,14 @@ runner.run_cells(suite, SuiteFolder(path=Path("out")), available_cells(suite)[0]
 """
 
 
-def test_two_processes_at_once_compute_each_cell_once(folder: Path) -> None:
-    started = [subprocess.Popen([sys.executable, "-c", LOGGED, name], env=environment()) for name in ("one", "two")]
+def test_two_processes_at_once_compute_each_cell_once(folder: Path, warm: str) -> None:
+    provide(folder, warm)
+    started = [subprocess.Popen([folder / "bin" / "python", "-c", LOGGED, name]) for name in ("one", "two")]
     assert [process.wait(timeout=120) for process in started] == [0, 0]
     done = [line.split() for line in (folder / "log").read_text().splitlines()]
     keys = [key for key, _ in done]
     assert sorted(keys) == sorted(cell.key for cell in cells_of(read_suite("suite.toml")))
-    assert {int(number) for _, number in done} == {process.pid for process in started}
+    assert len({number for _, number in done}) == 2
 
 
 def environment() -> dict[str, str]:
@@ -530,7 +532,7 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_go_on(
 
 
 def test_workers_give_the_rows_of_one_process(folder: Path, call: Call) -> None:
-    (folder / "suite.toml").write_text(SUITE.replace("[0, 1, 2]", "[0]"))
+    (folder / "suite.toml").write_text(SUITE.replace("[0, 1, 2]", "[0]").replace("[16, 24]", "[16]"))
     assert call("benchmark", "suite.toml", "-o", "two", "--workers", "2", "--device", "cpu").returncode == 0
     alone = computed(read_suite("suite.toml"), folder / "alone")
     shared = read_tsv(folder / "two" / "results.tsv")

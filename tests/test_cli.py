@@ -15,9 +15,7 @@ import pytest
 import seqreg
 from seqreg.cli.families import FAMILIES
 from seqreg.cli.terminal import Terminal
-
-GROUNDS = Path(seqreg.__file__).parent.parent
-
+from tests.pages import GROUNDS, provide
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -122,11 +120,12 @@ def test_failures_have_exit_codes(
     assert result.stderr.count("\n") == 1
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path, warm: str) -> None:
+    provide(tmp_path, warm)
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "seqreg", "models"]
-    done = subprocess.run(command, cwd=GROUNDS, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    command = [tmp_path / "bin" / "seqreg", "models"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
 

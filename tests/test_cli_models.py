@@ -161,7 +161,7 @@ def test_names_reach_the_training(folder: Path, call: Call) -> None:
 
 
 def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:
-    words = ["train", "headers.fa", *QUICK, "--epochs", "500", "--valid", "0"]
+    words = ["train", "headers.fa", *QUICK, "--epochs", "150", "--valid", "0"]
     assert call(*words, "-o", "whole").returncode == 0
     # A shell starts what runs in the background, these tests perhaps, with SIGINT ignored, and children inherit that.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

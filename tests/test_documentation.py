@@ -19,10 +19,10 @@ DOCS = GROUNDS / "docs"
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, warm: str) -> Path:
     for name in ("Snakefile", "config", "workflows"):
         (tmp_path / name).symlink_to(GROUNDS / name)
-    provide(tmp_path, "seqreg", "snakemake")
+    provide(tmp_path, warm, "snakemake")
     return tmp_path
 
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from seqreg.sequences import SequenceSet
+from seqreg.alphabet import DNA
+from tests.conftest import planted
 from tests.pages import GROUNDS, blocks, commands, provide, run_python, run_shell
 
 README = GROUNDS / "README.md"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, dna: SequenceSet) -> Path:
+def folder(tmp_path: Path, warm: str) -> Path:
     """The files that the README's commands read, and a `seqreg` command that runs this very code."""
+    dna = planted(DNA, "TGACGTCA", n=30, shortest=20, longest=26)
     labelled = [(dna.names[i], dna.sequence(i), label) for i, label in enumerate(dna.y if dna.y is not None else [])]
     fasta = {
         kind: "".join(f">{name}\n{sequence}\n" for name, sequence, label in labelled if label == kind)
@@ -34,7 +36,7 @@ def folder(tmp_path: Path, dna: SequenceSet) -> Path:
     name, sequence, _ = labelled[0]
     other = next(letter for letter in "ACGT" if letter != sequence[4])
     (tmp_path / "variants.tsv").write_text(f"{name}\t5{sequence[4]}>{other}\n")
-    provide(tmp_path, "seqreg")
+    provide(tmp_path, warm)
     return tmp_path
 
 
