@@ -9,7 +9,8 @@ import torch
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.explain import FilterMotif, filter_motifs
-from seqreg.networks import CNN, ConvNet
+from seqreg.explain.motifs import learned_parts, look_at
+from seqreg.networks import CNN, MODELS, ConvNet
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet
 
@@ -89,6 +90,22 @@ def test_contributions_add_up_to_the_logits(pooling: str, depth: int, plant: Cal
     assert [motif.sites for motif in motifs] == [len(data)] * 6
     totals = [sum(motif.effect[name] for motif in motifs) for name in data.classes]
     np.testing.assert_allclose(totals, logits.numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_contributions_are_made_by_every_model(name: str, plant: Callable[..., SequenceSet]) -> None:
+    data = plant(DNA, "TGACGTCA", n=24)
+    net = MODELS[name]().build(DNA, outputs=1, length=34).double()
+    found = filter_motifs(net, data, top=10**6)
+    assert len(found) > 0
+    assert len({motif.filter for motif in found}) == len(found)
+    parts = learned_parts(net)
+    assert max(motif.filter for motif in found) < sum(len(part.first_kernel()) for part in parts)
+    if parts == [net]:  # a linear head over one layer: what its filters contribute is all there is but its bias
+        contribution = look_at(parts[0], data).contribution.sum(2)
+        with torch.no_grad():
+            logits = net.eval()(torch.from_numpy(data.padded())) - parts[0].output.bias
+        torch.testing.assert_close(contribution, logits)
 
 
 def test_a_filter_made_of_the_motif_comes_first_and_shows_it(protein: SequenceSet) -> None:

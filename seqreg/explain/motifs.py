@@ -101,7 +101,7 @@ def filter_motifs(
     for part in learned_parts(model):
         found = _motifs_of(part, sequences, top, batch)
         motifs += [replace(motif, filter=motif.filter + before) for motif in found]
-        before += len(part.first_bias())
+        before += len(part.first_kernel())
     return sorted(motifs, key=lambda motif: -motif.importance)[:top]
 
 
@@ -151,11 +151,10 @@ def per_class(classes: Sequence[str], values: list[float]) -> dict[str, float]:
 
 def _look(model: ConvNet, ids: Tensor) -> Look:
     """Best windows of the first convolution, and gradient x activation of its output, for ids (n, L)."""
-    n, conv = len(ids), model.convs[0]
-    kernel, bias = model.first_kernel().detach(), conv.bias
-    assert isinstance(bias, Tensor)
+    n, kernel = len(ids), model.first_kernel().detach()
     ids = _both_strands(model, ids)
-    h = model.activation(letter_conv(model.one_hot(ids), kernel, model.mixtures, ids) + bias[:, None]).detach()
+    x = model.one_hot(ids)
+    h = model.activate_first(letter_conv(x, kernel, model.mixtures, ids), x).detach()
     lengths = model.lengths(ids)
     h.requires_grad_()
     logits = model.classify(model.join_strands(model.pool(model.deeper(h), model.window_counts(lengths)), n))
