@@ -60,6 +60,7 @@ def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
         (["modells"], "No such command 'modells'. Did you mean 'models'?"),
         (["models", "--jsn"], "No such option: --jsn (Possible options: --json)"),
         (["models", "cn"], "Unknown model 'cn'. Did you mean 'cnn'? Choose from: sum, cnn"),
+        (["models", "sum", "cnn:widht=3"], "model 'cnn' has no field 'widht'. Its fields: "),
         (["models", "--config", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
     ],
 )
@@ -81,7 +82,7 @@ def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Call) -
     ("text", "message"),
     [
         ("jsn = true", "Unknown key 'jsn'. Did you mean 'json'?"),
-        ('name = ["cnn", "cnn"]', "name takes one value; got ['cnn', 'cnn']"),
+        ("quiet = [true, true]", "quiet takes one value; got [True, True]"),
         ("json = ", "not a TOML file"),
     ],
 )

@@ -3,6 +3,7 @@
 Every test has a working directory of its own, in which `config` and `workflows` point into the repository.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import typer
@@ -36,7 +38,7 @@ rule sequences:
         yes="made/yes.fa",
         no="made/no.fa",
     shell:
-        "cp workflows/test/positive.fa {output.yes}; cp workflows/test/negative.fa {output.no}"
+        "cp workflows/test/positive.fa {output.yes}; cp workflows/test/negative.fa {output.no}; env > made/environment"
 """
 
 pytest.importorskip("snakemake", reason="the extra `workflow` is not installed")
@@ -45,29 +47,44 @@ Snakemake = Callable[..., CompletedProcess[str]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working directory, and in `bin` a `seqreg` command that runs this very code."""
+    """A working directory, and in `bin` a `seqreg` that writes down its words and makes the files of a true one."""
     for name in ("config", "workflows"):
         (tmp_path / name).symlink_to(GROUNDS / name)
-    command = tmp_path / "bin" / "seqreg"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m seqreg "$@"\n')
-    command.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    write_command(tmp_path, f'"{Path(__file__).parent / "stand_in.py"}" "{tmp_path / "asked.jsonl"}"')
     return tmp_path
 
 
 @pytest.fixture
+def true_seqreg(folder: Path) -> None:
+    """In `bin`, this very code."""
+    write_command(folder, "-m seqreg")
+
+
+def write_command(folder: Path, words: str) -> None:
+    command = folder / "bin" / "seqreg"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+    command.chmod(0o755)
+
+
+def asked(folder: Path) -> list[list[str]]:
+    """The words of every call of the stand-in for `seqreg`."""
+    return [json.loads(line) for line in (folder / "asked.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
 def snakemake(folder: Path) -> Snakemake:
-    """Runs Snakemake in the working directory; what it says is in stdout."""
+    """Runs Snakemake, in the working directory if no other is named; what it says is in stdout."""
     world = os.environ | {
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(GROUNDS),
         "XDG_CACHE_HOME": str(folder / "cache"),
     }
 
-    def run(*words: object, snakefile: Path = GROUNDS / "Snakefile") -> CompletedProcess[str]:
+    def run(*words: object, snakefile: Path = GROUNDS / "Snakefile", where: Path = folder) -> CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2", *map(str, words)]
         return subprocess.run(
-            command, cwd=folder, env=world, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command, cwd=where, env=world, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
 
     return run
@@ -78,13 +95,19 @@ def test_a_dry_run_of_the_test_configuration_has_every_rule(folder: Path, snakem
     (folder / "untuned.yaml").write_text("tune: null")
     done = snakemake("--dry-run", "--printshellcmds", *TINY, "untuned.yaml")
     assert done.returncode == 0, done.stdout
-    written = "".join(path.read_text(encoding="utf-8") for path in (WORKFLOWS / "rules").glob("*.smk"))
-    jobs = set(re.findall(r"^(?:rule|checkpoint) \w+:$", written, re.MULTILINE)) - {"rule models:", "rule benchmarks:"}
+    written = "".join(
+        path.read_text(encoding="utf-8") for path in [GROUNDS / "Snakefile", *(WORKFLOWS / "rules").glob("*.smk")]
+    )
+    jobs = set(re.findall(r"^(?:rule|checkpoint) \w+:$", written, re.MULTILINE)) - {
+        "rule models:",
+        "rule benchmarks:",
+        "rule all:",
+    }
     assert len(jobs) > 8
-    assert [job for job in jobs if job not in done.stdout] == []
+    assert {job for job in jobs if job not in done.stdout} == {"checkpoint kept:"}  # which only `tune` needs
     assert "seqreg train --pos workflows/test/positive.fa --neg workflows/test/negative.fa" in done.stdout
     assert "seqreg split splice --folds 2" in done.stdout
-    assert done.stdout.count("    log: ") == done.stdout.count("    benchmark: ") >= len(jobs)
+    assert done.stdout.count("    log: ") == done.stdout.count("    benchmark: ") + 1 >= len(jobs) - 1
 
 
 def test_the_configuration_that_comes_along_works(snakemake: Snakemake) -> None:
@@ -126,12 +149,73 @@ def test_a_wrong_configuration_is_told_what_is_wrong(
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.usefixtures("true_seqreg")
+def test_names_that_are_not_known_are_told_before_anything_runs(folder: Path, snakemake: Snakemake) -> None:
+    (folder / "samples.tsv").write_text("name\tinput\ttest\na\tsplise\tamp\n")
+    (folder / "own.yaml").write_text(
+        "samples: samples.tsv\n"
+        "train: {penalty: [gradient, adverserial:epsilon=1], model: 'cnn:filter=2'}\n"
+        "benchmark: {suites: [tinny]}\n"
+    )
+    done = snakemake("--dry-run", "--configfile", "own.yaml")
+    assert done.returncode != 0
+    for message in (
+        "Unknown penalty 'adverserial'. Did you mean 'adversarial'?",
+        "model 'cnn' has no field 'filter'",
+        "splise",
+        "Unknown suite 'tinny'. Choose from: ",
+    ):
+        assert message in done.stdout, message
+    assert "'amp'" not in done.stdout
+
+
+def test_values_in_the_command_line_have_their_types(folder: Path, snakemake: Snakemake) -> None:
+    """Without any file: what is given, and the defaults of the schema, in the file that says what was used."""
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "samples.tsv").write_text("name\tinput\nmine\tsplice\n")
+    given = ("samples=samples.tsv", "results=2026", "split={folds: 3}", "train={lr: 1e-3, baselines: false}", "seed=4")
+    done = snakemake(
+        "--config", *given, "robustness={sample: null}", "--until", "configuration", where=folder / "elsewhere"
+    )
+    assert done.returncode == 0, done.stdout
+    used = yaml.safe_load((folder / "elsewhere" / "2026" / "configuration.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((WORKFLOWS / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+    assert used == {
+        "samples": "samples.tsv",
+        "results": "2026",
+        "seed": 4,
+        "device": "auto",
+        "split": {"folds": 3, "by": None, "similarity": 0.3},
+        "tune": None,
+        "train": {"lr": 0.001, "baselines": False},
+        "robustness": {"max-substitutions": 3, "sample": None},
+        "benchmark": {"suites": [], "jobs": 2},
+    }
+    assert used.keys() == schema["properties"].keys()
+
+
+def test_the_shipped_configuration_names_the_defaults() -> None:
+    """What is commented out in config.yaml says what holds without it."""
+    schema = yaml.safe_load((WORKFLOWS / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
+    text = (GROUNDS / "config" / "config.yaml").read_text(encoding="utf-8")
+    commented = yaml.safe_load(re.sub(r"^# (?=\w+:|  )", "", text.split("\n", 2)[2], flags=re.MULTILINE))
+    assert commented == {name: default(entry) for name, entry in schema["properties"].items()}
+
+
+def default(entry: dict[str, Any]) -> Any:
+    """What a key of the schema is where nothing is said."""
+    within = {name: default(each) for name, each in entry.get("properties", {}).items() if "default" in each}
+    return within if entry["default"] == {} else entry["default"]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ("name\tfile\na\tx.fa\n", "samples.tsv, line 2: Additional properties are not allowed ('file'"),
         ("name\tpositive\na\tx.fa\n", "input, or negative and positive, or classes, or fasta and labels; got positive"),
         ("name\tinput\na\tx.csv\na\ty.csv\n", "line 3: the name a is there twice"),
+        ("name\tinput\n\t\n", "samples.tsv has no row"),
+        ("name\tinput\na\tx.csv\ty\n", "line 2: more cells than columns: y"),
         ("name\tclasses\na\tx.fa;y.fa\n", "classes are written name=file;name=file; got x.fa;y.fa"),
     ],
 )
@@ -143,6 +227,102 @@ def test_a_wrong_table_is_told_which_line(folder: Path, snakemake: Snakemake, ta
     assert "Traceback" not in done.stdout
 
 
+NAMES = ["a sample", 'Ärzte: it\'s (1) $HOME `x` "q" & co']
+
+
+def test_paths_are_taken_as_they_are_written(folder: Path, snakemake: Snakemake) -> None:
+    """Spaces, apostrophes, brackets and letters of other alphabets in every path that a user chooses."""
+    work = folder / "it's my (work) ö"
+    data = work / "da ta"
+    data.mkdir(parents=True)
+    rows = ["name\tclasses\tnew\ttest"]
+    for name in NAMES:
+        for kind in ("yes", "no", "new", "test"):
+            (data / f"{kind} {name}.fa").write_text(">a\nACGT\n")
+        files = [f"da ta/{kind} {name}.fa" for kind in ("yes", "no", "new", "test")]
+        rows.append(f"{name}\tb c={files[0]};d'e={files[1]}\t{files[2]}\t{files[3]}")
+    (work / "sam ples'.tsv").write_text("\n".join(rows), encoding="utf-8-sig")  # as Excel writes it
+    (work / "su ite'.toml").write_text("")
+    (work / "old").write_text("not of this workflow")
+    results = "old run's (ä)"
+    (work / "con fig.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "results": results,
+                "samples": "sam ples'.tsv",
+                "split": {"folds": 2},
+                "robustness": {"protect": "sam ples'.tsv"},
+                "benchmark": {"suites": ["su ite'.toml"]},
+            }
+        )
+    )
+    done = snakemake("--configfile", "con fig.yaml", where=work)
+    assert done.returncode == 0, done.stdout
+    assert (work / "old").read_text() == "not of this workflow"
+    assert {each.name for each in work.iterdir()} == {
+        *("old", "da ta", "sam ples'.tsv", "su ite'.toml", "con fig.yaml", results, ".snakemake")
+    }
+    for name in NAMES:
+        run = f"{results}/{name}"
+        mine = [call for call in asked(folder) if any(run in word or name in word for word in call)]
+        assert {call[0] for call in mine} == {"split", "train", "compare", "evaluate", "robustness", "norm", "predict"}
+        for call in mine:
+            if call[0] in ("split", "train", "norm"):
+                assert [f"b c=da ta/yes {name}.fa", "--class", f"d'e=da ta/no {name}.fa"] == call[2:5] or (
+                    call[0] == "norm" and f"b c=da ta/yes {name}.fa" in call
+                )
+            if call[0] in ("evaluate", "robustness"):
+                assert call[1:3] == [f"{run}/model", f"da ta/test {name}.fa"]
+        predicted = next(call for call in mine if call[0] == "predict")
+        assert predicted[1:3] == [f"{run}/model", f"da ta/new {name}.fa"]
+        assert predicted[-1] == f"{run}/predictions.tsv"
+        log = work / results / "logs" / "predict" / f"{name}.log"
+        assert "predict" in log.read_text(encoding="utf-8")
+    assert "Nothing to be done" in snakemake("--configfile", "con fig.yaml", where=work).stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "column", "value"),
+    [
+        ("results: -x", None, ""),
+        ("results: a{b}", None, ""),
+        ("", "name", "a/b"),
+        ("", "name", "-a"),
+        ("", "name", "logs"),
+    ],
+)
+def test_paths_that_cannot_be_are_refused(
+    folder: Path, snakemake: Snakemake, config: str, column: str | None, value: str
+) -> None:
+    (folder / "samples.tsv").write_text(f"name\tinput\n{value or 'a'}\tx.csv\n")
+    (folder / "own.yaml").write_text(f"samples: samples.tsv\n{config}")
+    done = snakemake("--dry-run", "--configfile", "own.yaml")
+    assert done.returncode != 0
+    assert (f"samples.tsv, line 2, {column}: {value!r}" if column else "The configuration, results: ") in done.stdout
+
+
+@pytest.mark.parametrize(("code", "attempts"), [(2, 1), (1, 3)])
+def test_what_is_wrong_is_not_tried_again_and_earlier_logs_stay(
+    folder: Path, snakemake: Snakemake, code: int, attempts: int
+) -> None:
+    (folder / "mine.csv").write_text("sequence,label\n")
+    (folder / "samples.tsv").write_text("name\tinput\nmine\tmine.csv\n")
+    (folder / "fails").write_text(f"split {code}")
+    done = snakemake("--retries", "2", "--config", "samples=samples.tsv", "--until", "split")
+    assert done.returncode != 0
+    assert sum(call[0] == "split" for call in asked(folder)) == attempts, done.stdout
+    log = (folder / "results" / "logs" / "split" / "mine.log").read_text(encoding="utf-8")
+    assert log.count("split mine.csv") == attempts
+    assert ("not tried again" in log) == (code == 2)
+    # A later run is a new start, and keeps the log of the earlier one.
+    (folder / "fails").unlink()
+    assert snakemake("--config", "samples=samples.tsv", "--until", "split").returncode == 0
+    log = (folder / "results" / "logs" / "split" / "mine.log").read_text(encoding="utf-8")
+    assert log.count("split mine.csv") == attempts + 1
+    assert [path.name for path in (folder / "results" / "logs" / "split").iterdir()] == ["mine.log"]
+
+
+@pytest.mark.usefixtures("true_seqreg")
 def test_it_is_a_module_of_another_workflow(folder: Path, snakemake: Snakemake) -> None:
     """As the README shows; the other workflow makes the sequences, and its rules and results stay apart."""
     shown = re.findall(
@@ -158,6 +338,7 @@ def test_it_is_a_module_of_another_workflow(folder: Path, snakemake: Snakemake) 
     assert done.returncode == 0, done.stdout
     parts = {row["split"] for row in read_tsv(folder / "results" / "seqreg" / "mine" / "folds" / "splits.tsv")}
     assert parts == {f"fold{k}" for k in range(1, 6)}
+    assert f"SEQREG_CHECKOUT={GROUNDS}\n" in (folder / "made" / "environment").read_text(encoding="utf-8")
 
 
 def options_of(command: str) -> set[str]:
@@ -180,6 +361,7 @@ def test_installing_into_an_environment_needs_a_checkout(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("true_seqreg")
 def test_the_test_configuration_runs(folder: Path, snakemake: Snakemake) -> None:
     done = snakemake(*TINY, "--printshellcmds")
     assert done.returncode == 0, done.stdout

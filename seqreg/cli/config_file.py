@@ -34,7 +34,7 @@ def apply_config(context: typer.Context, path: Path | None) -> Path | None:
             problem = unknown_name("key", key, sorted(known))
             raise UsageError(f"{path}: {problem}")
         entry = known[name]
-        several = getattr(entry, "multiple", False)
+        several = getattr(entry, "multiple", False) or entry.nargs == -1
         if isinstance(value, dict) or (isinstance(value, list) and not several):
             raise UsageError(f"{path}: {key} takes one value; got {value!r}")
         values[entry.name or name] = _as_text(value) if not several else [_as_text(item) for item in _listed(value)]

@@ -9,7 +9,7 @@ import typer
 
 from seqreg.cli.app import command
 from seqreg.cli.terminal import Terminal
-from seqreg.specs import Spec, field_table, unknown_name
+from seqreg.specs import Spec, field_table, parse
 
 PANEL = "Names to choose from"
 
@@ -74,22 +74,24 @@ FAMILIES = {
     ),
 }
 
-Name = Annotated[str | None, typer.Argument(help="Only this one.", show_default=False)]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME...]", help="Only these; NAME:key=value,... is checked too.", show_default=False),
+]
 
 
 def _add(plural: str, family: Family) -> None:
-    def listing(terminal: Terminal, name: Name = None) -> None:
-        _list(terminal, family, name)
+    def listing(terminal: Terminal, name: Names = None) -> None:
+        _list(terminal, family, name or [])
 
     listing.__doc__ = f"{family.about} Every name with its fields, types, defaults and meaning."
     command(panel=PANEL, example=family.example, name=plural)(listing)
 
 
-def _list(terminal: Terminal, family: Family, name: str | None) -> None:
+def _list(terminal: Terminal, family: Family, texts: list[str]) -> None:
     members = family.members()
-    if name is not None and name not in members:
-        raise unknown_name(family.kind, name, members)
-    chosen = members if name is None else {name: members[name]}
+    asked_for = {type(parse(family.kind, members, text)) for text in texts}
+    chosen = {name: cls for name, cls in members.items() if cls in asked_for or not texts}
     if terminal.as_json:
         terminal.json(
             {key: {"meaning": meaning(cls), "fields": field_table(cls)} for key, cls in chosen.items()},

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install the checkout with its exact dependencies. Where Snakemake runs elsewhere, SEQREG_CHECKOUT says where it is.
+# Install the checkout with its exact dependencies. The workflow says by SEQREG_CHECKOUT where it is; where the workflow
+# is read from an address on the net, set the variable yourself.
 set -euo pipefail
 checkout="${SEQREG_CHECKOUT:-.}"
 if ! grep -qs '^name = "seqreg"$' "$checkout/pyproject.toml"; then

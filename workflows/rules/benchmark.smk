@@ -2,11 +2,13 @@
 
 
 rule benchmarks:
+    """Tables and a report for every suite."""
     input:
         expand(f"{RESULTS}/benchmark/{{suite}}/report.html", suite=SUITES),
 
 
 rule benchmark_cells:
+    """Compute cells of a suite, together with the other jobs on its folder."""
     input:
         lambda wildcards: [path for path in [SUITES[wildcards.suite]] if is_file(path)],
     output:
@@ -21,17 +23,20 @@ rule benchmark_cells:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=720,
+        runtime=growing(720),
     params:
         suite=lambda wildcards: shlex.quote(SUITES[wildcards.suite]),
         folder=f"{RESULTS}/benchmark/{{suite}}",
         device=config["device"],
     shell:
-        "seqreg benchmark {params.suite} --output {params.folder} --workers {threads} --device {params.device} --retry"
-        " > {log} 2>&1"
+        logged(
+            "seqreg benchmark {params.suite} --output {params.folder:q} --workers {threads} --device {params.device}"
+            " --retry"
+        )
 
 
 rule benchmark_tables:
+    """Gather the cells of a suite into tables and a report."""
     input:
         expand(
             f"{RESULTS}/benchmark/jobs/{{{{suite}}}}.{{job}}.done",
@@ -62,10 +67,10 @@ rule benchmark_tables:
         "../envs/seqreg.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=30,
+        runtime=growing(30),
     params:
         suite=lambda wildcards: shlex.quote(SUITES[wildcards.suite]),
         folder=run_folder,
         device=config["device"],
     shell:
-        "seqreg benchmark {params.suite} --output {params.folder} --device {params.device} > {log} 2>&1"
+        logged("seqreg benchmark {params.suite} --output {params.folder:q} --device {params.device}")

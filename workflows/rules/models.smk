@@ -2,6 +2,7 @@
 
 
 rule models:
+    """Cross-validation, a model, what it is worth and predictions, for every sample."""
     input:
         expand(f"{RESULTS}/{{sample}}/folds.html", sample=SAMPLES),
         expand(f"{RESULTS}/{{sample}}/evaluation.json", sample=SAMPLES),
@@ -13,6 +14,7 @@ rule models:
 
 
 rule split:
+    """Divide the sequences of a sample into folds."""
     input:
         training_files,
     output:
@@ -25,15 +27,16 @@ rule split:
         "../envs/seqreg.yaml"
     resources:
         mem_mb=growing(2000),
-        runtime=30,
+        runtime=growing(30),
     params:
         data=training_data,
         how=shlex.join(options({"folds": len(FOLDS), "seed": config["seed"], **splitting()})),
     shell:
-        "seqreg split {params.data} {params.how} --output {output} > {log} 2>&1"
+        logged("seqreg split {params.data} {params.how} --output {output:q}")
 
 
 rule fold:
+    """Train on all folds but one and test on that one."""
     input:
         training_files,
         splits=f"{RESULTS}/{{sample}}/folds/splits.tsv",
@@ -49,18 +52,21 @@ rule fold:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=240,
+        runtime=growing(240),
     params:
         run=run_folder,
         data=training_data,
         how=fitting,
     shell:
         # A job that was killed goes on where it was; one whose options or data have changed starts anew.
-        f"{FIT} {{params.data}} {{params.how}} --splits {{input.splits}} --fold {{wildcards.fold}}"
-        f" {MACHINE} --output {{params.run}} --resume --overwrite > {{log}} 2>&1"
+        logged(
+            f"{FIT} {{params.data}} {{params.how}} --splits {{input.splits:q}} --fold {{wildcards.fold}}"
+            f" {MACHINE} --output {{params.run:q}} --resume --overwrite"
+        )
 
 
 rule compare:
+    """Set the folds side by side, the network beside the baselines."""
     input:
         expand(f"{RESULTS}/{{{{sample}}}}/folds/{{fold}}/metrics.json", fold=FOLDS),
     output:
@@ -81,14 +87,15 @@ rule compare:
         "../envs/seqreg.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=10,
+        runtime=growing(10),
     params:
         runs=runs_of,
     shell:
-        "seqreg compare {params.runs} --output {output.json} > {log} 2>&1"
+        logged("seqreg compare {params.runs} --output {output.json:q}")
 
 
-checkpoint model:
+rule model:
+    """Train on all sequences but a test part: the model to use."""
     input:
         training_files,
         test_files,
@@ -111,18 +118,36 @@ checkpoint model:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=240,
+        runtime=growing(240),
     params:
         run=run_folder,
         data=training_data,
         how=fitting,
         parts=held_out,
     shell:
-        f"{FIT} {{params.data}} {{params.how}} {{params.parts}}"
-        f" {MACHINE} --output {{params.run}} --resume --overwrite > {{log}} 2>&1"
+        logged(
+            f"{FIT} {{params.data}} {{params.how}} {{params.parts}}"
+            f" {MACHINE} --output {{params.run:q}} --resume --overwrite"
+        )
+
+
+checkpoint kept:
+    """After tuning, say whether a network was kept, or a k-mer model that does better."""
+    input:
+        f"{RESULTS}/{{sample}}/model/model.json",
+    output:
+        f"{RESULTS}/{{sample}}/kept.json",
+    log:
+        f"{LOGS}/kept/{{sample}}.log",
+    localrule: True
+    conda:
+        "../envs/seqreg.yaml"
+    shell:
+        logged("cp {input:q} {output:q}")
 
 
 rule evaluate:
+    """Measure the model on sequences that it has not seen."""
     input:
         training_files,
         test_files,
@@ -138,16 +163,17 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=growing(60),
     params:
-        run=lambda wildcards, input: Path(input.model).parent,
+        run=run_of,
         data=test_data,
         how=shlex.join(options({"seed": config["seed"], "device": config["device"]})),
     shell:
-        "seqreg evaluate {params.run} {params.data} {params.how} --threads {threads} --output {output} > {log} 2>&1"
+        logged("seqreg evaluate {params.run:q} {params.data} {params.how} --threads {threads} --output {output:q}")
 
 
 rule robustness:
+    """Attack the predictions of the model, and prove which of them stand."""
     input:
         training_files,
         test_files,
@@ -166,9 +192,9 @@ rule robustness:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=240,
+        runtime=growing(240),
     params:
-        run=lambda wildcards, input: Path(input.model).parent,
+        run=run_of,
         data=test_data,
         how=shlex.join(
             options(
@@ -180,11 +206,13 @@ rule robustness:
             )
         ),
     shell:
-        "seqreg robustness {params.run} {params.data} {params.how} --threads {threads} --output {output.json}"
-        " > {log} 2>&1"
+        logged(
+            "seqreg robustness {params.run:q} {params.data} {params.how} --threads {threads} --output {output.json:q}"
+        )
 
 
 rule norm:
+    """Bound how fast the model can change its mind."""
     input:
         training_files,
         model=f"{RESULTS}/{{sample}}/model/model.safetensors",
@@ -201,16 +229,17 @@ rule norm:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=growing(60),
     params:
-        run=lambda wildcards, input: Path(input.model).parent,
+        run=run_of,
         data=training_data,
         how=shlex.join(options({"seed": config["seed"], "device": config["device"]})),
     shell:
-        "seqreg norm {params.run} {params.data} {params.how} --threads {threads} --output {output} > {log} 2>&1"
+        logged("seqreg norm {params.run:q} {params.data} {params.how} --threads {threads} --output {output:q}")
 
 
 rule predict:
+    """Predict the new sequences of a sample."""
     input:
         new=new_files,
         model=f"{RESULTS}/{{sample}}/model/model.safetensors",
@@ -231,10 +260,12 @@ rule predict:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=240,
+        runtime=growing(240),
     params:
-        run=lambda wildcards, input: Path(input.model).parent,
+        run=run_of,
         device=config["device"],
     shell:
-        "seqreg predict {params.run} {input.new} --device {params.device} --threads {threads} --output {output}"
-        " > {log} 2>&1"
+        logged(
+            "seqreg predict {params.run:q} {input.new:q} --device {params.device}"
+            " --threads {threads} --output {output:q}"
+        )

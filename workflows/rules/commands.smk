@@ -1,15 +1,5 @@
-# What the configuration says, checked as a whole, and how it becomes files and words of a command line.
-import csv
-import json
-import re
-import shlex
-from pathlib import Path
+# How samples and configuration become files and words of a command line.
 
-from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
-
-# The columns that say where sequences come from: exactly one line of these in each row.
-FORMS = [{"input"}, {"positive", "negative"}, {"classes"}, {"fasta", "labels"}]
 FLAGS = {
     "input": "",
     "positive": "--pos",
@@ -18,53 +8,9 @@ FLAGS = {
     "labels": "--labels",
 }
 RUN_FILES = ["run.json", "model.safetensors", "metrics.json", "predictions.tsv"]
-
-
-def check(where, value, schema):
-    """Check against a schema, and fill in its defaults. What is wrong is said in one line."""
-    try:
-        validate(value, schema)
-    except WorkflowError as error:
-        wrong = error.__context__  # what jsonschema says, without the whole schema
-        place = "".join(f", {key}" for key in wrong.absolute_path)
-        known = f". Choose from: {', '.join(wrong.schema['properties'])}" if "unexpected" in wrong.message else ""
-        raise WorkflowError(f"{where}{place}: {wrong.message}{known}") from None
-
-
-def read_samples(path):
-    """Name -> row of the table, without empty cells."""
-    if not Path(path).is_file():
-        raise WorkflowError(f"No table of samples at {path}. Name one with `samples`, or write `samples: null`.")
-    with open(path, newline="", encoding="utf-8") as handle:
-        rows = [
-            {column: cell.strip() for column, cell in row.items() if column and cell and cell.strip()}
-            for row in csv.DictReader(handle, delimiter="\t")
-        ]
-    found = {}
-    for number, row in enumerate(rows, start=2):
-        where = f"{path}, line {number}"
-        check(where, row, "../schemas/samples.schema.yaml")
-        if "classes" in row and not all(name and path for name, path in class_files(row)):
-            raise WorkflowError(f"{where}: classes are written name=file;name=file; got {row['classes']}")
-        given = {column for form in FORMS for column in form} & row.keys()
-        if given not in FORMS:
-            choices = ", or ".join(" and ".join(sorted(form)) for form in FORMS)
-            raise WorkflowError(f"{where}: give {choices}; got {' and '.join(sorted(given)) or 'none of them'}.")
-        if row["name"] in found:
-            raise WorkflowError(f"{where}: the name {row['name']} is there twice.")
-        found[row["name"]] = row
-    return found
-
-
-def class_files(row):
-    """Pairs of class and file in a cell like `promoter=a.fa;other=b.fa`."""
-    pairs = [entry.strip().partition("=") for entry in row.get("classes", "").split(";") if entry.strip()]
-    return [(name, path) for name, _, path in pairs]
-
-
-def is_file(text):
-    """Whether an input is a file, not a named data set (whose names hold neither point nor slash)."""
-    return re.fullmatch(r"[\w-]+", text) is None
+FIT = "seqreg tune" if config["tune"] else "seqreg train"
+MACHINE = "--threads {threads} --workers {threads}" if config["tune"] else "--threads {threads}"
+EDIT_RULE = r"(any|transitions|blosum62|synonymous)(:-?[\d.]+)?"
 
 
 def training_files(wildcards):
@@ -82,7 +28,7 @@ def test_files(wildcards):
 def edit_files(wildcards):
     """The files that say which edits count, where rules name them."""
     paths = [config["robustness"].get(key) for key in ("allowed", "protect")]
-    return [path for path in paths if path and Path(path).suffix]
+    return [path for path in paths if path and not re.fullmatch(EDIT_RULE, path)]
 
 
 def new_files(wildcards):
@@ -143,6 +89,11 @@ def run_folder(wildcards, output):
     return str(Path(output[0]).parent)
 
 
+def run_of(wildcards, input):
+    """The folder of the model that is used."""
+    return str(Path(input.model).parent)
+
+
 def runs_of(wildcards, input):
     """The folders of several runs."""
     return shlex.join(str(Path(path).parent) for path in input)
@@ -157,34 +108,10 @@ def trust_files(wildcards):
     """How far the models can be trusted, where they are networks: tuning keeps a baseline that does better."""
     names = list(SAMPLES)
     if config["tune"]:
-        names = [name for name in names if holds_network(checkpoints.model.get(sample=name).output.about)]
+        names = [name for name in names if holds_network(checkpoints.kept.get(sample=name).output[0])]
     return expand(f"{RESULTS}/{{sample}}/model/norm.json", sample=names)
 
 
 def holds_network(path):
     """Whether a model.json describes a network."""
     return json.loads(Path(path).read_text(encoding="utf-8")).get("kind") != "baseline"
-
-
-def growing(megabytes):
-    """Memory that grows with every retry."""
-    return lambda wildcards, attempt: megabytes * attempt
-
-
-check("The configuration", config, "../schemas/config.schema.yaml")
-
-RESULTS = config["results"]
-LOGS = f"{RESULTS}/logs"
-TIMINGS = f"{RESULTS}/timings"
-SAMPLES = read_samples(config["samples"]) if config["samples"] else {}
-FOLDS = range(1, config["split"]["folds"] + 1)
-FIT = "seqreg tune" if config["tune"] else "seqreg train"
-MACHINE = "--threads {threads} --workers {threads}" if config["tune"] else "--threads {threads}"
-SUITES = {Path(suite).stem: suite for suite in config["benchmark"]["suites"]}
-
-
-wildcard_constraints:
-    sample=r"[\w.-]+",
-    fold=r"\d+",
-    suite=r"[\w.-]+",
-    job=r"\d+",
