@@ -265,18 +265,6 @@ def test_folds_without_a_class_to_learn_are_left_out() -> None:
     assert inner_folds(y, np.array(["a"] * 6), 3, seed=0) == []
 
 
-def test_copies_in_groups_do_not_flatter_cross_validation() -> None:
-    """Random labels, every sequence four times: only a fold that splits copies could tell them apart."""
-    once = planted(40, ("", ""))
-    y = np.random.default_rng(2).permutation(np.repeat([0, 1], 20))
-    texts = [once.sequence(i // 4) for i in range(160)]
-    train = sequence_set(texts, np.repeat(y, 4))
-    grouped = sequence_set(texts, np.repeat(y, 4), group=[f"g{i // 4}" for i in range(160)])
-    flattered, honest = (fit_baseline(KmerLogistic(k=4), one).cv_auroc or 0 for one in (train, grouped))
-    assert flattered > 0.95
-    assert honest < 0.8
-
-
 def test_a_draw_keeps_the_shares_of_the_classes() -> None:
     y = [0] * 600 + [1] * 200 + [2] * 12
     train = sequence_set([f"A{'C' * (i % 5)}" for i in range(812)], y, ("a", "b", "c"))

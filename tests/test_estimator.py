@@ -239,15 +239,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def test_groups_stay_on_one_side_of_early_stopping(X: list[str], y: list[str], seen: list[Any]) -> None:
-    groups = np.arange(300) // 2 % 50
-    MAKERS[0](model="cnn", valid=0.2, epochs=1).fit(X * 5, y * 5, groups=groups)
-    _, _, training, held_out = seen[0]
-    assert len(held_out) >= 40
-    assert len(training) + len(held_out) == 300
-    assert not set(training.group) & set(held_out.group)
-
-
 def test_validation_sequences_may_be_given(X: list[str], y: list[str], seen: list[Any]) -> None:
     model = MAKERS[0](valid=(X[40:], y[40:])).fit(X[:40], y[:40])
     _, _, training, held_out = seen[0]

@@ -1,11 +1,7 @@
-"""Training: the same bits again and after an interruption, early stopping, and clear ends for hopeless settings."""
+"""Training: the same bits again, what it starts from, and clear ends for hopeless settings."""
 
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +13,7 @@ from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks.trained import load_trained
 from seqreg.sequences import SequenceSet, read_strings
-from seqreg.training import Progress, TrainConfig, fit, train, with_defaults
+from seqreg.training import Progress, TrainConfig, train, with_defaults
 from seqreg.training.config import example_weights
 from seqreg.training.loop import epoch_order, learning_rate
 from seqreg.training.run import architecture_of
@@ -96,70 +92,7 @@ def test_positions_are_kept_where_they_may_mean_something(alphabet: str, lengths
     assert config.reverse_complement == (alphabet == "dna" and not kept)
 
 
-DROPOUT = {"model": "cnn:filters=6,width=4,dropout=0.3", "augment": ("noise:rate=0.1",)}
 SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}
-
-
-@pytest.mark.parametrize(
-    ("extra", "last"),
-    [
-        ({}, 3),
-        (DROPOUT, 3),
-        (SUM, 3),
-        (SUM, 8),
-        (SUM, 35),
-        ({**SUM, "class_weight": "balanced"}, 62),
-        ({"class_weight": "resampled", "start": "windows"}, 3),
-    ],
-)
-def test_interrupted_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, object], last: int
-) -> None:
-    monkeypatch.setattr("seqreg.training.loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    data = planted(400)
-    config = replace(SMALL, **extra)
-    train(data, config, tmp_path / "whole")
-
-    class Stopped(Exception):
-        pass
-
-    def stop(progress: Progress) -> None:
-        if progress.epoch == last:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        train(data, config, tmp_path / "cut", report=stop)
-    assert not (tmp_path / "cut" / "model.safetensors").exists()
-    epochs: list[int] = []
-    train(data, config, tmp_path / "cut", resume=True, report=lambda progress: epochs.append(progress.epoch))
-    assert epochs[0] == last + 1
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    assert not (tmp_path / "cut" / "checkpoint").exists()
-
-
-def test_killed_for_good_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
-    script = tmp_path / "job.py"
-    script.write_text(
-        "import sys; from pathlib import Path; from dataclasses import replace\n"
-        "import seqreg.training.loop as f; f.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
-        "from tests.test_training import SMALL, planted; from seqreg.training import train\n"
-        "out = Path(sys.argv[1]); show = lambda p: print(p.epoch, flush=True)\n"
-        "train(planted(), replace(SMALL, epochs=60), out, resume=True, report=show)\n"
-    )
-    root = str(Path(__file__).parent.parent)
-    command = [sys.executable, str(script), str(tmp_path / "killed")]
-    environment = {**os.environ, "PYTHONPATH": root}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as job:
-        assert job.stdout is not None
-        for line in job.stdout:
-            if int(line) == 20:
-                job.send_signal(signal.SIGKILL)
-                break
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    again = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, check=True)
-    assert int(again.stdout.split()[0]) > 1
-    train(planted(), replace(SMALL, epochs=60), tmp_path / "whole")
-    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
 def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_path: Path) -> None:
@@ -178,20 +111,6 @@ def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "log.txt").write_text("a workflow engine was here")
     train(data, replace(SMALL, epochs=1), tmp_path / "logs")
-
-
-def test_best_epoch_is_restored(tmp_path: Path) -> None:
-    data, held_out = planted(60), planted(80, seed=5)
-    config = with_defaults(replace(SMALL, epochs=60, lr=0.05, patience=5, penalty=()), data, held_out)
-    torch.manual_seed(0)
-    model = architecture_of(config, data).build()
-    history = fit(model, config, data, held_out)  # pyright: ignore[reportArgumentType]
-    from seqreg.training.loop import ResidentData, validation_loss
-
-    resident = ResidentData.of(held_out, "none", torch.device("cpu"), torch.float32)
-    losses = [row["valid_loss"] for row in history]
-    assert validation_loss(model, resident) == pytest.approx(min(losses), rel=1e-6)  # pyright: ignore[reportArgumentType]
-    assert len(losses) - 1 - int(np.argmin(losses)) == 5
 
 
 def test_without_validation_exactly_the_epochs_asked_for_are_done(tmp_path: Path) -> None:

@@ -223,51 +223,6 @@ def test_a_baseline_that_wins_is_taken_and_said_so(dna: SequenceSet) -> None:
     assert any("linear model" in sentence for sentence in choice.why)
 
 
-# ----------------------------------------------------------------------------------------------- what is seen by it
-
-
-def names(sequences: SequenceSet) -> set[str]:
-    return set(sequences.names)
-
-
-def test_no_training_sees_a_test_sequence_nor_its_own_fold(dna: SequenceSet) -> None:
-    parts = split_parts(dna, SMALL)
-    assert parts.test is not None
-    trials = prepared(parts, SMALL, Halving(folds=4), Path("unused"))
-    assert len(trials.splits) == 8
-    for kept, held_out in trials.splits:
-        assert not names(kept) & names(held_out)
-        assert names(kept) | names(held_out) == names(parts.train_and_valid)
-        assert not names(parts.test) & (names(kept) | names(held_out))
-
-
-@pytest.mark.parametrize("by", ["group", "homology"])
-def test_relatives_stay_on_one_side_of_every_fold(by: Any, dna: SequenceSet) -> None:
-    grouped = replace(dna, group=np.array([f"g{i // 4}" for i in range(len(dna))]))
-    config = replace(SMALL, by=by)
-    for kept, held_out in prepared(split_parts(grouped, config), config, Halving(folds=3), Path("unused")).splits:
-        assert kept.group is not None
-        assert held_out.group is not None
-        assert not set(kept.group) & set(held_out.group)
-
-
-def test_a_planted_leak_changes_nothing(dna: SequenceSet, tmp_path: Path) -> None:
-    """Whatever the labels of the test part are, the same scores come from the same folds."""
-    config = replace(SMALL, penalty=())
-    scores = []
-    for flipped in (False, True):
-        parts = split_parts(dna, config)
-        assert parts.test is not None
-        assert parts.test.y is not None
-        parts = replace(parts, test=replace(parts.test, y=1 - parts.test.y if flipped else parts.test.y))
-        trials = prepared(parts, config, Halving(trials=4, folds=2), tmp_path / str(flipped))
-        trials.results.create()
-        trials.run()
-        records = {key: trials.results.record(key) for key in trials.results.keys()}  # noqa: SIM118
-        scores.append({key: (record or {})["auroc"] for key, record in records.items()})
-    assert scores[0] == scores[1]
-
-
 def test_too_few_sequences_are_refused(dna: SequenceSet) -> None:
     few = dna.subset(np.arange(4))
     config = replace(SMALL, test=0.0)

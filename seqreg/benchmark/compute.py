@@ -20,7 +20,7 @@ from seqreg.benchmark.suite import Method, Suite
 from seqreg.benchmark.tasks import LeftOutError, Library, Task, task_of
 from seqreg.errors import SeqregError
 from seqreg.evaluation import evaluate_robustness
-from seqreg.tuning.folds import score
+from seqreg.tuning.folds import score, with_groups
 
 MOST_SUBSTITUTIONS = 5
 L2_STEPS = 50
@@ -67,7 +67,9 @@ def compute(bench: Bench, cell: Cell) -> dict[str, Any]:
     task = task_of(
         suite, bench.library, data=cell.data, task=cell.task, size=cell.size, seed=cell.seed, stage=cell.stage
     )
-    reason = inapplicable(method.learner, task.train, task.test)
+    # Relatives are groups from here on: what a learner holds out for itself keeps them together too.
+    train, by = with_groups(task.train, by=suite.by)
+    reason = inapplicable(method.learner, train, task.test)
     if reason is not None:
         raise LeftOutError(reason)
 
@@ -80,22 +82,22 @@ def compute(bench: Bench, cell: Cell) -> dict[str, Any]:
     else:
         choice = choose(
             settings,
-            task.train,
+            train,
             lambda setting, train: learn(setting, train).predict,
             metric=suite.metric,
             folds=suite.folds,
-            by=suite.by,
+            by=by,
             seed=cell.seed,
         )
         number, scores = choice.number, choice.scores
-    fitted = learn(settings[number], task.train)
+    fitted = learn(settings[number], train)
     return {
         "setting": settings[number],
         "number": number,
         "trials": [{"setting": settings[i], "score": value} for i, value in enumerate(scores)],
         "cv_score": max(scores) if scores else fitted.cv_score,
         "settings_tried": max(len(settings), fitted.settings_tried),
-        "trained": len(task.train),
+        "trained": len(train),
         "tested": len(task.test),
         "metrics": score(fitted.predict, task.test) | robustness_of(suite, fitted, task),
     }

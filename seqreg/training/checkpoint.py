@@ -37,8 +37,9 @@ def save_checkpoint(
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in values.items()}
     tensors |= {"random.order": generator.get_state(), "random.torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     numbers = {
         "epoch": state.epoch,
         "step": state.step,
@@ -72,8 +73,9 @@ def load_checkpoint(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     generator.set_state(tensors["random.order"])
     torch.set_rng_state(tensors["random.torch"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
     best = numbers["best_loss"]
     return FitState(
         epoch=numbers["epoch"],

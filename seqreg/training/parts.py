@@ -36,7 +36,8 @@ def split_parts(
     """Split by the shares of the configuration, unless the input says itself or parts are given as data.
 
     `train_size` counts training and validation sequences together. A validation part that would be
-    smaller than `smallest_validation` is not held out but trained on: what so few say is noise.
+    smaller than `smallest_validation` is not held out but trained on: what so few say is noise. After a split by
+    homology the parts carry its groups, so that what is held out within them has no relatives on the other side either.
     """
     if data.y is None:
         raise InputError("these sequences have no labels", file=data.source or None, remedy="Give --labels or --class")
@@ -59,6 +60,9 @@ def split_parts(
         held_out = given == "valid"
     elif valid is None and config.valid * len(pool) >= smallest_validation(config):
         held_out = holdout(replace(rest, split=None), test=0, valid=config.valid, **shares).part == "valid"
+    if outer.by == "homology":
+        data = replace(data, group=outer.group)
+        rest = replace(rest, group=outer.group[pool])
     if test is None and (outer.part == "test").any():
         test = data.subset(np.flatnonzero(outer.part == "test"))
     train = rest.subset(np.flatnonzero(~held_out))

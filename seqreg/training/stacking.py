@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, vstack
 
@@ -200,11 +200,8 @@ class _Loops:
         part = copy.deepcopy(part)
         folder = None if self.folder is None else self.folder / CHECKPOINT.parent / name
         finished = None if folder is None else folder / "part.safetensors"
-        if self.resume and finished is not None and finished.is_file():
-            part.load_state_dict(load_file(finished))
-            with safe_open(finished, framework="pt") as stored:
-                history = json.loads((stored.metadata() or {})["history"])
-        else:
+        history = _finished_part(finished, part) if self.resume and finished is not None else None
+        if history is None:
             config = replace(self.config, seed=self.config.seed + seed)
             if config.penalty is None:
                 config = replace(config, penalty=default_penalty(part.pooling))
@@ -218,6 +215,17 @@ class _Loops:
     def _report(self, progress: Progress) -> None:
         if self.report is not None:
             self.report(progress.among(self.done, self.planned))
+
+
+def _finished_part(file: Path, part: Part) -> History | None:
+    """The history of a part whose training was over, its weights restored in place; None without a whole file."""
+    try:
+        with safe_open(file, framework="pt") as stored:
+            history = json.loads((stored.metadata() or {})["history"])
+            part.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError, OSError):
+        return None
+    return history
 
 
 def _fit_cnns(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import InputError
 from seqreg.evaluation import evaluate
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, homology_groups
 from seqreg.sequences import folds as into_folds
 
 Predict = Callable[[SequenceSet], NDArray[np.float64]]
@@ -51,9 +51,8 @@ def with_groups(train: SequenceSet, *, by: Any = None, similarity: float = 0.3) 
     train = replace(train, split=None)
     if by != "homology":
         return train, by
-    if len(train) < 2:
-        raise UsageError("one sequence cannot be split")
-    return replace(train, group=into_folds(train, 2, by="homology", similarity=similarity).group), "group"
+    groups, _ = homology_groups(train, similarity=similarity)
+    return replace(train, group=np.array([f"h{number + 1}" for number in groups])), "group"
 
 
 def score(predict: Predict, sequences: SequenceSet) -> dict[str, float | None]:
