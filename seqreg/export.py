@@ -25,7 +25,7 @@ from seqreg import __version__
 from seqreg.alphabet import Alphabet
 from seqreg.baselines import FittedBaseline
 from seqreg.errors import SeqregError, UsageError
-from seqreg.networks import AlignmentNet, parts_of
+from seqreg.networks import parts_of
 from seqreg.networks.trained import TrainedNetwork, restored
 from seqreg.records import atomic_write, to_plain, write_json
 
@@ -40,7 +40,7 @@ class Graph(nn.Module):
         super().__init__()
         self.model, self.architecture = network.module, network.architecture
         # A graph cannot ask whether x fills a window, so that it is always padded as if it held one letter.
-        self.room = max(0, int(getattr(network.module, "receptive_field", 1)) - 1)
+        self.room = network.module.receptive_field - 1
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K) and probabilities (N, number of classes) of x (N, A, L) and lengths (N,)."""
@@ -66,10 +66,8 @@ def onnx_bytes(network: TrainedNetwork) -> bytes:
                 f"ONNX needs the extra 'export', which is not installed (no module {name}). "
                 "In the checkout: pip install -c constraints.txt -e '.[export]'"
             ) from None
-    if any(isinstance(part, AlignmentNet) for part in parts_of(network.module)):  # pyright: ignore[reportArgumentType]
-        raise UsageError(
-            "ONNX has no local alignments, which this model computes. Export it as safetensors, or train it without"
-        )
+    for part in parts_of(network.module):
+        part.demand("graph")
     network = _single_precision(network)
     graph = Graph(network).eval()
     x, lengths = _letters(network.alphabet, (graph.room + 3, graph.room + 1))

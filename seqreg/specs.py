@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
 from types import NoneType, UnionType
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from seqreg.errors import UsageError
 
@@ -61,6 +61,9 @@ class Spec:
         return self
 
 
+Member = TypeVar("Member", bound=Spec)
+
+
 def _out_of_range(value: Any, limits: Mapping[str, Any]) -> str | None:
     """What the value should have been, or None if it is fine; None is left to the field's type.
 
@@ -95,7 +98,7 @@ def unknown_name(kind: str, name: str, choices: Mapping[str, Any] | list[str]) -
     return UsageError(f"Unknown {kind} {name!r}.{guess} Choose from: {', '.join(choices)}")
 
 
-def parse(kind: str, family: Mapping[str, type[Spec]], text: str) -> Spec:
+def parse(kind: str, family: Mapping[str, type[Member]], text: str) -> Member:
     """The object written as `NAME` or `NAME:key=value,...`; `kind` names the family in errors ("penalty")."""
     name, _, rest = text.partition(":")
     if name not in family:

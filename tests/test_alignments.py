@@ -23,11 +23,11 @@ from seqreg.metrics import auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.scores import forward_substitution_scores
 from seqreg.networks import BLOSUM62, AlignmentNet, Sum, as_onehot
+from seqreg.networks.alignments import draw_references
 from seqreg.networks.local_alignment import BETA, EXTEND, OPEN, Queries, blocks_of, log_sums, passing
 from seqreg.networks.trained import load_trained
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, fit, train, with_defaults
-from seqreg.training.alignments import coordinates, draw_references
 from seqreg.training.run import learn
 from seqreg.training.stacking import fit_parts, mean_loss
 
@@ -224,7 +224,8 @@ def test_references_are_drawn_as_evenly_as_classes_allow(protein: SequenceSet) -
 def test_coordinates_have_the_inner_products_of_the_shifted_kernel(rng: np.random.Generator) -> None:
     net = network(rng, [6, 9, 6, 12])
     net.references[2] = net.references[0]
-    basis = coordinates(net)
+    basis = net.coordinates()
+    assert basis is not None
     kernel = np.array(
         [
             [counted_by_rows(plain(one), plain(other)) for other in net.references[:4].numpy()]

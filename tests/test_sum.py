@@ -155,7 +155,7 @@ def test_filters_of_linear_parts_stay_as_they_are() -> None:
     SpectralNorm(radius=0.01).project_(net, 100)
     for part, other in zip(parts_of(net), parts_of(fresh), strict=True):
         same = torch.equal(part.convs[0].weight, other.convs[0].weight)
-        assert same == part.fixed_filters
+        assert same == part.head_only
         assert part.output.weight.norm() <= 0.011
 
 

@@ -11,6 +11,7 @@ import torch
 
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
+from seqreg.networks import Sum
 from seqreg.networks.trained import load_trained
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.training import Progress, TrainConfig, train, with_defaults
@@ -217,8 +218,8 @@ def test_filters_start_as_windows_of_every_class(encoding: str, several: bool) -
 
 
 def test_only_filters_can_start_as_windows(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Linear has no filters"):
-        start_from_windows(torch.nn.Linear(2, 2), planted(), seed=0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="SumNet has no filters"):
+        start_from_windows(Sum(spectrum=2).build(DNA, outputs=1, length=9), planted(), seed=0)
     starts = [
         train(planted(300), replace(SMALL, epochs=1, lr=1e-9, start=start, **more), tmp_path / f"{start}{len(more)}")
         for start in ("random", "windows")

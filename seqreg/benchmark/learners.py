@@ -32,7 +32,7 @@ _NOT_OF_A_METHOD = {
     *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "train_size", "positive", "baselines"),
     "calibration",
 }
-_SPECS = {
+_SPECS: Mapping[str, tuple[str, Mapping[str, type[Spec]]]] = {
     "model": ("model", MODELS),
     "encoding": ("encoding", ENCODINGS),
     "penalty": ("penalty", PENALTIES),

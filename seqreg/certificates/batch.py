@@ -13,8 +13,7 @@ from torch import Tensor
 from seqreg.certificates.lipschitz import deeper_norms
 from seqreg.certificates.margins import margin_directions
 from seqreg.certificates.profiles import Sites, sites
-from seqreg.networks import ConvNet, Part, SequenceNetwork, added, parts_of
-from seqreg.networks.windows import last_scores, window_activation
+from seqreg.networks import Part, SequenceNetwork, added, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +52,8 @@ class CertifiedBatch(EditableBatch):
     """Also the network's inner state on them, in float64.
 
     margins (N, P). deeper (N, P): how far they move, at most, per l2 of the first layer's output, before pooling by a
-    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window; (1, N, 1, R) of
-    alignments.
+    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window; T = 1 where the
+    part does not tell windows apart.
     active (N, 1, H): hidden units that are on, None without a hidden layer.
     """
 
@@ -77,7 +76,7 @@ class CertifiedBatch(EditableBatch):
     def activations(self) -> Tensor:
         """(S, N, T, C) the last layer's activations, zero where there is no window."""
         outside = self.scores == -torch.inf
-        return window_activation(self.model)(self.scores.masked_fill(outside, 0)).masked_fill(outside, 0)
+        return self.model.activate(self.scores.masked_fill(outside, 0)).masked_fill(outside, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +126,14 @@ def editable_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None =
 
     allowed (N, L, A) bool: letters each position may turn into, all where None; padding never changes.
     """
+    model.demand("bounds")
     lengths = model.lengths(ids)
     ids = model.pad_ids(ids)
     if allowed is not None:
         allowed = F.pad(allowed, (0, 0, 0, ids.shape[1] - allowed.shape[1]))
     position = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
     places = [position, lengths[:, None] - 1 - position] if model.reverse_complement else [position]
-    directions = margin_directions(y, model.output.out_features)
+    directions = margin_directions(y, model.outputs)
     return EditableBatch(
         model=model,
         ids=ids,
@@ -150,14 +150,11 @@ def certified_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None 
     assert not model.training
     assert next(model.parameters()).dtype == torch.float64
     batch = editable_batch(model, ids, y, allowed)
-    strands = [batch.ids]
-    if isinstance(model, ConvNet) and model.reverse_complement:
-        strands.append(model.reverse_complement_ids(batch.ids))
-    scores = torch.stack([last_scores(model, strand) for strand in strands])
+    scores = torch.stack([model.last_scores(strand) for strand in model.strands(batch.ids)])
     outside = torch.arange(scores.shape[2], device=ids.device) >= batch.counts[:, None]
     active = None
-    if isinstance(model, ConvNet) and model.hidden is not None:
-        features = [model.pool(window_activation(model)(strand).transpose(1, 2), batch.counts) for strand in scores]
+    if model.hidden is not None:
+        features = [model.pool(model.activate(strand).transpose(1, 2), batch.counts) for strand in scores]
         pooled = torch.stack(features)
         pooled = pooled.amax(0) if model.pooling == "max" else pooled.mean(0)
         active = model.hidden(pooled)[:, None] > 0

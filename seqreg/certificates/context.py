@@ -12,21 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
-from seqreg.certificates.influence import influences
+from seqreg.certificates.influence import content_influences, influences
 from seqreg.certificates.intervals import feature_interval
 from seqreg.certificates.margins import head_sensitivity
-from seqreg.certificates.spectrum import spectrum_influences
-from seqreg.networks import AlignmentNet, SpectrumNet, is_linear
-from seqreg.networks.windows import window_activation
 
 _ELEMENTS = 1 << 21
 
 
 def influences_here(batch: CertifiedBatch, m: int) -> Tensor:
     """I (N, P, L): the m largest sum to a bound of what at most m substitutions of these sequences cost margin p."""
-    if isinstance(batch.model, SpectrumNet):
-        return spectrum_influences(batch, m - 1)
-    if isinstance(batch.model, AlignmentNet):
+    known = content_influences(batch, m - 1)
+    if known is not None:
+        return known
+    if not batch.model.window_by_window:
         return influences(batch)
     fall, rise = head_sensitivity(batch.model, batch.directions, batch.active)
     row, position = torch.nonzero(batch.sites.may.any(1)[batch.sites.kind], as_tuple=True)
@@ -48,7 +46,7 @@ class _BelowMaximum:
         best, arg = batch.scores.transpose(0, 1).flatten(1, 2).max(1)  # N, C
         self.strand, self.window = arg // windows, arg % windows
         low, high = feature_interval(batch, m)
-        now = window_activation(batch.model)(best)
+        now = batch.model.activate(best)
         self.most_drop, self.most_up = now - low, high - now
         if batch.model.activation_name == "relu":
             best = best.clamp(min=0)
@@ -103,7 +101,7 @@ class _BelowSum:
         reach, channels, letters = batch.sites.drop.shape[2:]
         self.size = reach * channels * letters
         self.fall, self.rise = (batch.per_window(weight, batch.counts) for weight in (fall, rise))
-        self.linear = is_linear(batch.model)
+        self.linear = batch.model.linear
         margin = (0, 0, reach - 1, reach - 1)  # window t at t + R - 1
         relu = batch.model.activation_name == "relu"
         self.share = F.pad(F.relu(-batch.scores) / m, margin) if relu else None

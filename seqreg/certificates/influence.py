@@ -12,18 +12,7 @@ from torch import Tensor
 from seqreg.certificates.batch import EditableBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
-from seqreg.certificates.spectrum import spectrum_influences, symbol_costs
-from seqreg.networks import (
-    AlignmentNet,
-    ConvNet,
-    Part,
-    SequenceNetwork,
-    SpectrumNet,
-    SumNet,
-    added,
-    is_linear,
-    parts_of,
-)
+from seqreg.networks import Part, SequenceNetwork, added, parts_of
 
 
 def largest_sums(influence: Tensor, m: int) -> Tensor:
@@ -38,13 +27,38 @@ def influences(batch: EditableBatch) -> Tensor:
     position in windows that exist, for max pooling; sums over o weighted as the windows are for mean and position.
     Strands change together: per filter the larger of both below a maximum, their mean below the linear poolings.
     """
-    if isinstance(batch.model, SpectrumNet):
-        return spectrum_influences(batch)
+    known = content_influences(batch, batch.model.receptive_field - 1)
+    if known is not None:
+        return known
     shape = batch.directions.shape
     directions, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
     fall, rise = head_sensitivity(batch.model, directions)
     which = which.view(shape[:2])
     return (_below_maximum if batch.model.pooling == "max" else _below_sum)(batch, fall, rise, which)
+
+
+def content_influences(batch: EditableBatch, others: int) -> Tensor | None:
+    """I (N, P, L), of a part that knows `content_costs`, if `others` letters of any window have been replaced before.
+
+    With receptive_field - 1 of them the bound holds for every sequence with this letter at i. Letters that may not come
+    are not left out, but a position that may not change costs nothing.
+    """
+    model, shape = batch.model, batch.directions.shape
+    distinct, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
+    costs = model.content_costs(distinct, others)  # D, R, V'
+    if costs is None:
+        return None
+    which = which.view(shape[:2])
+    total = costs.new_zeros(*shape[:2], batch.ids.shape[1])
+    for place, ids in zip(batch.place, model.strands(batch.ids), strict=True):
+        contents = model.contents(ids)
+        for tap in range(costs.shape[1]):
+            window = place - tap
+            exists = (window >= 0) & (window < batch.counts[:, None])
+            read = contents.gather(1, window.clamp(0, contents.shape[1] - 1))  # N, L
+            total += costs[:, tap][which[:, :, None], read[:, None]] * exists[:, None]
+    total = total / (batch.counts[:, None, None] * len(batch.place))
+    return total * batch.sites.may.any(1)[batch.sites.kind][:, None]
 
 
 def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
@@ -77,7 +91,7 @@ def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) 
     total = fall.new_zeros(*which.shape, index.shape[1], batch.sites.drop.shape[4])  # N, P, L, A
     for place, drop, up in zip(batch.place, batch.sites.drop, batch.sites.up, strict=True):
         for offset in range(drop.shape[1]):
-            if is_linear(batch.model):  # what falls and what rises make up for each other
+            if batch.model.linear:  # what falls and what rises make up for each other
                 cost = torch.einsum("dtc,sca->dtsa", fall - rise, drop[:, offset] - up[:, offset])
             else:
                 cost = torch.einsum("dtc,sca->dtsa", fall, drop[:, offset])
@@ -98,6 +112,7 @@ def symbol_influences(model: Part, directions: Tensor) -> Tensor:
     Wherever the position lies and whatever the other letters are; below mean pooling divide by the number of windows.
     directions u (Q, K). Looser than `influences` near borders, quick, and differentiable in the weights.
     """
+    model.demand("bounds")
     symbols, letters = len(model.alphabet.symbols), model.alphabet.size
     old = torch.arange(symbols, device=directions.device).repeat_interleave(letters)
     new = torch.arange(letters, device=directions.device).repeat(symbols)
@@ -117,16 +132,19 @@ def hamming_lipschitz(
     One layer below a maximum: `D = max_ab sum_c |w_c| max_j |W[c, b, j] - W[c, a, j]|` or less, signs being kept apart.
     A sum of networks: the sum over its parts, the T given being that of every part.
     """
-    if isinstance(model, SumNet):
-        return added(hamming_lipschitz(part, directions, windows) for part in parts_of(model))
-    assert isinstance(model, ConvNet | AlignmentNet)
-    outputs = model.output.out_features
-    weight = model.output.weight
+    parts = parts_of(model)
     if directions is None:
+        outputs, weight = parts[0].outputs, parts[0].output.weight
         unit = torch.eye(outputs, dtype=weight.dtype, device=weight.device)
         first, second = torch.triu_indices(outputs, outputs, 1, device=weight.device)
         directions = unit if outputs == 1 else unit[first] - unit[second]
-    old, new = torch.triu_indices(model.alphabet.size, model.alphabet.size, 1, device=weight.device)
+    return added(_constant(part, directions, windows) for part in parts)
+
+
+def _constant(model: Part, directions: Tensor, windows: int | Tensor | None) -> Tensor:
+    """D (Q,) of a part."""
+    model.demand("bounds")
+    old, new = torch.triu_indices(model.alphabet.size, model.alphabet.size, 1, device=directions.device)
     worst = torch.maximum(*_costs(model, directions, old, new))
     if model.pooling == "position":
         worst = worst.amax(2)
@@ -137,15 +155,12 @@ def hamming_lipschitz(
 
 def _costs(model: Part, directions: Tensor, old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
     """(B, Q) or (B, Q, L + 1): most that replacing old (B,) by new (B,), and new by old, costs margins u (Q, K)."""
-    if isinstance(model, SpectrumNet):
-        pairs = [(old, new)]
-        if model.reverse_complement:
-            pairs.append((model.complement[old], model.complement[new]))
-        there = torch.stack([symbol_costs(model, directions, a, b) for a, b in pairs]).mean(0)
-        back = torch.stack([symbol_costs(model, -directions, a, b) for a, b in pairs]).mean(0)
+    known = [model.symbol_costs(sign * directions, old, new) for sign in (1, -1)]
+    there, back = known
+    if there is not None and back is not None:
         return there, back
     fall, rise = head_sensitivity(model, directions)
-    linear = is_linear(model) and model.receptive_field == 1  # wider filters lose a part of their sum at the borders
+    linear = model.linear and model.receptive_field == 1  # wider filters lose a part of their sum at the borders
     strands = [
         substitution_profiles(model, old, new, opposite=opposite)
         for opposite in (False, True)[: 1 + model.reverse_complement]
@@ -166,7 +181,8 @@ def _costs(model: Part, directions: Tensor, old: Tensor, new: Tensor) -> tuple[T
         if len(strands) == 1:
             return there[0], back[0]
         # Where a position lies on the opposite strand depends on the length: take the worst place there, or none.
-        return tuple((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))  # pyright: ignore[reportReturnType]
+        ahead, behind = ((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))
+        return ahead, behind
     if linear:
         net = torch.stack([(profile.drop - profile.up).sum(2) for profile in strands]).mean(0) @ (fall - rise).t()
         return net, -net

@@ -6,8 +6,6 @@ from torch import Tensor
 from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.influence import largest_sums
 from seqreg.certificates.margins import head_interval
-from seqreg.networks import AlignmentNet
-from seqreg.networks.windows import window_activation
 
 
 def interval_bound(batch: CertifiedBatch, m: int) -> Tensor:
@@ -19,30 +17,24 @@ def feature_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
     """low, high (N, F): a window's score falls (rises) by at most the m largest of its positions' profiles.
 
     Exact for one window of one layer; taken for all windows at once, though the same m letters cannot serve them all.
+    The score of a part that does not tell windows apart falls (rises) by those of any positions.
     """
-    if isinstance(batch.model, AlignmentNet):
-        return _score_interval(batch, m)
     lows, highs = [], []
     for strand in range(len(batch.scores)):
         outside = batch.scores[strand] == -torch.inf
         scores = batch.scores[strand].masked_fill(outside, 0)
         kind = _kinds_along(batch, strand)
         for kept, profiles, sign in ((lows, batch.sites.drop, -1), (highs, batch.sites.up, 1)):
-            h = window_activation(batch.model)(scores + sign * _largest_in_window(profiles[strand].amax(-1), kind, m))
+            gain = profiles[strand].amax(-1)  # kinds, R, C
+            if batch.model.window_by_window:
+                moved = _largest_in_window(gain, kind, m)
+            else:
+                moved = largest_sums(gain.amax(1)[kind].transpose(1, 2), m)[:, None]
+            h = batch.model.activate(scores + sign * moved)
             kept.append(batch.model.pool(h.transpose(1, 2), batch.counts))
     if batch.model.pooling == "max":
         return torch.stack(lows).amax(0), torch.stack(highs).amax(0)
     return torch.stack(lows).mean(0), torch.stack(highs).mean(0)
-
-
-def _score_interval(batch: CertifiedBatch, m: int) -> tuple[Tensor, Tensor]:
-    """low, high (N, R) of alignment scores, which the m largest of the same profiles move, and none below 0."""
-    now = batch.scores[0, :, 0]
-    drop, up = (
-        largest_sums(profiles[0, :, 0, 0].amax(-1)[batch.sites.kind], m)[:, None]
-        for profiles in (batch.sites.drop, batch.sites.up)
-    )
-    return (now - drop).clamp(min=0), now + up
 
 
 def _kinds_along(batch: CertifiedBatch, strand: int) -> Tensor:

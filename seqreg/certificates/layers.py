@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.spectral import conv1d_norm_upper_bound, grid_size, reshaped_norm, symbol_taps
+from seqreg.spectral import conv1d_norm_upper_bound, grid_size, linear_norm
 
 
 class Reach(NamedTuple):
@@ -30,9 +30,7 @@ Rule = Callable[[nn.Module, int | None], Reach]
 
 def conv_norm(weight: Tensor, layer: nn.Conv1d) -> Tensor:
     """Operator norm bound of a weight (C_out, C_in / G, W) used with the stride, dilation and groups of a layer."""
-    stride, dilation = layer.stride[0], layer.dilation[0]
-    n = grid_size(symbol_taps(weight.shape[2], stride, dilation))
-    return conv1d_norm_upper_bound(weight, stride, dilation, layer.groups, n)
+    return conv1d_norm_upper_bound(weight, layer.stride[0], layer.dilation[0], layer.groups)
 
 
 def conv1d(layer: nn.Module, length: int | None, scale: Tensor | float = 1.0) -> Reach:
@@ -79,16 +77,13 @@ def _windows(length: int | None, width: int, stride: int, padding: int) -> int |
     return (length + padding - width) // stride + 1
 
 
-def linear_norm(layer: nn.Module, direction: Tensor | None = None) -> Tensor:
-    """Largest singular value of W, or the norm of `direction^T W`."""
+def linear(layer: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
+    """Largest singular value of W, or the norm of `direction^T W`.
+
+    Applied to each row of (C, L) alike, the norm stays the same. Positions end here.
+    """
     assert isinstance(layer, nn.Linear)
-    weight = layer.weight.double()
-    return reshaped_norm(weight) if direction is None else torch.linalg.vector_norm(direction.to(weight) @ weight)
-
-
-def _linear(layer: nn.Module, length: int | None) -> Reach:
-    """Largest singular value; applied to each row of (C, L) alike, the norm stays the same. Positions end here."""
-    return Reach(linear_norm(layer), None)
+    return Reach(linear_norm(layer.weight.double(), direction), None)
 
 
 def batch_norm_scale(layer: nn.Module) -> Tensor:
@@ -194,7 +189,7 @@ def _elu(layer: nn.Module, length: int | None) -> Reach:
 
 LAYER_RULES: dict[type[nn.Module], Rule] = {
     nn.Conv1d: conv1d,
-    nn.Linear: _linear,
+    nn.Linear: linear,
     nn.BatchNorm1d: _batch_norm,
     nn.MaxPool1d: _max_pool,
     nn.AvgPool1d: _avg_pool,

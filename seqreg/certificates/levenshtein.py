@@ -21,9 +21,7 @@ from torch import Tensor
 from seqreg.certificates.batch import CertifiedBatch, certified_parts, in_double
 from seqreg.certificates.margins import head_interval, margins
 from seqreg.certificates.radius import TOLERANCE
-from seqreg.errors import UnknownLayerError
-from seqreg.networks import ConvNet, SequenceNetwork, SmoothConvNet, SpectrumNet, smoothed_relu
-from seqreg.networks.lookup import symbol_table
+from seqreg.networks import Part, SequenceNetwork
 
 
 @torch.no_grad()
@@ -59,20 +57,25 @@ def edit_certificate(
 
 
 def edit_bound(batch: CertifiedBatch, m: int) -> Tensor:
-    """(N, P) lower bounds of the margins after at most m edits; -inf where a sequence may lose its last full window."""
+    """(N, P) lower bounds of the margins after at most m edits, for a part below mean pooling.
+
+    -inf where a sequence may lose its last full window, and where the part does not know the range of its windows.
+    """
     model, reach = batch.model, batch.model.receptive_field
-    assert isinstance(model, ConvNet)
     assert model.pooling == "mean"
+    known = _window_range(model)
+    if known is None:
+        return torch.full_like(batch.margins, -math.inf)
+    low, high = known
     h = batch.activations()  # S, N, T, C
     if len(h) == 2:
         h = torch.stack([h[0], _mirrored(h[1], batch.counts)])
     h = h.mean(0)
-    low, high = _window_range(model)
     if model.hidden is None:
         w = batch.directions @ model.output.weight  # N, P, C
         value = torch.einsum("npc,ntc->npt", w, h)
         least = F.relu(w) @ low - F.relu(-w) @ high
-        if isinstance(model, SpectrumNet):  # one filter fires, or none
+        if model.one_filter_fires:  # or none
             least = w.amin(-1).clamp(max=0)
         fixed = batch.directions @ model.output.bias
 
@@ -93,7 +96,7 @@ def edit_bound(batch: CertifiedBatch, m: int) -> Tensor:
             worst = torch.minimum(worst, bound(insertions - deletions, (reach - 1) * insertions + reach * others))
     plain = (batch.ids < model.alphabet.size) | (batch.ids == model.alphabet.pad)
     possible = model.lengths(batch.ids) - m >= reach
-    if isinstance(model, SmoothConvNet):  # the range of its windows is known for plain letters
+    if model.range_of_letters:
         possible &= plain.all(1)
     return worst.masked_fill(~possible[:, None], -math.inf)
 
@@ -115,21 +118,16 @@ def _mirrored(h: Tensor, counts: Tensor) -> Tensor:
     return h.gather(1, opposite[:, :, None].expand_as(h))
 
 
-def _window_range(model: ConvNet) -> tuple[Tensor, Tensor]:
+def _window_range(model: Part) -> tuple[Tensor, Tensor] | None:
     """low, high (C,): activations of the last layer over all windows of letters, by interval arithmetic."""
-    table = symbol_table(model.first_kernel(), model.mixtures)[:, : model.alphabet.size]
-    low, high = table.amin(1).sum(0), table.amax(1).sum(0)
-    if type(model) is SmoothConvNet:
-        scale = model.receptive_field**-0.5
-        return smoothed_relu(low * scale, model.smoothing), smoothed_relu(high * scale, model.smoothing)
-    if type(model) not in (ConvNet, SpectrumNet):
-        raise UnknownLayerError(f"the range of the windows of a {type(model).__name__} is not known")
-    low, high = model.activation(low + model.first_bias()), model.activation(high + model.first_bias())
-    for conv in list(model.convs)[1:]:
-        weight: Tensor = conv.weight.sum(2)  # pyright: ignore[reportCallIssue]
-        plus = F.relu(conv.weight).sum(2)  # pyright: ignore[reportArgumentType]
-        minus = plus - weight
-        bias: Tensor = conv.bias  # pyright: ignore[reportAssignmentType]
-        low, high = plus @ low - minus @ high + bias, plus @ high - minus @ low + bias
-        low, high = model.activation(low), model.activation(high)
+    known = model.first_range()
+    if known is None:
+        return None
+    low, high = known
+    for conv in model.deeper_convs():
+        assert conv.bias is not None
+        plus = F.relu(conv.weight).sum(2)
+        minus = plus - conv.weight.sum(2)
+        low, high = plus @ low - minus @ high + conv.bias, plus @ high - minus @ low + conv.bias
+        low, high = model.activate(low), model.activate(high)
     return low, high

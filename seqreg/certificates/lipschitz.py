@@ -3,8 +3,7 @@
 The bound is the product of one factor per layer, by the rule of that layer.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -19,12 +18,12 @@ from seqreg.certificates.layers import (
     conv1d,
     conv_norm,
     is_circulant,
-    linear_norm,
+    linear,
     padding_of,
 )
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import AlignmentNet, ConvNet, Part, Residual, SmoothConvNet, SpectrumNet, SumNet, added, parts_of
-from seqreg.spectral import reshaped_norm
+from seqreg.networks import Part, Residual, SequenceNetwork, added, parts_of
+from seqreg.spectral import linear_norm, reshaped_norm
 
 
 class LayerNorms(NamedTuple):
@@ -48,7 +47,7 @@ def lipschitz_upper_bound(model: nn.Module, length: int | None = None, direction
     every length. direction: (K,) weights of the logits; the bound is then that of the scalar `sum_k direction_k f_k`,
     e.g. a unit vector for one class or `e_y - e_j` for a margin.
 
-    Known are seqreg's ConvNet and sequences (nn.Sequential, Residual) of the layers in `LIPSCHITZ_RULES`; any other
+    Known are seqreg's networks and sequences (nn.Sequential, Residual) of the layers in `LIPSCHITZ_RULES`; any other
     layer raises UnknownLayerError with its name, for a product with a missing factor is no bound. A rule for a layer of
     your own can be added to that table. The bound is often far above the true constant; it is no estimate of it.
     """
@@ -72,16 +71,12 @@ def layer_norms(model: nn.Module) -> list[LayerNorms]:
 def deeper_norms(model: Part, directions: Tensor) -> Tensor:
     """(N, P) how far the margins move, at most, per l2 of the first layer's output, for T = 1 window.
 
-    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out. Of alignments,
-    per the most that any score moves: the sum of |u . W_out|.
+    The product of the operator norms of the other convolutions, of the hidden layer, and of u . W_out.
     """
-    if isinstance(model, AlignmentNet):
-        return (directions @ model.output.weight).abs().sum(-1)
     norm = torch.linalg.vector_norm(directions @ model.output.weight, dim=-1)
-    for conv in list(model.convs)[1:]:
-        assert isinstance(conv, nn.Conv1d)
+    for conv in model.deeper_convs():
         norm = norm * conv_norm(conv.weight, conv)
-    return norm if model.hidden is None else norm * linear_norm(model.hidden)
+    return norm if model.hidden is None else norm * linear_norm(model.hidden.weight)
 
 
 # ---- composition
@@ -105,9 +100,9 @@ def _chain(layers: list[Named], length: int | None, direction: Tensor | None = N
             if _type(layer) is nn.Conv1d and after is not None and _type(after) is nn.BatchNorm1d:
                 reach = conv1d(layer, length, batch_norm_scale(after))
             elif after is None and direction is not None and _type(layer) is nn.Linear:
-                reach, direction = Reach(linear_norm(layer, direction), None), None
-            elif after is None and direction is not None and _type(layer) in _NETWORKS:
-                reach, direction = _NETWORKS[_type(layer)](layer, length, direction), None
+                reach, direction = linear(layer, length, direction), None
+            elif after is None and direction is not None and isinstance(layer, SequenceNetwork):
+                reach, direction = _network(layer, length, direction), None
             else:
                 reach = _rule(layer)(layer, length)
         except UnknownLayerError as error:
@@ -128,12 +123,13 @@ def _flatten(layers: list[Named]) -> Iterator[Named]:
 
 
 def _rule(layer: nn.Module) -> Rule:
-    rule = LIPSCHITZ_RULES.get(_type(layer))
+    rule = _network if isinstance(layer, SequenceNetwork) else LIPSCHITZ_RULES.get(_type(layer))
     if rule is None:
         known = ", ".join(sorted(known.__name__ for known in LIPSCHITZ_RULES))
         raise UnknownLayerError(
             f"no Lipschitz factor is known for a {type(layer).__name__}, so the network has no proved bound. "
-            f"Known: nn.Sequential of {known}; seqreg.certificates.LIPSCHITZ_RULES takes rules for others"
+            f"Known: seqreg's own networks, and nn.Sequential of {known}; "
+            "seqreg.certificates.LIPSCHITZ_RULES takes rules for others"
         )
     return rule
 
@@ -165,72 +161,14 @@ def _residual(layer: nn.Module, length: int | None) -> Reach:
     return Reach(1 + reach.factor, length)
 
 
-def _convnet(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
-    """The first convolution with the encoding folded in, the others, pooling, strands and head.
-
-    Activations have slopes in [0, 1], dropout is the identity: 1. Padded letters are zero in x and x', and the windows
-    that pooling leaves out leave a piece of the operator. Pooling over T windows: max 1 (as above, one window per
-    channel), position 1 (entries kept or cut), mean 1 / sqrt(T) (Cauchy-Schwarz per channel).
-    Strands: reversing and complementing x permutes its entries, so each strand's features move by at most K; their mean
-    moves by at most K, their maximum by at most sqrt(2) K, for |max(a', b') - max(a, b)|^2 <= |a' - a|^2 + |b' - b|^2.
-    """
-    assert isinstance(model, ConvNet)
-    first, *others = (conv for conv in model.convs if isinstance(conv, nn.Conv1d))
-    norm = conv_norm(model.first_kernel().double(), first)
-    if isinstance(model, SmoothConvNet):
-        norm = _on_scaled_windows(norm, model)
-    for conv in others:
-        norm = norm * conv_norm(conv.weight.double(), conv)
-    if model.pooling == "mean":
-        norm = norm / math.sqrt(max(0, (length or 1) - model.receptive_field) + 1)
-    if model.reverse_complement and model.pooling == "max":
-        norm = norm * math.sqrt(2)
-    if model.hidden is not None:
-        norm = norm * linear_norm(model.hidden)
-    return Reach(norm * linear_norm(model.output, direction), None)
+def _network(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
+    """The sum over the parts of one of seqreg's networks, by the triangle inequality."""
+    assert isinstance(model, SequenceNetwork)
+    factors = []
+    for part in parts_of(model):
+        part.demand("bounds")
+        factors.append(part.lipschitz(length, direction))
+    return Reach(added(factors), None)
 
 
-def _alignments(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
-    """`sum_r |w_r| sqrt(l_r) max_v ||s(., v)||`, w_r the weight of the reference r and l_r its letters.
-
-    The gradient of a score at position i is `sum_v p_i(v) s(., v)`, p_i(v) the share of the sum over alignments that
-    matches i with symbol v: its norm is at most `p_i max_v ||s(., v)||`, and `sum_i p_i^2 <= sum_i p_i <= l_r`, as an
-    alignment matches each letter of the reference once at most.
-    """
-    assert isinstance(model, AlignmentNet)
-    weight = model.output.weight.double()
-    per_reference = torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction @ weight).abs()
-    steepest = torch.linalg.vector_norm(model.similarity[: model.alphabet.size].double(), dim=0).max()
-    return Reach((per_reference * model.reference_lengths().double().sqrt()).sum() * steepest, None)
-
-
-def _sum(model: nn.Module, length: int | None, direction: Tensor | None = None) -> Reach:
-    """The sum over parts, by the triangle inequality."""
-    assert isinstance(model, SumNet)
-    factors = (_NETWORKS[type(part)](part, length, direction).factor for part in parts_of(model))
-    return Reach(added(map(torch.as_tensor, factors)), None)
-
-
-def _on_scaled_windows(norm: Tensor, model: SmoothConvNet) -> Tensor:
-    """`||W|| / sqrt(W) + s sqrt(C / 2 pi)` for `h_c(p) = ||p|| sigma(<W_c, p> / ||p||)` on windows p of x over sqrt(W).
-
-    With a = <W_c, p> / ||p|| and u = p / ||p||, `grad h_c = sigma'(a) W_c + (sigma(a) - a sigma'(a)) u` with the
-    bracket `s phi(a / s) <= s / sqrt(2 pi)`. The first terms are the scaled convolution with slopes in [0, 1]. The
-    second terms move the C outputs of a window by at most s sqrt(C / 2 pi) ||p' - p||, and over all windows
-    `sum ||p' - p||^2 <= ||x' - x||^2`, each letter being in at most W windows of weight 1 / W.
-    """
-    filters = len(model.first_kernel())
-    return norm / math.sqrt(model.receptive_field) + model.smoothing * math.sqrt(filters / (2 * math.pi))
-
-
-_NETWORKS: dict[type[nn.Module], Callable[[nn.Module, int | None, Tensor | None], Reach]] = {
-    **dict.fromkeys((ConvNet, SmoothConvNet, SpectrumNet), _convnet),
-    AlignmentNet: _alignments,
-    SumNet: _sum,
-}
-
-LIPSCHITZ_RULES: dict[type[nn.Module], Rule] = {
-    **_NETWORKS,  # pyright: ignore[reportAssignmentType]  # the direction has a default
-    Residual: _residual,
-    **LAYER_RULES,
-}
+LIPSCHITZ_RULES: dict[type[nn.Module], Rule] = {Residual: _residual, **LAYER_RULES}

@@ -53,7 +53,7 @@ def hamming_certificate(
     """
     model = in_double(model)
     shortest = int(model.lengths(ids).min()) if len(ids) else None
-    directions = margin_directions(y, parts_of(model)[0].output.out_features)
+    directions = margin_directions(y, parts_of(model)[0].outputs)
     norms = margin_lipschitz(model, directions, shortest)
     parts = [
         _certify(
@@ -111,7 +111,7 @@ def _bounds(
     else:
         bounds.append(("influences", lambda rows: batch.margins[rows] - largest_sums(anywhere[rows], m)))
     bounds.append(("l2", lambda rows: euclidean_bound(batch.margins[rows], norms[rows], m)))
-    if any(len(part.model.convs) > 1 for part in batch.parts):
+    if any(part.model.deeper_convs() for part in batch.parts):
         bounds.append(
             ("first layer and l2", lambda rows: batch.rows(rows).together(lambda part: layerwise_bound(part, m)))
         )

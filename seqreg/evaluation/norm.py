@@ -7,6 +7,7 @@ is for the RKHS norm of `smooth-cnn` and is to be compared with the RKHS upper b
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,7 @@ from seqreg.attacks import ascend, origin
 from seqreg.certificates import layer_norms, lipschitz_upper_bound, margins
 from seqreg.deformations import DEFORMATIONS
 from seqreg.errors import UsageError
-from seqreg.networks import InputView, SequenceNetwork, as_onehot
-from seqreg.networks.smooth import SmoothConvNet, window_kernel
+from seqreg.networks import InputView, SequenceNetwork, added, as_onehot, parts_of
 from seqreg.networks.trained import TrainedNetwork
 from seqreg.sequences import SequenceSet
 
@@ -52,10 +52,9 @@ def norm_report(
     """Bounds on the norm of each logit: from above for the network, from below on (a sample of) the data.
 
     sample: sequences looked at. restarts: ascents from random points, beside the one from the sequence itself.
-    Raises UnknownLayerError for a network with a layer that has no rule.
+    Raises UnknownLayerError for a network with a part of which nothing is proved.
     """
     model = copy.deepcopy(network.module).double().eval()
-    assert isinstance(model, SequenceNetwork)
     names = network.classes if network.architecture.outputs > 1 else network.classes[1:]
     sequences = _sample(data, sample, seed)
     shortest = network.architecture.shortest
@@ -63,14 +62,14 @@ def norm_report(
         shortest = min(shortest, int(data.lengths.min()))
     with torch.no_grad():
         above = [float(lipschitz_upper_bound(model, shortest, unit)) for unit in torch.eye(len(names)).double()]
-        squares = model.rkhs_norm_squared().tolist() if isinstance(model, SmoothConvNet) else [None] * len(names)
+        squares = model.rkhs_norm_squared()
+    norms = [None] * len(names) if squares is None else [math.sqrt(square) for square in squares.tolist()]
     below: list[dict[str, float | None]] = [
         dict.fromkeys(("gradient", "adversarial", "deformation", "interpolation"))
     ] * len(names)
     if sequences is not None:
         ids = torch.from_numpy(sequences.padded()).to(next(model.parameters()).device)
         below = _lower_bounds(model, as_onehot(model, ids), ids, restarts, seed)
-    norms = [None if square is None else math.sqrt(square) for square in squares]
     per_class = {
         name: {"lipschitz_upper_bound": above[k], "rkhs_upper_bound": norms[k], **below[k]}
         for k, name in enumerate(names)
@@ -90,7 +89,7 @@ def norm_report(
         rkhs={
             "upper_bound": upper,
             "upper_bound_log10": None if upper is None else math.log10(upper) if upper > 0 else None,
-            "exact_for": "smooth-cnn" if isinstance(model, SmoothConvNet) else None,
+            "exact_for": model.hilbert_space,
         },
         lower_bounds={name: _largest([row[name] for row in below]) for name in below[0]},
         per_class=per_class,
@@ -112,9 +111,7 @@ def _lower_bounds(
                 "gradient": steepest,
                 "adversarial": quotient,
                 "deformation": None if deformation is None else float(deformation[:, k].max()),
-                "interpolation": _interpolation_bound(model, view, points, k)
-                if isinstance(model, SmoothConvNet)
-                else None,
+                "interpolation": None if model.hilbert_space is None else _interpolation_bound(model, view, points, k),
             }
         )
     return rows
@@ -175,15 +172,15 @@ def _deformation_quotients(model: SequenceNetwork, ids: Tensor, clean: Tensor, s
     return torch.cat(quotients) if quotients else None
 
 
-def _interpolation_bound(model: SmoothConvNet, view: InputView, points: Tensor, k: int) -> float:
+def _interpolation_bound(model: SequenceNetwork, view: InputView, points: Tensor, k: int) -> float:
     """`sqrt(f_X^T (K + jitter I)^-1 f_X)` on sequences and adversarial points: the least norm through f_X."""
     x = torch.cat([view.x.detach(), points])
     assert view.lengths is not None
     lengths = torch.cat([view.lengths, view.lengths])
     with torch.no_grad():
-        values = model(x, lengths=lengths)[:, k] - model.output.bias[k]
-        x, counts = model.pad_one_hot(x), model.window_counts(lengths)
-        kernel = window_kernel(x, x, model.receptive_field, counts, counts)
+        offset = added(part.output.bias[k] for part in parts_of(model))
+        values = model(x, lengths=lengths)[:, k] - offset
+        kernel = model.rkhs_kernel(x, lengths)
         eigenvalues, vectors = torch.linalg.eigh((kernel + kernel.t()) / 2)
         jitter = JITTER * eigenvalues[-1].clamp(min=0) * len(x)
         shares = (vectors.t() @ values).square() / (eigenvalues.clamp(min=0) + jitter)
@@ -214,6 +211,6 @@ def _sample(data: SequenceSet | None, size: int, seed: int) -> SequenceSet | Non
     return data.subset(np.sort(np.random.default_rng(seed).choice(len(data), size, replace=False)))
 
 
-def _largest(values: list[float | None]) -> float | None:
+def _largest(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known) if known else None

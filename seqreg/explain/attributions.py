@@ -23,7 +23,9 @@ def attributions(
 
     steps: points at which `integrated_gradients` looks at the gradient.
     """
-    model: SequenceNetwork = network.module  # pyright: ignore[reportAssignmentType]
+    model = network.module
+    for part in parts_of(model):
+        part.demand("edits", "gradients")
     device = model.mixtures.device
     per_letter = sequences.alphabet.size * network.architecture.outputs
     for index in padded_batches(sequences.lengths, batch, _NUMBERS // per_letter):

@@ -13,7 +13,6 @@ from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
 from seqreg.metrics import called, predicted
-from seqreg.networks import SequenceNetwork
 from seqreg.networks.trained import TrainedNetwork, probabilities
 from seqreg.records import atomic_write, write_json, write_tsv
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
@@ -135,10 +134,9 @@ def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.flo
 
     Empty for a network whose filters are all given.
     """
-    model: SequenceNetwork = network.module  # pyright: ignore[reportAssignmentType]
     if sequences.y is None:
         sequences = replace(sequences, classes=network.classes, y=called(p, multi_label=network.multi_label))
-    return find_motifs(model, sequences)
+    return find_motifs(network.module, sequences)
 
 
 def logit_of(network: TrainedNetwork) -> tuple[str, ...]:

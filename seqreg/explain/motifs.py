@@ -107,7 +107,8 @@ def filter_motifs(
 
 def learned_parts(model: SequenceNetwork) -> list[ConvNet]:
     """The parts whose filters were learned: those of linear models are given."""
-    return [part for part in parts_of(model) if isinstance(part, ConvNet) and not part.fixed_filters]
+    nets = (part.windowed() for part in parts_of(model))
+    return [net for net in nets if net is not None and not net.head_only]
 
 
 def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> list[FilterMotif]:
@@ -152,7 +153,7 @@ def per_class(classes: Sequence[str], values: list[float]) -> dict[str, float]:
 def _look(model: ConvNet, ids: Tensor) -> Look:
     """Best windows of the first convolution, and gradient x activation of its output, for ids (n, L)."""
     n, kernel = len(ids), model.first_kernel().detach()
-    ids = _both_strands(model, ids)
+    ids = torch.cat(model.strands(ids))
     x = model.one_hot(ids)
     h = model.activate_first(letter_conv(x, kernel, model.mixtures, ids), x).detach()
     lengths = model.lengths(ids)
@@ -184,16 +185,12 @@ def _count_letters(model: ConvNet, sequences: SequenceSet, seen: Look, site: Ten
         rows = slice(done, done := done + len(ids))
         site_here, reverse = site[rows], seen.reverse[rows]
         chosen = torch.cat([site_here & ~reverse, site_here & reverse]) if model.reverse_complement else site_here
-        strands = _both_strands(model, ids)
+        strands = torch.cat(model.strands(ids))
         start = seen.start[rows].repeat(len(strands) // len(ids), 1)
         x = model.one_hot(strands)
         total = total + window_outer(chosen.to(x.dtype), x, start, width, strands, model.mixtures).double()
     assert isinstance(total, Tensor)
     return total.transpose(1, 2).cpu().numpy()
-
-
-def _both_strands(model: ConvNet, ids: Tensor) -> Tensor:
-    return torch.cat([ids, model.reverse_complement_ids(ids)]) if model.reverse_complement else ids
 
 
 def _batches(model: ConvNet, sequences: SequenceSet, batch: int) -> Iterator[Tensor]:

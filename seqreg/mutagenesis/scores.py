@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seqreg.mutagenesis.edits import DELETION, INSERTION, SUBSTITUTION, Edit
 from seqreg.mutagenesis.strand import Strand, finish
-from seqreg.networks import AlignmentNet, ConvNet, Part, SequenceNetwork, added, parts_of
+from seqreg.networks import ConvNet, Part, SequenceNetwork, added, parts_of
 
 _ELEMENTS = 1 << 22  # numbers held at once: small enough for a laptop, large enough to keep the loops busy
 
@@ -100,17 +100,24 @@ def _edit_scores(model: SequenceNetwork, ids: Tensor, edit: Edit) -> Tensor:
     return added(_part_scores(part, ids, edit) for part in parts_of(model))
 
 
-def _part_scores(model: Part, ids: Tensor, edit: Edit) -> Tensor:
-    places = edit.places(model.lengths(ids), ids.shape[1])
-    letters = model.alphabet.size if edit.letters else 1
-    clean = plain_logits(model, ids)
-    scores = clean[:, None, None].repeat(1, places.shape[1], letters, 1)
-    if isinstance(model, AlignmentNet):
-        _fill_aligned(model, ids, edit, places, scores)
-        return scores
-    channels = max(parameter.shape[0] for parameter in model.convs.parameters())
-    for rows in torch.arange(len(ids), device=ids.device).split(max(1, _ELEMENTS // (channels * max(1, ids.shape[1])))):
-        _fill(model, ids[rows], edit, places[rows], scores, int(rows[0]))
+def _part_scores(part: Part, ids: Tensor, edit: Edit) -> Tensor:
+    """Those of a part: window by window where it has them, by what it says of substitutions, or else whole."""
+    part.demand("edits")
+    places = edit.places(part.lengths(ids), ids.shape[1])
+    letters = part.alphabet.size if edit.letters else 1
+    scores = plain_logits(part, ids)[:, None, None].repeat(1, places.shape[1], letters, 1)
+    net = part.windowed()
+    changes = part.substitution_changes(ids) if edit is SUBSTITUTION else None
+    if net is not None:
+        channels = max(parameter.shape[0] for parameter in net.convs.parameters())
+        few = max(1, _ELEMENTS // (channels * max(1, ids.shape[1])))
+        for rows in torch.arange(len(ids), device=ids.device).split(few):
+            _fill(net, ids[rows], edit, places[rows], scores, int(rows[0]))
+    elif changes is not None:
+        for row, change in enumerate(changes):
+            scores[row, : len(change)] += change.to(scores.dtype)
+    else:
+        _fill_whole(part, ids, edit, places, scores, 0)
     return scores
 
 
@@ -138,17 +145,8 @@ def _fill(model: ConvNet, ids: Tensor, edit: Edit, places: Tensor, scores: Tenso
         scores[offset + n, at] = finish(model, pooled)
 
 
-def _fill_aligned(model: AlignmentNet, ids: Tensor, edit: Edit, places: Tensor, scores: Tensor) -> None:
-    """Substitutions by what passes through each match, other edits by aligning anew."""
-    if edit.grow:
-        _fill_whole(model, ids, edit, places, scores, 0)
-        return
-    for row, change in enumerate(model.substitution_changes(ids)):
-        scores[row, : len(change)] += change.to(scores.dtype)
-
-
 def _fill_whole(model: Part, ids: Tensor, edit: Edit, places: Tensor, scores: Tensor, offset: int) -> None:
-    """Score whole edited sequences, for those shorter than a window."""
+    """Score whole edited sequences."""
     places = places & (model.lengths(ids) + edit.grow > 0)[:, None]
     row, place = torch.nonzero(places, as_tuple=True)
     letters = scores.shape[2]

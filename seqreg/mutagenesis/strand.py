@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seqreg.mutagenesis.edits import SUBSTITUTION, Edit
 from seqreg.networks import ConvNet
 from seqreg.networks.lookup import symbol_table
-from seqreg.networks.windows import first_scores, window_activation, window_scores
 
 
 def first_head_layer(model: ConvNet) -> nn.Linear:
@@ -39,14 +38,14 @@ class Strand:
     """
 
     def __init__(self, model: ConvNet, ids: Tensor, edit: Edit) -> None:
-        self.model, self.edit, self.activation = model, edit, window_activation(model)
+        self.model, self.edit, self.activation = model, edit, model.activate
         self.ids = model.pad_ids(ids)
         self.table = symbol_table(model.first_kernel(), model.mixtures)  # W, V, C
         lengths = model.lengths(ids)
         self.counts = model.window_counts(lengths + edit.grow)
         reach = model.receptive_field - 1
         self.framed = F.pad(self.ids, (reach, reach + 1), value=model.alphabet.pad)
-        scores = window_scores(model, first_scores(model, self.ids, self.table), self.ids)
+        scores = model.window_scores(model.first_scores(self.ids, self.table), self.ids)
         windows = torch.arange(scores.shape[1], device=ids.device)
         outside = (windows >= model.window_counts(lengths)[:, None])[:, :, None]
         self.prune = len(model.convs) == 1 and model.pooling == "max" and edit is SUBSTITUTION
@@ -85,15 +84,15 @@ class Strand:
         segments = torch.cat([before, pad, after] if self.edit.letters else [before, after], 1)
         if segments.shape[1] <= reach:  # a filter of one letter sees nothing of a deletion
             return self.table.new_zeros(len(row), 1, 0, self.table.shape[2])
-        first = first_scores(self.model, segments, self.table)  # M, S, C
+        first = self.model.first_scores(segments, self.table)  # M, S, C
         if not self.edit.letters:
-            return self.activation(window_scores(self.model, first, segments))[:, None]
+            return self.activation(self.model.window_scores(first, segments))[:, None]
         width, letters = len(self.table), self.model.alphabet.size
         first = first[:, None].repeat(1, letters, 1, 1)  # M, A, S, C
         segments = segments[:, None].repeat(1, letters, 1)
         segments[:, :, reach] = torch.arange(letters, device=row.device)
         first[:, :, reach + 1 - width : reach + 1] += self.table[:, :letters].flip(0).transpose(0, 1)
-        scores = window_scores(self.model, first.flatten(0, 1), segments.flatten(0, 1))
+        scores = self.model.window_scores(first.flatten(0, 1), segments.flatten(0, 1))
         return self.activation(scores).unflatten(0, (len(row), letters))
 
     # ---- windows away from the edit: running maxima and running sums

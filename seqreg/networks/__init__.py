@@ -1,21 +1,24 @@
 """Networks over sequences.
 
-One contract: a member of `MODELS` is a spec whose `build(alphabet, outputs=, length=, encoding=, reverse_complement=)`
-gives a `torch.nn.Module`; the module maps ids (N, L) uint8, or one-hot x (N, A, L) with `lengths` (N,), to logits
-(N, K), and padding never changes a score. A member of `ENCODINGS` has `matrix(alphabet) -> (A, D)`.
+Three contracts. A member of `MODELS` is a spec whose `build(alphabet, outputs=, length=, encoding=,
+reverse_complement=)` gives a `SequenceNetwork`: it maps ids (N, L) uint8, or one-hot x (N, A, L) with `lengths` (N,),
+to logits (N, K), and padding never changes a score. A member of `ENCODINGS` has `matrix(alphabet) -> (A, D)`. What
+logits are the sum of is a `Part`, by whose members all other rooms deal with it (`seqreg.networks.part`).
 """
 
+from seqreg.networks.activations import ACTIVATIONS, smoothed_relu
 from seqreg.networks.alignments import AlignmentNet
-from seqreg.networks.base import SequenceNetwork
+from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
-from seqreg.networks.convnet import ACTIVATIONS, ConvNet, smoothed_relu
-from seqreg.networks.encodings import BLOSUM62, Blosum62, OneHot
+from seqreg.networks.convnet import ConvNet
+from seqreg.networks.encodings import BLOSUM62, Blosum62, Encoding, OneHot
 from seqreg.networks.inputs import InputView, as_onehot
 from seqreg.networks.losses import per_example_loss
+from seqreg.networks.part import Ability, Part, Profile, added, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
-from seqreg.networks.sum import Part, SpectrumNet, Sum, SumNet, added, is_linear, parts_of
-from seqreg.specs import Spec
+from seqreg.networks.spectrum import SpectrumNet
+from seqreg.networks.sum import Sum, SumNet
 
 __all__ = [
     "ACTIVATIONS",
@@ -23,12 +26,16 @@ __all__ = [
     "CNN",
     "ENCODINGS",
     "MODELS",
+    "Ability",
     "AlignmentNet",
     "Blosum62",
     "ConvNet",
+    "Encoding",
     "InputView",
+    "NetworkSpec",
     "OneHot",
     "Part",
+    "Profile",
     "Residual",
     "SequenceNetwork",
     "SmoothCNN",
@@ -38,11 +45,10 @@ __all__ = [
     "SumNet",
     "added",
     "as_onehot",
-    "is_linear",
     "parts_of",
     "per_example_loss",
     "smoothed_relu",
 ]
 
-MODELS: dict[str, type[Spec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN}
-ENCODINGS: dict[str, type[Spec]] = {"one-hot": OneHot, "blosum62": Blosum62}
+MODELS: dict[str, type[NetworkSpec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN}
+ENCODINGS: dict[str, type[Encoding]] = {"one-hot": OneHot, "blosum62": Blosum62}

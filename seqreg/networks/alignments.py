@@ -4,35 +4,47 @@ The score is the logarithm of a sum over all local alignments, gaps included, of
 under BLOSUM62): the local alignment kernel of Saigo, Vert, Ueda and Akutsu (*Bioinformatics* 2004). Each alignment's
 score is linear in one-hot x, so the function is defined for every x, smooth, and convex in it. What the certificates
 use: a substitution of letter a by b moves a score by no more than the largest difference of similarities of a and b.
+
+Scores against R references are R functions in the space of the local alignment kernel, and a head on them is a kernel
+machine on R landmarks: the method of Nyström (Williams and Seeger, NIPS 2000). Coordinates in which the norm of that
+space is the Euclidean one come from the kernel of the references.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
-from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.encodings import BLOSUM62
 from seqreg.networks.local_alignment import BETA, Block, Queries, blocks_of, log_sums, passing
+from seqreg.networks.part import Part, Profile
+from seqreg.sequences import SequenceSet, members_of_classes
+
+_RIDGE = 1e-6  # of the largest eigenvalue of the kernel: equal sequences make it singular
 
 
-class AlignmentNet(SequenceNetwork):
+class AlignmentNet(Part, proved=True):
     """Logits (N, K) that are linear in scores (N, R) of local alignments with `references`, (R, length) ids.
 
     Training draws the references and solves for the head; those that are all padding, as in an untrained network, score
     0. Alignments are computed on the CPU, by as many threads as PyTorch has, whatever device the network is on.
-    To bounds it is a network of one-letter windows: a score is a (smooth) maximum over what each letter is matched to.
+    Of windows it has one per letter: a score is a (smooth) maximum over what each letter is matched to.
     """
 
     references: Tensor
     similarity: Tensor
-    fixed_filters, reverse_complement = True, False
-    pooling, receptive_field, windows, convs, hidden = "max", 1, 1, (), None
+    cannot: ClassVar = {
+        "graph": "ONNX has no local alignments, which this model computes. Export it as safetensors, or train it "
+        "without"
+    }
+    head_only, window_by_window = True, False
+    receptive_field, activation_name = 1, "relu"  # scores are at least 0
 
     def __init__(self, alphabet: Alphabet, references: int, *, outputs: int, length: int) -> None:
         super().__init__(alphabet)
@@ -46,34 +58,51 @@ class AlignmentNet(SequenceNetwork):
         self.register_buffer("similarity", torch.as_tensor(similarity, dtype=torch.float32), persistent=False)
         self.output = nn.Linear(references, outputs)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, K) from ids (N, L), or from one-hot x (N, A, L) with the sequences' `lengths` (N,)."""
-        if x.dim() == 2:
-            return self.output(self.features(x))
-        known = torch.full((len(x),), x.shape[2]) if lengths is None else lengths
-        return self.output(_Scores.apply(x, self, _positions(self, x, known)))
-
-    def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
-        """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
-        return self.output(_Scores.apply(x, self, _letters(self, ids)))
-
     def features(self, ids: Tensor) -> Tensor:
         """Scores (N, R) of ids (N, L), which the head reads; in half bits, and at least 0."""
         return _scores(self, _letters(self, ids))
 
-    def window_counts(self, lengths: Tensor) -> Tensor:
-        """(N,) letters, each a window."""
-        return lengths
+    def features_at(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Scores (N, R) at x (N, A, L), which holds the one-hot of ids (N, L): differentiable in x."""
+        return _Scores.apply(x, self, _letters(self, ids))
 
-    def pad_ids(self, ids: Tensor) -> Tensor:
-        """ids as they are: there is no shortest sequence."""
-        return ids
+    def dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Scores (N, R) at any x (N, A, L) of sequences of these lengths (N,), full where None."""
+        known = torch.full((len(x),), x.shape[2]) if lengths is None else lengths
+        return _Scores.apply(x, self, _positions(self, x, known))
+
+    @torch.no_grad()
+    def prepare(self, train: SequenceSet, seed: int) -> None:
+        """Take training sequences as references, all or as many of each class as there are.
+
+        A class with fewer than its share leaves the rest to the others. Where sequences are fewer than references,
+        those left over stay padding.
+        """
+        rows = draw_references(train, len(self.references), seed)
+        self.references.fill_(self.alphabet.pad)
+        ids = torch.from_numpy(train.padded(rows))
+        self.references[: len(rows), : ids.shape[1]] = ids.to(self.references.device)
+
+    @torch.no_grad()
+    def coordinates(self) -> NDArray[np.float64] | None:
+        """(R, D) matrix B such that scores @ B are coordinates in the space of the kernel, D references being used.
+
+        Of the kernel of the references K = V diag(l) V^T, B is V diag(l)^-1/2. The kernel need not be positive:
+        eigenvalues are shifted by the smallest, as Saigo et al. (2004) do.
+        """
+        used = (self.reference_lengths() > 0).cpu().numpy()
+        kernel = self.features(self.references).double().cpu().numpy()[np.ix_(used, used)]
+        values, vectors = np.linalg.eigh((kernel + kernel.T) / 2)
+        values = values - min(values[0], 0) + _RIDGE * values[-1]
+        basis = np.zeros((len(used), int(used.sum())))
+        basis[used] = vectors / np.sqrt(values)
+        return basis
 
     def reference_lengths(self) -> Tensor:
         """(R,) letters of the references."""
         return self.lengths(self.references)
 
-    def substitution_changes(self, ids: Tensor) -> list[Tensor]:
+    def substitution_changes(self, ids: Tensor) -> list[Tensor] | None:
         """For each sequence of ids (N, L), (l, A, K) float64: what replacing position i by letter a adds to each logit.
 
         Exact: of the sum over alignments the share that matches position i with symbol v is multiplied by
@@ -90,9 +119,51 @@ class AlignmentNet(SequenceNetwork):
             changes[n] += np.tensordot(moved, weight[:, block.rows], (1, 1))
         return [torch.from_numpy(change).to(ids.device) for change in changes]
 
+    def last_scores(self, ids: Tensor) -> Tensor:
+        """(N, 1, R) scores, of sequences as a whole."""
+        return self.features(ids)[:, None]
+
+    def pool(self, h: Tensor, counts: Tensor | None) -> Tensor:
+        """Features (N, R) from scores h (N, R, 1), which are pooled already."""
+        return h[:, :, 0]
+
+    def first_profile(self, old: Tensor, new: Tensor, opposite: bool = False) -> Profile:
+        """Profiles of alignment scores, over the one offset there is.
+
+        Every alignment matches the position with one symbol v of the reference, and its score changes by
+        `s(new, v) - s(old, v)`, or leaves it out, and the score stays; a logarithm of a sum of exponentials moves by no
+        more than the least and the most that its exponents do.
+        """
+        change = self.similarity[new, : self.alphabet.pad] - self.similarity[old, : self.alphabet.pad]  # B, v
+        shape = (len(old), len(self.references), 1)
+        drop, up = F.relu(-change.amin(1)), F.relu(change.amax(1))
+        return Profile(drop[:, None, None].expand(shape), up[:, None, None].expand(shape))
+
+    def lipschitz(self, length: int | None, direction: Tensor | None) -> Tensor:
+        """`sum_r |w_r| sqrt(l_r) max_v ||s(., v)||`, w_r the weight of the reference r and l_r its letters.
+
+        The gradient of a score at position i is `sum_v p_i(v) s(., v)`, p_i(v) the share of the sum over alignments
+        that matches i with symbol v: its norm is at most `p_i max_v ||s(., v)||`, and `sum_i p_i^2 <= sum_i p_i <=
+        l_r`, as an alignment matches each letter of the reference once at most.
+        """
+        weight = self.output.weight.double()
+        per_reference = torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction @ weight).abs()
+        steepest = torch.linalg.vector_norm(self.similarity[: self.alphabet.size].double(), dim=0).max()
+        return (per_reference * self.reference_lengths().double().sqrt()).sum() * steepest
+
     def blocks(self) -> list[Block]:
         """The references, as they are aligned."""
         return blocks_of(self.references.cpu().numpy(), self.alphabet.pad)
+
+
+def draw_references(train: SequenceSet, number: int, seed: int) -> NDArray[np.int64]:
+    """Rows of `number` sequences at most, each once, in order: as evenly of the classes as their sizes allow."""
+    rng = np.random.default_rng(seed)
+    turn = np.full(len(train), len(train))
+    for members in members_of_classes(train):
+        place = rng.permutation(len(members))
+        turn[members] = np.minimum(turn[members], place)  # of several labels, the first that takes its turn
+    return np.sort(np.lexsort((rng.permutation(len(train)), turn))[:number])
 
 
 class _Scores(torch.autograd.Function):

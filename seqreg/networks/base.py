@@ -1,19 +1,37 @@
 """What all of seqreg's networks have in common: they read letters, and know their alphabet."""
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
+from seqreg.networks.encodings import Encoding
+from seqreg.specs import Spec
+
+if TYPE_CHECKING:
+    from seqreg.networks.convnet import ConvNet
+    from seqreg.networks.part import Part
+    from seqreg.sequences import SequenceSet
+
+DEFAULT_PENALTY = ("gradient:weight=0.01",)
 
 
 class SequenceNetwork(nn.Module, ABC):
-    """A network over ids (N, L) uint8, padded with the alphabet's padding code, or over one-hot x (N, A, L)."""
+    """A network over ids (N, L) uint8, padded with the alphabet's padding code, or over one-hot x (N, A, L).
+
+    weighed: whether the weights of its parts are fitted to sequences held out. hilbert_space: name of the reproducing
+    kernel Hilbert space that it lies in exactly, where one is known.
+    """
 
     mixtures: Tensor
     receptive_field: int
+    weighed: bool = False
+    hilbert_space: ClassVar[str | None] = None
 
     def __init__(self, alphabet: Alphabet) -> None:
         super().__init__()
@@ -29,6 +47,30 @@ class SequenceNetwork(nn.Module, ABC):
     def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
         """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
 
+    @abstractmethod
+    def parts_within(self) -> "list[Part]":
+        """The parts whose logits add up to those of the network, those of sums within a sum one by one."""
+
+    def score(self, data: "SequenceSet", rows: NDArray[np.int64]) -> Tensor:
+        """Logits (n, K) of sequences of a set, by whatever the network reads of them."""
+        return self(self.ids_of(data, rows))
+
+    def windowed(self) -> "ConvNet | None":
+        """The convolutional network that this one is, for rooms that take its windows apart; None for any other."""
+        return None
+
+    def rkhs_norm_squared(self) -> Tensor | None:
+        """Upper bounds (K,) on the squared norms of the logits in the `hilbert_space`; None where there is none."""
+        return None
+
+    def rkhs_kernel(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(N, N) kernel of the `hilbert_space` between one-hot x (N, A, L) of these lengths (N,)."""
+        raise NotImplementedError(f"a {type(self).__name__} lies in no Hilbert space that is known")
+
+    def ids_of(self, data: "SequenceSet", rows: NDArray[np.int64]) -> Tensor:
+        """ids (n, L) of sequences of a set, where the network is."""
+        return torch.from_numpy(data.padded(rows)).to(self.mixtures.device)
+
     def one_hot(self, ids: Tensor) -> Tensor:
         """x (N, A, L): each symbol as its mixture of letters, padding as zero."""
         return F.embedding(ids.int(), self.mixtures).transpose(1, 2)
@@ -36,3 +78,34 @@ class SequenceNetwork(nn.Module, ABC):
     def lengths(self, ids: Tensor) -> Tensor:
         """(N,) letters before the padding."""
         return (ids != self.alphabet.pad).sum(1)
+
+
+class NetworkSpec(Spec, ABC):
+    """What a network is built from, and what is known of it before it is built.
+
+    of_parts: whether it is a sum, whose parts are trained one by one.
+    """
+
+    of_parts: ClassVar[bool] = False
+
+    @property
+    def scores_both_strands(self) -> bool:
+        """Whether DNA is scored on both strands where nothing is said."""
+        return True
+
+    @property
+    def default_penalty(self) -> tuple[str, ...] | None:
+        """What it is regularized by where nothing is said, as texts of PENALTIES; None where each part has its own."""
+        return DEFAULT_PENALTY
+
+    @abstractmethod
+    def build(
+        self,
+        alphabet: Alphabet,
+        *,
+        outputs: int,
+        length: int,
+        encoding: Encoding | None = None,
+        reverse_complement: bool = False,
+    ) -> SequenceNetwork:
+        """An untrained network; `length` is the longest training sequence, `encoding` a member of ENCODINGS."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import torch
 
 from seqreg.alphabet import Alphabet
-from seqreg.networks.convnet import ConvNet
-from seqreg.networks.encodings import OneHot
-from seqreg.specs import Spec, hyper
+from seqreg.networks.base import NetworkSpec
+from seqreg.networks.convnet import ConvNet, default_penalty
+from seqreg.networks.encodings import Encoding, OneHot
+from seqreg.specs import hyper
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNN(Spec):
+class CNN(NetworkSpec):
     """Convolution layers, one pooling over windows, a linear or one-hidden-layer head."""
 
     filters: int = hyper(64, "filters per convolution layer", low=1)
@@ -22,17 +23,27 @@ class CNN(Spec):
     hidden: int = hyper(0, "units of a hidden layer in the head, 0 for a linear head", low=0)
     dropout: float = hyper(0.0, "share of pooled features dropped in training", low=0, below=1)
 
+    @property
+    def scores_both_strands(self) -> bool:
+        """Unless positions count, which are others on the other strand."""
+        return self.pooling != "position"
+
+    @property
+    def default_penalty(self) -> tuple[str, ...]:
+        """Weight decay where weights belong to positions, else the gradient."""
+        return default_penalty(self.pooling)
+
     def build(
         self,
         alphabet: Alphabet,
         *,
         outputs: int,
         length: int,
-        encoding: Spec | None = None,
+        encoding: Encoding | None = None,
         reverse_complement: bool = False,
     ) -> ConvNet:
         """An untrained network; `length` is the longest training sequence, `encoding` a member of ENCODINGS."""
-        matrix = (encoding or OneHot()).matrix(alphabet)  # pyright: ignore[reportAttributeAccessIssue]
+        matrix = (encoding or OneHot()).matrix(alphabet)
         return ConvNet(
             alphabet,
             torch.as_tensor(matrix),

@@ -5,7 +5,6 @@ convolutions; a shorter sequence is scored as one padded window. Pooling looks a
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,28 +12,23 @@ from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
-from seqreg.networks.base import SequenceNetwork
+from seqreg.networks.activations import ACTIVATIONS
+from seqreg.networks.base import DEFAULT_PENALTY
 from seqreg.networks.convolution import conv
-from seqreg.networks.lookup import best_windows, first_argmax, letter_conv, symbol_table, window_dot
-
-_SQRT_2PI = math.sqrt(2 * math.pi)
-
-
-def smoothed_relu(u: Tensor, smoothing: float = 1.0) -> Tensor:
-    """`u Phi(u / s) + s phi(u / s)`: ReLU averaged over Gaussian noise of standard deviation s; slope within (0, 1)."""
-    scaled = u / smoothing
-    return u * torch.special.ndtr(scaled) + (smoothing / _SQRT_2PI) * torch.exp(-scaled * scaled / 2)
-
-
-# All are monotone with slopes in [0, 1]: certificates and the maximum-first order of pooling rely on it.
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "smoothed-relu": smoothed_relu,
-    "identity": lambda u: u,
-}
+from seqreg.networks.lookup import (
+    best_windows,
+    first_argmax,
+    letter_conv,
+    lookup_scores,
+    symbol_table,
+    window_dot,
+    window_rows,
+)
+from seqreg.networks.part import Part, Profile
+from seqreg.spectral import conv1d_norm_upper_bound, linear_norm
 
 
-class ConvNet(SequenceNetwork):
+class ConvNet(Part, proved=True):
     """Logits (N, K) from ids (N, L) uint8, or from one-hot x (N, A, L) with the sequences' `lengths` (N,).
 
     encoding: (A, D) fixed letter vectors, folded into the first kernel. channels and widths: one per convolution.
@@ -46,7 +40,6 @@ class ConvNet(SequenceNetwork):
 
     encoding: Tensor
     complement: Tensor
-    fixed_filters = False  # True where only the head is fitted, which is then linear in the pooled features
 
     def __init__(
         self,
@@ -84,40 +77,44 @@ class ConvNet(SequenceNetwork):
             complement = torch.as_tensor(alphabet.complement.copy(), dtype=torch.int64)
             self.register_buffer("complement", complement, persistent=False)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (N, K); ids (N, L) uint8 padded with the alphabet's padding code, or one-hot x (N, A, L)."""
-        if x.dim() == 2:
-            return self.classify(self.features(x))
-        return self.classify(self._dense_features(self.pad_one_hot(x), self._full_unless_known(x, lengths)))
-
-    def forward_at(self, x: Tensor, ids: Tensor) -> Tensor:
-        """Logits (N, K) at x (N, A, L), which must hold the one-hot of ids (N, L): fast, and differentiable in x."""
-        return self.classify(self._letter_features(self.pad_ids(ids), self.pad_one_hot(x)))
-
     def features(self, ids: Tensor) -> Tensor:
-        """Pooled features (N, F) of ids (N, L), which the head reads."""
+        """Pooled features (N, F) of ids (N, L)."""
         return self._letter_features(self.pad_ids(ids))
+
+    def features_at(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Pooled features (N, F) at x (N, A, L), which holds the one-hot of ids (N, L): differentiable in x."""
+        return self._letter_features(self.pad_ids(ids), self.pad_one_hot(x))
+
+    def dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """Pooled features (N, F) at any x (N, A, L) of sequences of these lengths (N,), full where None."""
+        return self._dense_features(self.pad_one_hot(x), self._full_unless_known(x, lengths))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (N, K) from pooled features."""
+        return super().classify(self.dropout(features))
+
+    def windowed(self) -> "ConvNet | None":
+        """This network, unless its class may compute something else."""
+        return self if self.proved else None
+
+    @property
+    def default_penalty(self) -> tuple[str, ...]:
+        """Weight decay where weights belong to positions, else the gradient."""
+        return default_penalty(self.pooling)
 
     # ---- pieces, public for penalties, attacks and certificates
 
-    def window_counts(self, lengths: Tensor) -> Tensor:
-        """(N,) number of windows T of sequences of these lengths."""
-        return lengths.clamp(min=self.receptive_field) - self.receptive_field + 1
+    def first_conv(self) -> nn.Conv1d:
+        """The convolution of encoded letters."""
+        return _conv(self.convs[0])
 
     def first_kernel(self) -> Tensor:
         """(C, A, W) first convolution with the encoding folded in: what acts on one-hot letters."""
-        weight: Tensor = self.convs[0].weight  # pyright: ignore[reportAssignmentType]
-        return torch.einsum("cdj,ad->caj", weight, self.encoding)
+        return torch.einsum("cdj,ad->caj", self.first_conv().weight, self.encoding)
 
     def first_bias(self) -> Tensor:
         """(C,) bias of the first convolution."""
-        bias = self.convs[0].bias
-        assert isinstance(bias, Tensor)
-        return bias
-
-    def pad_ids(self, ids: Tensor) -> Tensor:
-        """ids padded to one window at least."""
-        return F.pad(ids, (0, max(0, self.receptive_field - ids.shape[1])), value=self.alphabet.pad)
+        return _bias(self.first_conv())
 
     def pad_one_hot(self, x: Tensor) -> Tensor:
         """x padded with zeros to one window at least."""
@@ -152,8 +149,7 @@ class ConvNet(SequenceNetwork):
 
     def deeper(self, h: Tensor) -> Tensor:
         """Activations (N, C, T) of the last convolution from those of the first."""
-        for layer in list(self.convs)[1:]:
-            assert isinstance(layer, nn.Conv1d)
+        for layer in self.deeper_convs():
             h = self.activation(conv(h, layer.weight, layer.bias))
         return h
 
@@ -182,12 +178,97 @@ class ConvNet(SequenceNetwork):
         forward, backward = features[:n], features[n:]
         return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits (N, K) from pooled features."""
-        features = self.dropout(features)
+    # ---- what the scores of all windows are, without gradient
+
+    def first_scores(self, ids: Tensor, table: Tensor | None = None) -> Tensor:
+        """(N, T, C) outputs of the first convolution, without bias, for all windows of ids (N, L).
+
+        table (W, V, C): `symbol_table` of the first kernel, where the caller has it.
+        """
+        table = symbol_table(self.first_kernel(), self.mixtures) if table is None else table
+        return lookup_scores(table, window_rows(ids, len(table), table.shape[1]))
+
+    def window_scores(self, first: Tensor, ids: Tensor) -> Tensor:
+        """(N, T, C) what `activate` turns into the last layer's activations, from `first_scores` of ids (N, L)."""
+        scores = first + self.first_bias()
+        for layer in self.deeper_convs():
+            h, weight, bias = self.activation(scores), layer.weight, _bias(layer)
+            if h.dtype == torch.float32:
+                scores = F.conv1d(h.transpose(1, 2), weight, bias).transpose(1, 2)
+            else:  # PyTorch's own convolution of doubles is several times slower on CPUs than a product of matrices
+                scores = h.unfold(1, weight.shape[2], 1).flatten(2) @ weight.flatten(1).t() + bias
+        return scores
+
+    def last_scores(self, ids: Tensor) -> Tensor:
+        """(N, T, C) what `activate` turns into the last layer's activations."""
+        return self.window_scores(self.first_scores(ids), ids)
+
+    # ---- what bounds start from
+
+    @property
+    def linear(self) -> bool:
+        """Whether logits are affine in x: one convolution, no activation, a linear pooling, no hidden layer."""
+        plain = self.activation_name == "identity" and self.hidden is None
+        return plain and len(self.convs) == 1 and self.pooling != "max"
+
+    def strands(self, ids: Tensor) -> list[Tensor]:
+        """ids (N, L), and those of the opposite strand where both are scored."""
+        return [ids, self.reverse_complement_ids(ids)] if self.reverse_complement else [ids]
+
+    def deeper_convs(self) -> list[nn.Conv1d]:
+        """The convolutions behind the first."""
+        return [_conv(layer) for layer in list(self.convs)[1:]]
+
+    def first_changes(self, old: Tensor, new: Tensor, opposite: bool) -> Tensor:
+        """(B, C, W) change of the first convolution's output at each tap where new (B,) replaces old (B,)."""
+        if opposite:
+            old, new = self.complement[old], self.complement[new]
+        table = symbol_table(self.first_kernel(), self.mixtures)
+        return (table[:, new] - table[:, old]).permute(1, 2, 0)
+
+    def first_profile(self, old: Tensor, new: Tensor, opposite: bool = False) -> Profile:
+        """What the first convolution's output does, exactly: `W[c, b, j] - W[c, a, j]` at tap j."""
+        change = self.first_changes(old, new, opposite)
+        return Profile(F.relu(-change), F.relu(change))
+
+    def first_range(self) -> tuple[Tensor, Tensor] | None:
+        """low, high (C,): the first layer's activations over all windows of letters, exactly."""
+        table = symbol_table(self.first_kernel(), self.mixtures)[:, : self.alphabet.size]
+        low, high = table.amin(1).sum(0), table.amax(1).sum(0)
+        return self.activation(low + self.first_bias()), self.activation(high + self.first_bias())
+
+    def lipschitz(self, length: int | None, direction: Tensor | None) -> Tensor:
+        """The first convolution with the encoding folded in, the others, pooling, strands and head.
+
+        Activations have slopes in [0, 1], dropout is the identity: 1. Padded letters are zero in x and x', and the
+        windows that pooling leaves out leave a piece of the operator. Pooling over T windows: max 1 (as above, one
+        window per channel), position 1 (entries kept or cut), mean 1 / sqrt(T) (Cauchy-Schwarz per channel).
+        Strands: reversing and complementing x permutes its entries, so each strand's features move by at most K; their
+        mean moves by at most K, their maximum by at most sqrt(2) K, for
+        |max(a', b') - max(a, b)|^2 <= |a' - a|^2 + |b' - b|^2.
+        """
+        norm = self.first_lipschitz()
+        for layer in self.deeper_convs():
+            norm = norm * conv1d_norm_upper_bound(layer.weight.double())
+        if self.pooling == "mean":
+            norm = norm / math.sqrt(max(0, (length or 1) - self.receptive_field) + 1)
+        if self.reverse_complement and self.pooling == "max":
+            norm = norm * math.sqrt(2)
         if self.hidden is not None:
-            features = F.relu(self.hidden(features))
-        return self.output(features)
+            norm = norm * linear_norm(self.hidden.weight.double())
+        return norm * linear_norm(self.output.weight.double(), direction)
+
+    def first_lipschitz(self) -> Tensor:
+        """How far the first layer's activations move, at most, in l2 per l2 of one-hot x."""
+        return conv1d_norm_upper_bound(self.first_kernel().double())
+
+    @torch.no_grad()
+    def fix_filters(self, kernel: Tensor, bias: float) -> None:
+        """Set the filters (C, D, W) of a network that only its head is trained of."""
+        self.head_only = True
+        self.convs.requires_grad_(False)
+        self.first_conv().weight.copy_(kernel)
+        self.first_bias().fill_(bias)
 
     # ---- the two ways through the convolutions
 
@@ -254,3 +335,18 @@ class ConvNet(SequenceNetwork):
         """(N, L) position that lands at each position when the first `lengths` letters are reversed."""
         positions = torch.arange(width, device=lengths.device)
         return torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
+
+
+def default_penalty(pooling: str) -> tuple[str, ...]:
+    """What a CNN is regularized by where nothing is said."""
+    return ("weight-decay:weight=0.01",) if pooling == "position" else DEFAULT_PENALTY
+
+
+def _conv(layer: nn.Module) -> nn.Conv1d:
+    assert isinstance(layer, nn.Conv1d)
+    return layer
+
+
+def _bias(layer: nn.Conv1d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias

@@ -4,6 +4,7 @@ A network sees one-hot letters x (N, A, L) and an encoding E (A, D) by way of th
 `sum_d W[c, d, j] E[a, d]` (C, A, W), so every derivative, perturbation and bound is with respect to one-hot x.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,16 @@ BLOSUM62 = np.array(
 BLOSUM62.flags.writeable = False
 
 
+class Encoding(Spec, ABC):
+    """A vector of D numbers for each of the A letters of an alphabet."""
+
+    @abstractmethod
+    def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
+        """(A, D) the letters' vectors. Raises UsageError for an alphabet that it has none for."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class OneHot(Spec):
+class OneHot(Encoding):
     """One coordinate per letter: every substitution moves the input equally far."""
 
     def matrix(self, alphabet: Alphabet) -> NDArray[np.float64]:
@@ -52,7 +61,7 @@ class OneHot(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blosum62(Spec):
+class Blosum62(Encoding):
     """Square root of the BLOSUM62 similarity: exchangeable amino acids lie close together (protein only)."""
 
     identity: float = hyper(0.0, "share of exact matches in the similarity: 0 is BLOSUM62, 1 is one-hot", low=0, high=1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.best_windows import BestWindows
-from seqreg.networks.convnet import ConvNet
+from seqreg.networks.part import parts_of
 
 
 class InputView:
@@ -28,6 +28,9 @@ class InputView:
     @cached_property
     def x(self) -> Tensor:
         """One-hot leaf (N, A, L) that requires gradients."""
+        if isinstance(self.model, SequenceNetwork):
+            for part in parts_of(self.model):
+                part.demand("gradients")
         if self.ids is not None and isinstance(self.model, SequenceNetwork):
             return self.model.one_hot(self.ids).detach().requires_grad_()
         return self._given.detach().clone().requires_grad_()
@@ -47,8 +50,8 @@ class InputView:
         A window that holds padding (of a sequence shorter than the filter) rules it out: filters placed there
         would reach beyond the letters.
         """
-        model = self.model
-        if not isinstance(model, ConvNet) or len(model.convs) > 1 or model.pooling != "max":
+        model = self.model.windowed() if isinstance(self.model, SequenceNetwork) else None
+        if model is None or len(model.convs) > 1 or model.pooling != "max":
             return None
         if self._given.device.type != "cpu" or self._given.shape[-1] < model.receptive_field:
             return None

@@ -25,15 +25,22 @@ from torch import Tensor
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
-from seqreg.networks.convnet import ConvNet, smoothed_relu
-from seqreg.networks.encodings import OneHot
-from seqreg.specs import Spec, hyper
+from seqreg.networks.activations import smoothed_relu
+from seqreg.networks.base import NetworkSpec
+from seqreg.networks.convnet import ConvNet
+from seqreg.networks.encodings import Encoding, OneHot
+from seqreg.networks.lookup import symbol_table
+from seqreg.networks.part import Profile
+from seqreg.specs import hyper
 
 SMALLEST_NORM = 1e-12
 
 
-class SmoothConvNet(ConvNet):
+class SmoothConvNet(ConvNet, proved=True):
     """One convolution without bias over scaled windows, smoothed ReLU, mean pooling, linear head."""
+
+    hilbert_space = "smooth-cnn"
+    range_of_letters = True  # mixtures have shorter windows
 
     def __init__(
         self,
@@ -65,6 +72,14 @@ class SmoothConvNet(ConvNet):
         scores = z / (math.sqrt(self.receptive_field) * norms.clamp(min=SMALLEST_NORM))
         return norms * smoothed_relu(scores, self.smoothing)
 
+    def window_scores(self, first: Tensor, ids: Tensor) -> Tensor:
+        """(N, T, C) activations, which depend on more of a window than its score."""
+        return self.activate_first(first.transpose(1, 2), self.one_hot(ids)).transpose(1, 2)
+
+    def activate(self, scores: Tensor) -> Tensor:
+        """Scores as they are, being activations."""
+        return scores
+
     def window_norms(self, x: Tensor) -> Tensor:
         """||p|| (N, 1, T) of the scaled windows of x (N, A, L): 1 for plain letters, less for mixtures and padding."""
         squares = F.avg_pool1d(x.square().sum(1, keepdim=True), self.receptive_field, stride=1)
@@ -82,14 +97,55 @@ class SmoothConvNet(ConvNet):
         weight = self.output.weight
         return torch.einsum("kc,cd,kd->k", weight, gram, weight)
 
+    def rkhs_kernel(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(N, N) `window_kernel` between one-hot x (N, A, L) of these lengths (N,)."""
+        x, counts = self.pad_one_hot(x), self.window_counts(lengths)
+        return window_kernel(x, x, self.receptive_field, counts, counts)
+
+    def first_profile(self, old: Tensor, new: Tensor, opposite: bool = False) -> Profile:
+        """Profile of the activations, `r sigma(z / (r sqrt(W)))` at a window of norm r, slope 1 / sqrt(W).
+
+        Where a mixture becomes a letter, r grows too, by at most the root of what its square gains; the derivative in
+        r, `sigma(u) - u sigma'(u) = s phi(u / s)`, lies between 0 and s / sqrt(2 pi), so this is a rise.
+        """
+        change = self.first_changes(old, new, opposite)
+        scale = self.receptive_field**-0.5
+        squares = self.mixtures.square().sum(1)
+        growth = (squares[new] - squares[old]).clamp(min=0).sqrt() * scale * self.smoothing / math.sqrt(2 * math.pi)
+        return Profile(F.relu(-change) * scale, F.relu(change) * scale + growth[:, None, None])
+
+    def first_range(self) -> tuple[Tensor, Tensor] | None:
+        """low, high (C,): activations over all windows of letters, whose norm is 1."""
+        table = symbol_table(self.first_kernel(), self.mixtures)[:, : self.alphabet.size]
+        low, high = table.amin(1).sum(0), table.amax(1).sum(0)
+        scale = self.receptive_field**-0.5
+        return smoothed_relu(low * scale, self.smoothing), smoothed_relu(high * scale, self.smoothing)
+
+    def first_lipschitz(self) -> Tensor:
+        """`||W|| / sqrt(W) + s sqrt(C / 2 pi)` for `h_c(p) = ||p|| sigma(<W_c, p> / ||p||)`, p windows of x / sqrt(W).
+
+        With a = <W_c, p> / ||p|| and u = p / ||p||, `grad h_c = sigma'(a) W_c + (sigma(a) - a sigma'(a)) u` with the
+        bracket `s phi(a / s) <= s / sqrt(2 pi)`. The first terms are the scaled convolution with slopes in [0, 1]. The
+        second terms move the C outputs of a window by at most s sqrt(C / 2 pi) ||p' - p||, and over all windows
+        `sum ||p' - p||^2 <= ||x' - x||^2`, each letter being in at most W windows of weight 1 / W.
+        """
+        filters = len(self.first_kernel())
+        scaled = super().first_lipschitz() / math.sqrt(self.receptive_field)
+        return scaled + self.smoothing * math.sqrt(filters / (2 * math.pi))
+
 
 @dataclass(frozen=True, kw_only=True)
-class SmoothCNN(Spec):
+class SmoothCNN(NetworkSpec):
     """One layer whose RKHS norm is bounded in closed form from above and below: the most certain, not the most able."""
 
     filters: int = hyper(64, "filters", low=1)
     width: int = hyper(10, "letters per filter", low=1)
     smoothing: float = hyper(1.0, "standard deviation s of the noise that smooths the ReLU", above=0)
+
+    @property
+    def scores_both_strands(self) -> bool:
+        """No: its kernel is that of one."""
+        return False
 
     def build(
         self,
@@ -97,7 +153,7 @@ class SmoothCNN(Spec):
         *,
         outputs: int,
         length: int,
-        encoding: Spec | None = None,
+        encoding: Encoding | None = None,
         reverse_complement: bool = False,
     ) -> SmoothConvNet:
         """An untrained network over one-hot letters; its kernel is not defined for both strands or other encodings."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from scipy.special import expit, softmax
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
-from seqreg.networks import ENCODINGS, MODELS, Part
+from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
@@ -52,9 +52,9 @@ class Architecture:
         """K: one logit, for the second class, in a binary task; one per class or label otherwise."""
         return 1 if len(self.classes) == 2 and not self.multi_label else len(self.classes)
 
-    def build(self) -> nn.Module:
+    def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
-        return parse("model", MODELS, self.model).build(  # pyright: ignore[reportAttributeAccessIssue]
+        return parse("model", MODELS, self.model).build(
             ALPHABETS[self.alphabet],
             outputs=self.outputs,
             length=self.length,
@@ -68,7 +68,7 @@ class TrainedNetwork:
     """A network and its architecture; scores sets of sequences, saves itself and is loaded by `load_trained`."""
 
     architecture: Architecture
-    module: nn.Module
+    module: SequenceNetwork
 
     @property
     def alphabet(self) -> Alphabet:
@@ -127,25 +127,24 @@ def on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def logits_of(module: nn.Module, data: SequenceSet, outputs: int, batch_size: int = 256) -> NDArray[np.float32]:
+def logits_of(module: SequenceNetwork, data: SequenceSet, outputs: int, batch_size: int = 256) -> NDArray[np.float32]:
     """Logits (N, K), K = outputs, of a network in evaluation mode."""
-    return _in_batches(module, module, data, outputs, batch_size)
+    return _in_batches(module, module.score, data, outputs, batch_size)
 
 
 def features_of(part: Part, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
-    """(N, F) features that the head of a network in evaluation mode reads."""
-    return _in_batches(part, part.features, data, part.output.in_features, batch_size)
+    """(N, F) features that the head of a part in evaluation mode reads."""
+    return _in_batches(part, part.read, data, part.width, batch_size)
 
 
 def _in_batches(
-    module: nn.Module,
-    function: Callable[[Tensor], Tensor],
+    module: SequenceNetwork,
+    function: Callable[[SequenceSet, NDArray[np.int64]], Tensor],
     data: SequenceSet,
     columns: int,
     batch_size: int,
 ) -> NDArray[np.float32]:
-    """(N, columns) that the function of ids gives, where the module is, in batches of sequences of like length."""
-    device = next(module.parameters()).device
+    """(N, columns) that the function of rows gives, in batches of sequences of like length."""
     result = np.empty((len(data), columns), dtype=np.float32)
     order = np.argsort(data.lengths, kind="stable")
     training = module.training
@@ -154,7 +153,7 @@ def _in_batches(
         with torch.inference_mode():
             for rows in padded_batches(data.lengths[order], batch_size, LETTERS_PER_BATCH):
                 index = order[rows]
-                result[index] = function(torch.from_numpy(data.padded(index)).to(device)).cpu().numpy()
+                result[index] = function(data, index).cpu().numpy()
     finally:
         module.train(training)
     return result

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from seqreg.errors import UsageError
-from seqreg.networks import SmoothConvNet
+from seqreg.networks import SequenceNetwork
 from seqreg.specs import Spec, hyper
 
 
@@ -22,8 +22,9 @@ class RKHS(Spec):
         self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
     ) -> Tensor:
         """Penalty []; looks at the weights only. Raises UsageError for any other network."""
-        if not isinstance(model, SmoothConvNet):
+        squares = model.rkhs_norm_squared() if isinstance(model, SequenceNetwork) else None
+        if squares is None:
             raise UsageError(
                 "penalty rkhs knows the norm of smooth-cnn only. Use --model smooth-cnn, or another penalty"
             )
-        return self.weight * model.rkhs_norm_squared().sum()
+        return self.weight * squares.sum()

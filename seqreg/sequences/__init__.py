@@ -20,7 +20,14 @@ from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups, largest_similarity
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
-from seqreg.sequences.labels import carried_classes, choose_positive, class_weights, label_texts, with_classes
+from seqreg.sequences.labels import (
+    carried_classes,
+    choose_positive,
+    class_weights,
+    label_texts,
+    members_of_classes,
+    with_classes,
+)
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
@@ -57,6 +64,7 @@ __all__ = [
     "largest_similarity",
     "list_data_sets",
     "matched_background",
+    "members_of_classes",
     "only_named",
     "padded_batches",
     "part_sizes",

@@ -84,6 +84,12 @@ def carried_classes(sequences: SequenceSet) -> NDArray[np.uint8]:
     return (sequences.y[:, None] == np.arange(len(sequences.classes))).astype(np.uint8)
 
 
+def members_of_classes(sequences: SequenceSet) -> list[NDArray[np.int64]]:
+    """Rows of the sequences of each class that has any; of all, where no class has."""
+    carried = carried_classes(sequences)
+    return [np.flatnonzero(column) for column in carried.T if column.any()] or [np.arange(len(sequences))]
+
+
 def choose_positive(sequences: SequenceSet, wanted: str | None = None) -> str | None:
     """The positive class of a binary task, None for any other task.
 

@@ -10,6 +10,7 @@ from seqreg.spectral.norms import (
     conv1d_norm_estimate,
     conv1d_norm_upper_bound,
     grid_size,
+    linear_norm,
     power_iteration,
     reshaped_norm,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "conv1d_norm_estimate",
     "conv1d_norm_upper_bound",
     "grid_size",
+    "linear_norm",
     "power_iteration",
     "project_operator",
     "project_reshaped",

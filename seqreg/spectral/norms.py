@@ -16,7 +16,7 @@ from seqreg.spectral.symbol import eigh, grid_slack, largest_eigenvalue, polypha
 
 
 def conv1d_norm_upper_bound(
-    weight: Tensor, stride: int = 1, dilation: int = 1, groups: int = 1, n: int = 256
+    weight: Tensor, stride: int = 1, dilation: int = 1, groups: int = 1, n: int | None = None
 ) -> Tensor:
     """Certified upper bound of the l2 operator norm of a 1-D convolution, a scalar, whatever the length of its input.
 
@@ -24,8 +24,8 @@ def conv1d_norm_upper_bound(
     of the polyphase kernel, of W' = `symbol_taps(W, stride, dilation)` taps (W for stride 1); with an allowance for
     rounding of one machine epsilon per row, column and tap of that kernel.
 
-    weight: (C_out, C_in / groups, W). n: frequencies, at least W'; at n = `grid_size(W')` the bound is within .5 % of
-    the supremum, at n = 6 W' within 3.5 %. For figures to report use float64.
+    weight: (C_out, C_in / groups, W). n: frequencies, at least W'; at n = `grid_size(W')`, which None stands for, the
+    bound is within .5 % of the supremum, at n = 6 W' within 3.5 %. For figures to report use float64.
     Holds for zero padding of any width, and for circular padding that repeats no window: stride 1 and no more outputs
     than inputs, or a length that the stride divides. NaN for a weight that is not finite. Raises UsageError for
     impossible shapes or too small an n. It is not the norm at one particular length, which may be smaller.
@@ -33,6 +33,7 @@ def conv1d_norm_upper_bound(
     """
     kernel = polyphase(weight, stride, dilation, groups)
     _, rows, columns, taps = kernel.shape
+    n = grid_size(taps) if n is None else n
     rounding = 1 + torch.finfo(weight.dtype).eps * (rows + columns + taps)
     return _largest_on_grid(kernel, n) * (grid_slack(taps, n) * rounding)
 
@@ -62,6 +63,11 @@ def reshaped_norm(weight: Tensor, groups: int = 1) -> Tensor:
             f"a weight has shape (C_out, C_in, ...), groups dividing C_out; got {tuple(weight.shape)}, groups={groups}"
         )
     return _largest_on_grid(weight.flatten(1).unflatten(0, (groups, -1))[..., None], 1)
+
+
+def linear_norm(weight: Tensor, direction: Tensor | None = None) -> Tensor:
+    """Largest singular value of a weight (K, F), or the norm of `direction^T W`, direction (K,); a scalar."""
+    return reshaped_norm(weight) if direction is None else torch.linalg.vector_norm(direction.to(weight) @ weight)
 
 
 def power_iteration(matrix: Tensor, v: Tensor | None = None, steps: int = 1) -> tuple[Tensor, Tensor]:

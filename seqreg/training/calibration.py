@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import FILE, Conformal
-from seqreg.networks import SumNet
 from seqreg.networks.trained import TrainedNetwork
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, folds
@@ -48,7 +47,7 @@ def calibrated(
         return network
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
         y, logits = targets(parts.valid), network.logits(parts.valid)
-    elif isinstance(network.module, SumNet) and not network.module.average:
+    elif network.module.weighed:
         return network
     else:
         y, logits = _cross_fitted(network, parts, config, report)
@@ -76,7 +75,7 @@ def _cross_fitted(
         with reproducible(config, parameter.device):
             module = network.architecture.build().to(parameter.device, parameter.dtype)
             told = report and partial(_tell, report, done, len(numbers))
-            fit(module, config, learned_from, None if parts.valid is None else rest, report=told)  # pyright: ignore[reportArgumentType]
+            fit(module, config, learned_from, None if parts.valid is None else rest, report=told)
         y.append(targets(rest))
         logits.append(replace(network, module=module).logits(rest))
     return (np.concatenate(y), np.concatenate(logits)) if y else (np.empty(0), np.empty((0, 1)))

@@ -1,6 +1,6 @@
 """What a training is told, and the defaults that fill in what it is not told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
 from seqreg.deformations import AUGMENTATIONS
 from seqreg.errors import UsageError
-from seqreg.networks import ENCODINGS, MODELS, Sum
+from seqreg.networks import ENCODINGS, MODELS, NetworkSpec
 from seqreg.penalties import PENALTIES
 from seqreg.sequences import SequenceSet, choose_positive, class_weights
 from seqreg.specs import Spec, hyper, parse, resolve, write
@@ -77,18 +77,15 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     if config.class_weight in EVEN and train.multi_label:
         raise UsageError(f"--class-weight {config.class_weight}: these sequences may carry several labels each")
     model = config.model or default_model(train)
-    poolings = getattr(resolve("model", MODELS, model), "pooling", "max")
-    poolings = (poolings,) if isinstance(poolings, str) else poolings
+    spec: NetworkSpec = resolve("model", MODELS, model)
     strands = config.reverse_complement
     if strands is None:
-        strands = train.alphabet.name == "dna" and "position" not in poolings
+        strands = train.alphabet.name == "dna" and spec.scores_both_strands
     batch_size = config.batch_size or (32 if len(train) < LARGE else 64)
     epochs = config.epochs
     if epochs is None:
         epochs = 100 if valid is not None else max(10, min(100, EXAMPLES_SEEN_WITHOUT_VALIDATION // len(train)))
-    penalty = config.penalty
-    if penalty is None and len(poolings) == 1:
-        penalty = default_penalty(poolings[0])
+    penalty = spec.default_penalty if config.penalty is None else config.penalty
     return replace(
         config,
         model=_text("model", MODELS, model),
@@ -111,12 +108,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
 def smallest_validation(config: TrainConfig) -> int:
     """The number of sequences below which none are held out but all are trained on."""
     model = "sum" if config.model is None else config.model
-    return SMALLEST_VALIDATION_OF_SUM if isinstance(resolve("model", MODELS, model), Sum) else SMALLEST_VALIDATION
-
-
-def default_penalty(pooling: str) -> tuple[str, ...]:
-    """What a CNN is regularized by where nothing is said."""
-    return ("weight-decay:weight=0.01",) if pooling == "position" else ("gradient:weight=0.01",)
+    return SMALLEST_VALIDATION_OF_SUM if resolve("model", MODELS, model).of_parts else SMALLEST_VALIDATION
 
 
 def default_model(train: SequenceSet) -> str:
@@ -165,7 +157,7 @@ class Regularizers:
             constraint.project_(model, epoch)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _text(kind: str, family: dict[str, type[Spec]], value: Any) -> Any:
+def _text(kind: str, family: Mapping[str, type[Spec]], value: Any) -> Any:
     """Names are spelled out in full; a caller's own object or callable stays as it is."""
     if isinstance(value, str):
         value = parse(kind, family, value)

@@ -67,19 +67,19 @@ def train(
     with reproducible(config, device):
         clock = perf_counter()
         module = architecture.build().to(device, getattr(torch, config.precision))
-        check_filter_width(parts.train, getattr(module, "receptive_field", 1))
+        check_filter_width(parts.train, module.receptive_field)
         if claim_folder(output, resolved, resume=resume, overwrite=overwrite):
             return _finished_run(output)
         write_json(output / "config.json", resolved)
         write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
 
-        history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)  # pyright: ignore[reportArgumentType]
+        history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)
         seconds = {"training": perf_counter() - clock}
         clock = perf_counter()
         network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
         seconds["calibration"] = perf_counter() - clock
         write_history(output, history)
-        motifs = filter_motifs(module, parts.train)  # pyright: ignore[reportArgumentType]
+        motifs = filter_motifs(module, parts.train)
         write_json(output / "motifs.json", motifs)
         network.save(output)
         conformal = write_conformal(output, held_out(parts), network.probabilities)
@@ -148,8 +148,8 @@ def learn(
     with reproducible(config, device):
         architecture = architecture_of(config, parts.train)
         module = architecture.build().to(device, getattr(torch, config.precision))
-        check_filter_width(parts.train, getattr(module, "receptive_field", 1))
-        history = fit(module, config, parts.train, parts.valid, report=report, most_folds=most_folds)  # pyright: ignore[reportArgumentType]
+        check_filter_width(parts.train, module.receptive_field)
+        history = fit(module, config, parts.train, parts.valid, report=report, most_folds=most_folds)
         network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
     return Learned(network=network, config=config, history=history)
 

@@ -16,6 +16,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,13 @@ from scipy.sparse import csr_array, vstack
 
 from seqreg.baselines.linear import fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
-from seqreg.networks import AlignmentNet, ConvNet, Part, SequenceNetwork, SumNet, parts_of, per_example_loss
+from seqreg.networks import Part, SequenceNetwork, SumNet, parts_of, per_example_loss
 from seqreg.networks.trained import features_of, logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
-from seqreg.training.alignments import coordinates, take_references
 from seqreg.training.checkpoint import FILE as CHECKPOINT
-from seqreg.training.config import TrainConfig, default_penalty, example_weights
+from seqreg.training.config import TrainConfig, example_weights
 from seqreg.training.loop import Progress
 
 # Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
@@ -79,7 +79,7 @@ def fit(
     with torch.no_grad():
         for names, weight in zip(model.kinds().values(), weights, strict=True):
             for name in names:
-                _scale(model.part(name), weight / len(names))
+                model.part(name).scale(weight / len(names))
         parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
@@ -115,7 +115,7 @@ def fit_parts(
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
     kinds = model.kinds()
-    learned = {name: names for name, names in kinds.items() if not model.part(names[0]).fixed_filters}
+    learned = {name: names for name, names in kinds.items() if not model.part(names[0]).head_only}
     several = 1 if model.average else max(map(len, learned.values()), default=1)  # networks each without a fold
     held_out = _HeldOut.of(train, valid, config, several if several > 1 else None, most_folds)
     of_cnns = replace(held_out, folds=[]) if model.average else held_out
@@ -128,8 +128,7 @@ def fit_parts(
             scores.append(_fit_cnns(names, model, train, of_cnns, loops, history))
         else:
             part = model.part(kind)
-            if isinstance(part, AlignmentNet):
-                take_references(part, train, config.seed)
+            part.prepare(train, config.seed)
             scores.append(_fit_head(part, config, train, held_out))
     return FittedParts(
         scores=np.stack(scores),
@@ -204,7 +203,7 @@ class _Loops:
         if history is None:
             config = replace(self.config, seed=self.config.seed + seed)
             if config.penalty is None:
-                config = replace(config, penalty=default_penalty(part.pooling))
+                config = replace(config, penalty=part.default_penalty)
             history = loop.fit(part, config, train, valid, folder=folder, resume=self.resume, report=self._report)
             if finished is not None:
                 with atomic_write(finished, "wb") as handle:
@@ -238,7 +237,7 @@ def _fit_cnns(
     of sequences.
     """
     valid = held_out.data if held_out.data is not train else None
-    scores = np.zeros((len(held_out.data), model.part(names[0]).output.out_features))
+    scores = np.zeros((len(held_out.data), model.part(names[0]).outputs))
     without = held_out.folds
     if len(names) == 1:
         for number, (inner, outer) in enumerate(held_out.folds):
@@ -257,19 +256,13 @@ def _fit_cnns(
     return scores[held_out.rows]
 
 
-@torch.no_grad()
-def _scale(part: Part, factor: float) -> None:
-    """Multiply the logits of a part."""
-    part.output.weight.mul_(factor)
-    part.output.bias.mul_(factor)
-
-
 def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
     """Solve for the head of a part that is linear in its features; scores (n, K) of what was held out.
 
     Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
     """
-    read, basis = _coordinates(part)
+    basis = part.coordinates()
+    read = partial(_coordinates, part, basis)
     few = drawn(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
     rows = read(few)
     scale = 1 / np.sqrt(max(float((rows * rows).sum()) / len(few), 1e-12))
@@ -284,7 +277,7 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
     assert few.y is not None
     best: tuple[float, float, Array] | None = None
     for c in STRENGTHS if held_out.unseen else (USUAL_STRENGTH,):
-        scores = np.zeros((len(held_out.data), part.output.out_features))
+        scores = np.zeros((len(held_out.data), part.outputs))
         for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
             coef, intercept = fit_logistic(kept, few.y[inner], c, weight[inner], config.seed)
             scores[outer] = left_out @ coef.T + intercept
@@ -298,28 +291,19 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
         rows, weight = read(many) * scale, example_weights(many, config.class_weight)
     assert many.y is not None
     coef, intercept = fit_logistic(rows, many.y, best[1], weight, config.seed)
-    with torch.no_grad():
-        part.output.weight.copy_(torch.as_tensor(coef * scale if basis is None else coef * scale @ basis.T))
-        part.output.bias.copy_(torch.as_tensor(intercept))
+    part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
     return best[2]
 
 
-def _coordinates(part: Part) -> tuple[Callable[[SequenceSet], csr_array | Array], Array | None]:
-    """How to read the features of a part in coordinates whose squares add up to its norm, and the basis of those."""
-    if isinstance(part, AlignmentNet):
-        basis = coordinates(part)
-        return lambda data: features_of(part, data) @ basis, basis
-    return lambda data: _features(part, data), None
-
-
 @torch.no_grad()
-def _features(part: ConvNet, data: SequenceSet, batch: int = 256) -> csr_array:
-    """(n, F) features of sequences that the head of a linear part reads."""
-    device = part.output.weight.device
+def _coordinates(part: Part, basis: Array | None, data: SequenceSet, batch: int = 256) -> csr_array | Array:
+    """(n, D) features of sequences in coordinates whose squares add up to the norm of a part; sparse as they are."""
+    if basis is not None:
+        return features_of(part, data, batch) @ basis
     blocks = []
     for start in range(0, len(data), batch):
-        ids = torch.from_numpy(data.padded(np.arange(start, min(start + batch, len(data)))))
-        blocks.append(csr_array(part.features(ids.to(device)).double().cpu().numpy()))
+        features = part.read(data, np.arange(start, min(start + batch, len(data))))
+        blocks.append(csr_array(features.double().cpu().numpy()))
     return csr_array(vstack(blocks, format="csr"))
 
 

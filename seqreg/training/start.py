@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from seqreg.errors import UsageError
-from seqreg.networks import ConvNet, SequenceNetwork
-from seqreg.sequences import SequenceSet, carried_classes
+from seqreg.networks import SequenceNetwork
+from seqreg.sequences import SequenceSet, members_of_classes
 
 
 @torch.no_grad()
@@ -17,12 +17,12 @@ def start_from_windows(model: SequenceNetwork, train: SequenceSet, seed: int) ->
     answers most to itself, and to similar windows next. Convolutional kernel networks start from centroids of windows
     (Chen, Jacob and Mairal, *Bioinformatics* 2019). Raises UsageError for a network without such filters.
     """
-    if not isinstance(model, ConvNet):
+    net = model.windowed()
+    if net is None:
         raise UsageError(f"start=windows: a {type(model).__name__} has no filters that could be windows")
-    weight = model.convs[0].weight
-    assert isinstance(weight, torch.Tensor)
+    weight = net.first_conv().weight
     windows = torch.from_numpy(_draw_windows(train, len(weight), weight.shape[2], seed)).to(weight.device)
-    filters = torch.einsum("caw,ad->cdw", model.one_hot(windows), model.encoding)
+    filters = torch.einsum("caw,ad->cdw", net.one_hot(windows), net.encoding)
     filters = filters - filters.mean((1, 2), keepdim=True)
     spread = filters.std((1, 2), keepdim=True)
     weight.copy_(torch.where(spread > 0, filters / spread * weight.std(), weight))
@@ -35,8 +35,3 @@ def _draw_windows(train: SequenceSet, number: int, width: int, seed: int) -> NDA
     rows = np.array([rng.choice(members[each % len(members)]) for each in range(number)])
     first = rng.integers(np.maximum(train.lengths[rows] - width, 0) + 1)
     return np.take_along_axis(train.padded(rows, length=width), first[:, None] + np.arange(width), axis=1)
-
-
-def members_of_classes(train: SequenceSet) -> list[NDArray[np.int64]]:
-    """Rows of the sequences of each class that has any; of all, where no class has."""
-    return [np.flatnonzero(column) for column in carried_classes(train).T if column.any()] or [np.arange(len(train))]

@@ -1,0 +1,26 @@
+"""A linear function of the letter at each of the first positions, as a part of a sum."""
+
+import torch
+
+from seqreg.alphabet import Alphabet
+from seqreg.networks.convnet import ConvNet
+
+
+def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_complement: bool = False) -> ConvNet:
+    """A weight for each letter at each of the first `length` positions: one filter per letter, kept by position.
+
+    Only its head is trained.
+    """
+    model = ConvNet(
+        alphabet,
+        torch.eye(alphabet.size),
+        channels=[alphabet.size],
+        widths=[1],
+        outputs=outputs,
+        length=length,
+        activation="identity",
+        pooling="position",
+        reverse_complement=reverse_complement,
+    )
+    model.fix_filters(torch.eye(alphabet.size)[:, :, None], 0.0)
+    return model

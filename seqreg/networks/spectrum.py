@@ -1,0 +1,97 @@
+"""A linear function of k-mer counts, as a part of a sum, and what substitutions do to it window by window.
+
+A window of plain letters reads one k-mer v and adds w[v] / T to the margin. Replacing its letter at tap j can cost no
+more than `w[v] - min_b w[v with b at j]`, and if up to r of its other letters have been replaced before, no more than
+the largest such difference over the k-mers that lie r substitutions or fewer from v at taps other than j. Every filter
+firing alone is what makes this tighter, by far, than adding up what each filter can do.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from seqreg.alphabet import Alphabet
+from seqreg.networks.convnet import ConvNet
+
+
+class SpectrumNet(ConvNet, proved=True):
+    """A linear function of the share of windows that read each k-mer, `sum_v w[v] (count of v) / T + b`.
+
+    Filter v, with bias 1 - k and ReLU, is 1 on its k-mer and 0 on any other, so in a window of k plain letters exactly
+    one filter fires. One mixture in a window counts in parts, two count as nothing. Only the head is trained.
+    """
+
+    one_filter_fires = True
+
+    def __init__(
+        self, alphabet: Alphabet, k: int, *, outputs: int, length: int, reverse_complement: bool = False
+    ) -> None:
+        super().__init__(
+            alphabet,
+            torch.eye(alphabet.size),
+            channels=[alphabet.size**k],
+            widths=[k],
+            outputs=outputs,
+            length=length,
+            pooling="mean",
+            reverse_complement=reverse_complement,
+        )
+        kmers = torch.tensor(list(itertools.product(range(alphabet.size), repeat=k)))  # A^k, k
+        self.fix_filters(torch.eye(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
+
+    def contents(self, ids: Tensor) -> Tensor:
+        """(N, T) int64 number of the k-mer that each window of ids (N, L) reads; A^k for one that is not all letters.
+
+        The k-mer a_1 .. a_k has number sum_i a_i A^(k - i), and its filter that index.
+        """
+        windows = self.pad_ids(ids).long().unfold(1, self.receptive_field, 1)
+        plain = (windows < self.alphabet.size).all(2)
+        powers = self.alphabet.size ** torch.arange(self.receptive_field - 1, -1, -1, device=ids.device)
+        return torch.where(plain, (windows * powers).sum(2), len(self.first_bias()))
+
+    def content_costs(self, directions: Tensor, others: int) -> Tensor | None:
+        """(Q, k, A^k + 1) most that margins u (Q, K) lose, times T, when tap j of a window that reads v is replaced.
+
+        others: how many of the window's other letters may have been replaced before, any number from k - 1 on. The
+        last column is for windows that hold a mixture, whose share lies between the extremes of w and 0.
+        """
+        weight = self._weight(directions)
+        k, mixed = self.receptive_field, _widest(weight)
+        costs = []
+        for tap in range(1, k + 1):
+            cost = weight - weight.amin(tap, keepdim=True)
+            for _ in range(min(others, k - 1)):
+                near = [cost.amax(axis, keepdim=True) for axis in range(1, k + 1) if axis != tap]
+                cost = torch.stack(torch.broadcast_tensors(cost, *near)).amax(0)
+            costs.append(torch.cat([cost.flatten(1), mixed[:, None]], 1))
+        return torch.stack(costs, 1)
+
+    def symbol_costs(self, directions: Tensor, old: Tensor, new: Tensor) -> Tensor | None:
+        """(B, Q) most that margins u (Q, K) lose, times T, when letter new (B,) replaces symbol old (B,), wherever."""
+        pairs = [(old, new)]
+        if self.reverse_complement:
+            pairs.append((self.complement[old], self.complement[new]))
+        return torch.stack([self._symbol_costs(directions, a, b) for a, b in pairs]).mean(0)
+
+    def _symbol_costs(self, directions: Tensor, old: Tensor, new: Tensor) -> Tensor:
+        """The same on one strand."""
+        weight, letters = self._weight(directions), self.alphabet.size
+        mixed = _widest(weight)
+        total = mixed.new_zeros(len(old), len(directions))
+        plain = old < letters
+        for tap in range(1, self.receptive_field + 1):
+            at = weight.movedim(tap, 0).reshape(letters, len(directions), -1)  # A, Q, A^(k - 1)
+            lost = (at[:, None] - at[None]).amax(-1).clamp(min=0)  # A, A, Q; not every tap is there at the borders
+            total += torch.where(plain[:, None], lost[old.clamp(max=letters - 1), new], mixed)
+        return total
+
+    def _weight(self, directions: Tensor) -> Tensor:
+        """(Q, A, ..., A) weights of the k-mers in margins u (Q, K)."""
+        return (directions @ self.output.weight).unflatten(-1, [self.alphabet.size] * self.receptive_field)
+
+
+def _widest(weight: Tensor) -> Tensor:
+    """(Q,) distance between the extremes of w and 0."""
+    flat = weight.flatten(1)
+    return flat.amax(1).clamp(min=0) - flat.amin(1).clamp(max=0)
