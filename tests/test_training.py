@@ -11,7 +11,7 @@ import torch
 
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
-from seqreg.networks import Sum
+from seqreg.networks import MODELS, Sum
 from seqreg.networks.trained import load_trained
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.training import Progress, TrainConfig, train, with_defaults
@@ -215,6 +215,13 @@ def test_filters_start_as_windows_of_every_class(encoding: str, several: bool) -
         assert kernel.std() == pytest.approx(float(random.std()), rel=0.02)
         assert abs(kernel.mean()) < 1e-6
     assert not torch.equal(model.convs[0].weight, random)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_defaults_of_a_model_fit_it(name: str) -> None:
+    data = planted(60)
+    config = with_defaults(TrainConfig(model=name), data, None)
+    assert architecture_of(config, data).build()(torch.from_numpy(data.padded())).shape == (60, 1)
 
 
 def test_only_filters_can_start_as_windows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from joblib import cpu_count
 
 from seqreg.baselines import BASELINES
 from seqreg.errors import UsageError
-from seqreg.networks import MODELS, Sum
+from seqreg.networks import MODELS
 from seqreg.records import to_plain, write_json
 from seqreg.sequences import SequenceSet, choose_positive
 from seqreg.specs import Spec, hyper, resolve, write
@@ -137,7 +137,7 @@ def prepared(
     """
     default = with_defaults(config, parts.train, parts.valid)
     assert default.model is not None
-    if effort.ensemble and not isinstance(resolve("model", MODELS, default.model), Sum):
+    if effort.ensemble and not resolve("model", MODELS, default.model).of_parts:
         raise UsageError("--ensemble averages the CNNs of a sum: leave --model out, or name --model sum")
     positive = choose_positive(parts.train_and_valid, config.positive)
     sequences, by = with_groups(

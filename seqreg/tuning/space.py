@@ -14,7 +14,7 @@ import numpy as np
 from seqreg.constraints import CONSTRAINTS, SpectralNorm
 from seqreg.deformations import AUGMENTATIONS
 from seqreg.deformations.augmentations import Noise, Similar
-from seqreg.networks import ENCODINGS, MODELS, Sum
+from seqreg.networks import ENCODINGS, MODELS
 from seqreg.penalties import PENALTIES, Adversarial, Gradient, Hamming, WeightDecay
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, parse, write
@@ -266,10 +266,10 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
         choices: dict[str, tuple[Any, ...]] = {
             "dropout": DROPOUTS,
             "filters": FILTERS,
-            "width": tuple((width,) for width in widths) if isinstance(network, Sum) else tuple(widths),
+            "width": tuple((width,) for width in widths) if network.of_parts else tuple(widths),
             "spectrum": SPECTRA[train.alphabet.name],
             "positions": (False, True),
-            "pooling": POOLINGS_OF_SUM if isinstance(network, Sum) else ("max", "mean"),
+            "pooling": POOLINGS_OF_SUM if network.of_parts else ("max", "mean"),
         }
         for name, values in choices.items():
             if name in own:
