@@ -42,6 +42,10 @@ test-all-cluster: .venv/installed-test
 test-all-properties: .venv/installed-test
 	$(PYTEST) -m slow --ignore=tests/test_documentation.py --ignore=tests/test_workflow.py
 
+## Puts faults into a copy of the code and looks whether the tests notice, for MUTANTS="--sample 200 --seed 0"
+test-mutants: .venv/installed-mutants
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
 check: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -78,6 +82,10 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,workflow]'
+	@touch $@
+
+.venv/installed-mutants: .venv/installed-test
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mutants]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

@@ -1,0 +1,216 @@
+"""Mutation testing: puts faults into a copy of the code, one at a time, and runs the tests that execute them.
+
+    make test-mutants MUTANTS="--sample 200 --seed 0 --workers 2"
+
+Which test executes which line is recorded once for a state of the code. Results are kept in `build/mutants/`, so that a
+run that was stopped goes on; `report.md` there has the score and the faults that no test noticed. Exits 1 if there
+are such faults.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from coverage import CoverageData
+
+from tests.mutants.faults import Fault, made_by_hand, sampled
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "build" / "mutants"
+ROOMS = [
+    "spectral", "certificates", "penalties", "constraints", "attacks", "mutagenesis", "deformations", "networks",
+    "baselines", "evaluation", "metrics", "sequences", "alphabet", "training", "tuning",
+]  # fmt: skip
+SECONDS = 120  # for the tests of one fault
+CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make test-mutants", description=__doc__.partition("\n")[0])
+    parser.add_argument("--sample", type=int, default=200, metavar="N", help="faults drawn from the rooms (200)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw")
+    parser.add_argument("--rooms", nargs="+", default=ROOMS, metavar="ROOM", help="packages or modules of seqreg")
+    parser.add_argument("--tests", nargs="+", default=[], metavar="FILE", help="only these test files (all)")
+    parser.add_argument("--faults-only", action="store_true", help="only those in tests/faults")
+    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after so long")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="faults tried side by side (1)")
+    options = parser.parse_args()
+    ends = time.monotonic() + 60 * options.minutes
+    faults = made_by_hand(ROOT)
+    if not options.faults_only:
+        faults += sampled(ROOT, options.rooms, options.sample, options.seed)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="seqreg-mutants-") as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.workers):
+            copies.put(copy_tree(Path(folder) / str(number)))
+        coverage = recorded(copies, options.workers, options.tests)
+        results = tried(faults, coverage, copies, options.workers, ends, digest("tests") + " ".join(options.tests))
+    return report(faults, results)
+
+
+def copy_tree(target: Path) -> Path:
+    """A copy of what git knows or would add, which faults may be put into."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
+
+
+def digest(*folders: str) -> str:
+    """Hash of all Python files in the folders."""
+    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def pytest(copy: Path, *arguments: str, timeout: float | None = None) -> int | None:
+    """Exit code of pytest in a copy; None if it took too long."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=copy,
+        env={**os.environ, **threads, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, 9)  # pytest and the programs that its tests started
+            process.wait()
+
+
+def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> CoverageData:
+    """Which tests execute which lines; measured unless it is known of this state of code and tests."""
+    known_by = hashlib.sha256(" ".join([digest("seqreg", "tests"), *tests]).encode()).hexdigest()[:16]
+    path = KEPT / f"coverage-{known_by}"
+    if not path.exists():
+        print("Recording which test executes which line", flush=True)
+        copy = copies.get()
+        settings = copy / "contexts.ini"
+        settings.write_text("[run]\nsource = seqreg\nrelative_files = true\ndata_file = contexts.sqlite\n")
+        measure = ["--cov", f"--cov-config={settings.name}", "--cov-context=test", "--cov-report="]
+        code = pytest(copy, "-n", str(workers), *measure, *tests)
+        if code != 0:
+            sys.exit(f"The tests must pass before faults are put in; pytest ended with {code}")
+        shutil.move(copy / "contexts.sqlite", path)
+        copies.put(copy)
+    data = CoverageData(str(path))
+    data.read()
+    return data
+
+
+def tests_of(fault: Fault, source: str, coverage: CoverageData) -> list[str]:
+    """Tests that execute the statement of a fault; of a statement run at import, those that execute its file."""
+    contexts = coverage.contexts_by_lineno(fault.file)
+    found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())}
+    if found == {""}:
+        found = {name for names in contexts.values() for name in names}
+    return sorted({name.rpartition("|")[0] for name in found if name})
+
+
+def statement_lines(source: str, lines: range) -> set[int]:
+    """The lines, and those of the innermost statements around them, without what is nested in these."""
+    found = set(lines)
+    for line in lines:
+        around = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+        ]
+        if around:
+            innermost = max(around, key=lambda node: node.lineno)
+            body = getattr(innermost, "body", None)
+            last = body[0].lineno - 1 if isinstance(body, list) and body else innermost.end_lineno or line
+            found |= set(range(innermost.lineno, last + 1))
+    return found
+
+
+def tried(
+    faults: list[Fault], coverage: CoverageData, copies: "SimpleQueue[Path]", workers: int, ends: float, tests_now: str
+) -> dict[Fault, str]:
+    """What became of each fault, but of those for which no time was left."""
+    path, lock = KEPT / "results.jsonl", threading.Lock()
+    known = dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {}
+    results: dict[Fault, str] = {}
+
+    def attempt(fault: Fault) -> None:
+        source = (ROOT / fault.file).read_text(encoding="utf-8")
+        mutated = fault.applied(source)
+        key = hashlib.sha256("\0".join([fault.file, source, mutated, tests_now]).encode()).hexdigest()[:24]
+        if key not in known:
+            if time.monotonic() > ends:
+                return
+            with lock:
+                tests = tests_of(fault, source, coverage)
+            outcome = UNTESTED
+            if tests:
+                copy = copies.get()
+                try:
+                    if not known and pytest(copy, *tests[:1]) != 0:  # before a failure is taken for a fault
+                        raise RuntimeError(f"without any fault, {tests[0]} does not pass in {copy}")
+                    (copy / fault.file).write_text(mutated, encoding="utf-8")
+                    (copy / "chosen.txt").write_text("\n".join(tests), encoding="utf-8")
+                    code = pytest(copy, "-x", "@chosen.txt", timeout=SECONDS)
+                finally:
+                    (copy / fault.file).write_text(source, encoding="utf-8")
+                    copies.put(copy)
+                outcome = SLOW if code is None else SURVIVED if code == 0 else CAUGHT
+            with lock, path.open("a", encoding="utf-8") as file:
+                known[key] = outcome
+                print(json.dumps([key, outcome]), file=file, flush=True)
+        with lock:
+            results[fault] = known[key]
+            print(f"{len(results)} of {len(faults)}: {known[key]}: {where(fault, source)}", flush=True)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(attempt, faults))
+    return results
+
+
+def where(fault: Fault, source: str) -> str:
+    """File, line, and the change of one fault."""
+    old = source[fault.start : fault.end]
+    return f"{fault.file}:{fault.lines(source)[0]}: {fault.why}: {old!r:.60} -> {fault.new!r:.60}"
+
+
+def report(faults: list[Fault], results: dict[Fault, str]) -> int:
+    """Write and print the score and what no test noticed; 1 if there is any such fault."""
+    caught = sum(outcome == CAUGHT for outcome in results.values())
+    share = f" ({caught / len(results):.1%})" if results else ""
+    text = [f"{caught} of {len(results)} faults were caught{share}; {len(faults) - len(results)} were not tried.", ""]
+    for fault, outcome in results.items():
+        if outcome == CAUGHT:
+            continue
+        source = (ROOT / fault.file).read_text(encoding="utf-8")
+        row = source.splitlines()[fault.lines(source)[0] - 1].strip()
+        text += [f"- {outcome}: {where(fault, source)}", f"  `{row}`"]
+    (KEPT / "report.md").write_text("\n".join([*text, ""]), encoding="utf-8")
+    print(text[0], f"See {KEPT / 'report.md'}", sep="\n")
+    return int(caught < len(results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
