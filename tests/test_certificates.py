@@ -1,7 +1,6 @@
-"""Certificates: never above the truth, which exhaustive enumeration of all substitutions tells on small networks."""
+"""Certificates: never above the truth, which exhaustive enumeration of all edits tells on small networks."""
 
-import itertools
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,25 +8,17 @@ from torch import Tensor
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.certificates import (
-    CertifiedBatch,
+    HammingCertificate,
     certified_batch,
-    certified_parts,
     edit_certificate,
     hamming_certificate,
     hamming_lipschitz,
     in_double,
-    influences,
-    largest_sums,
-    margin_directions,
     margins,
     predicted,
     symbol_influences,
 )
-from seqreg.certificates.context import influences_here
-from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
-from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.levenshtein import edit_bound
-from seqreg.certificates.tail import single_and_tail_bound, worst_singles
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.networks import (
@@ -35,26 +26,12 @@ from seqreg.networks import (
     AlignmentNet,
     Blosum62,
     ConvNet,
-    SequenceNetwork,
     SmoothCNN,
-    SmoothConvNet,
     SpectrumNet,
     Sum,
     parts_of,
 )
-
-SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
-
-
-@dataclass(frozen=True)
-class Case:
-    """A random network, a few sequences of unequal lengths for it, and what may be substituted."""
-
-    net: SequenceNetwork
-    ids: Tensor
-    y: Tensor
-    allowed: Tensor | None
-    most: int
+from tests.bounds import SLACK, Case, check_bounds, padded, worst_after_edits
 
 
 def random_case(seed: int, *, aligned: bool = False) -> Case:
@@ -74,8 +51,8 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
         hidden=pick(0, 0, 4),
         activation=pick("relu", "relu", "smoothed-relu", "identity"),
     )
-    longest = pick(5, 8, 12) if alphabet is DNA else pick(3, 5)
-    most = 3 if longest <= 8 and alphabet is DNA else 2
+    longest = pick(4, 6, 9) if alphabet is DNA else pick(2, 3)
+    most = 3 if longest <= 6 and alphabet is DNA else 2
     net = spec.build(
         alphabet,
         outputs=outputs,
@@ -113,7 +90,7 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
         part.references[:2] = torch.randint(0, PROTEIN.pad, (2, part.references.shape[1]), generator=g)
     n = 4
     lengths = torch.randint(1, longest + 1, (n,), generator=g)
-    lengths[0] = longest
+    lengths[0], lengths[-1] = longest, 1
     symbols = pick(alphabet.size, alphabet.size, alphabet.pad)
     ids = torch.randint(0, symbols, (n, longest), generator=g, dtype=torch.uint8)
     ids[torch.arange(longest) >= lengths[:, None]] = alphabet.pad
@@ -125,102 +102,27 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
     y = predicted(net(ids)).clone() if labels is None else labels  # mostly right, so that radii are of interest
     if labels is None and pick(False, True):
         y[-1] = (y[-1] + 1) % max(outputs, 2)
-    return Case(net, ids, y, allowed, most)
-
-
-def mutants(case: Case, row: int, m: int) -> Tensor:
-    """All sequences with exactly m allowed substitutions in sequence `row`."""
-    ids, letters = case.ids[row], case.net.alphabet.size
-    options = [
-        [a for a in range(letters) if a != code and (case.allowed is None or case.allowed[row, i, a])]
-        for i, code in enumerate(ids.tolist())
-        if code != case.net.alphabet.pad
-    ]
-    found = []
-    for places in itertools.combinations(range(len(options)), m):
-        for chosen in itertools.product(*(options[i] for i in places)):
-            mutant = ids.tolist()
-            for i, letter in zip(places, chosen, strict=True):
-                mutant[i] = letter
-            found.append(mutant)
-    return torch.tensor(found, dtype=torch.uint8).view(-1, len(ids))
-
-
-def worst_margins(case: Case) -> Tensor:
-    """(M + 1, N, P) smallest margins over at most 0 .. M substitutions, by running the network on every one."""
-    directions = margin_directions(case.y, case.net(case.ids).shape[1])
-    worst = torch.full((case.most + 1, *directions.shape[:2]), torch.inf, dtype=torch.float64)
-    for m, row in itertools.product(range(case.most + 1), range(len(case.ids))):
-        variants = mutants(case, row, m)
-        if len(variants):
-            worst[m, row] = (case.net(variants) @ directions[row].t()).amin(0).detach()
-    return worst.cummin(0).values
+    return Case(net=net, ids=ids, y=y, allowed=allowed, most=most)
 
 
 def check(case: Case) -> Tensor:
     """Every bound and the certificate against the truth; returns proved minus true radius, (N,)."""
-    truth = worst_margins(case)
-    batch = certified_parts(in_double(case.net), case.ids, case.y, case.allowed)
-    torch.testing.assert_close(batch.margins, truth[0], atol=SLACK, rtol=0)
-    scores = substitution_scores(case.net, case.ids)
-    shortest = int(case.net.lengths(case.ids).min())
-    anywhere, singles = batch.added(influences), worst_singles(batch.parts[0], scores)
-    lipschitz = sum(margin_lipschitz(part.model, part.directions, shortest) for part in batch.parts)
-    torch.testing.assert_close(single_and_tail_bound(batch.margins, singles, anywhere, 1), truth[1], atol=SLACK, rtol=0)
-    for m in range(1, case.most + 1):
-        bounds = {
-            "influences": batch.margins - largest_sums(anywhere, m),
-            "influences here": batch.margins - largest_sums(batch.added(lambda part, m=m: influences_here(part, m)), m),
-            "influences of symbols": batch.margins - largest_sums(batch.added(by_symbol), m),
-            "intervals": batch.together(lambda part, m=m: interval_bound(part, m)),
-            "tail": single_and_tail_bound(batch.margins, singles, anywhere, m),
-            "l2": euclidean_bound(batch.margins, lipschitz, m),
-            "first layer and l2": batch.together(lambda part, m=m: layerwise(part, m)),
-            "constant": batch.margins - m * sum(constant(part) for part in batch.parts),
-        }
-        for name, bound in bounds.items():
-            excess = float((bound - truth[m]).max())
-            assert excess <= SLACK, f"{name} proves {excess} too much for m = {m}"
-    true_radius = (truth.amin(2) > 0).long().cumprod(0).sum(0) - 1
-    for given in (None, scores):
+    check_bounds(case, {"tail"}, at=(1,))
+    for given in (None, case.scores):
         proved = hamming_certificate(
             case.net, case.ids, case.y, most=case.most, allowed=case.allowed, singles=given, batch_size=3
         )
-        assert (proved.radius <= true_radius).all()
-    return proved.radius - true_radius
+        assert (proved.radius <= case.radius).all()
+    assert torch.equal(proved.radius.clamp(max=1), case.radius.clamp(max=1))  # single mutants settle one exactly
+    return proved.radius - case.radius
 
 
-def by_symbol(batch: CertifiedBatch) -> Tensor:
-    """(N, P, L) influences looked up by symbol, as the penalty does."""
-    table = symbol_influences(batch.model, batch.directions.flatten(0, 1)).unflatten(0, batch.margins.shape)
-    ids = batch.ids.long()
-    if batch.model.pooling == "position":
-        place = torch.arange(ids.shape[1]).clamp(max=table.shape[3] - 1)
-        at = ids[:, None, None].expand(-1, table.shape[1], 1, -1)
-        return table[..., place].gather(2, at)[:, :, 0]
-    found = table.gather(2, ids[:, None].expand(-1, table.shape[1], -1))
-    return found / batch.counts[:, None, None] if batch.model.pooling == "mean" else found
-
-
-def layerwise(batch: CertifiedBatch, m: int) -> Tensor:
-    """The layerwise bound, where there are layers to go through."""
-    if isinstance(batch.model, SmoothConvNet):
-        return batch.margins - torch.inf
-    return layerwise_bound(batch, m)
-
-
-def constant(batch: CertifiedBatch) -> Tensor:
-    """(N, P) Hamming-Lipschitz constants of the margins, for the windows of the shortest sequence."""
-    flat = batch.directions.flatten(0, 1)
-    return hamming_lipschitz(batch.model, flat, int(batch.counts.min())).view(batch.margins.shape)
-
-
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(36))
 def test_no_bound_is_above_the_truth(seed: int) -> None:
     check(random_case(seed))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_no_bound_is_above_the_truth_where_sequences_are_aligned(seed: int) -> None:
     check(random_case(seed, aligned=True))
 
@@ -239,15 +141,6 @@ def test_a_margin_is_positive_exactly_where_the_prediction_is_right() -> None:
     assert torch.equal(margins(logits, labels) > 0, (predicted(logits, multi_label=True) == labels).all(1))
     variants = torch.randn(4, 5, 6, 3)
     assert torch.equal(margins(variants, labels)[:, 2, 4], margins(variants[:, 2, 4], labels))
-
-
-def test_the_constant_is_attained_where_nothing_is_lost() -> None:
-    """One linear filter of one letter under mean pooling: the worst substitution costs exactly D."""
-    net = CNN(filters=1, width=1, pooling="mean", activation="identity").build(DNA, outputs=1, length=9).double()
-    ids = torch.randint(0, 4, (1, 9), dtype=torch.uint8)
-    ids[0, 2:6] = torch.arange(4)
-    change = (substitution_scores(net, ids) - net(ids)[:, None, None]).abs()
-    torch.testing.assert_close(change[:, 2:6].max(), hamming_lipschitz(net)[0].detach(), atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -278,57 +171,125 @@ def test_the_constant_has_a_gradient() -> None:
     assert all(parameter.grad is not None for name, parameter in net.named_parameters() if name.endswith("weight"))
 
 
-def edited_once(net: ConvNet, sequence: tuple[int, ...]) -> set[tuple[int, ...]]:
-    """All sequences one substitution, insertion or deletion away."""
-    letters, places = range(net.alphabet.size), range(len(sequence))
-    found = {(*sequence[:i], a, *sequence[i + 1 :]) for i in places for a in letters}
-    found |= {(*sequence[:i], a, *sequence[i:]) for i in range(len(sequence) + 1) for a in letters}
-    return found | {(*sequence[:i], *sequence[i + 1 :]) for i in places if len(sequence) > 1}
-
-
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_no_edit_changes_what_is_proved_for_edits(seed: int) -> None:
     torch.manual_seed(seed)
     depth, hidden, strands = 1 + seed % 2, (0, 3)[seed // 2 % 2], seed // 4 % 2 == 1
     spec = CNN(filters=3, width=2, depth=depth, hidden=hidden, pooling="mean")
-    net = spec.build(DNA, outputs=1 + seed % 3, length=8, reverse_complement=strands)
-    if seed > 20:
-        net = SmoothCNN(filters=3, width=2).build(DNA, outputs=2, length=8)
+    net = spec.build(DNA, outputs=1 + seed % 3, length=7, reverse_complement=strands)
+    if seed in (5, 10):
+        net = SmoothCNN(filters=3, width=2).build(DNA, outputs=2, length=7)
     if seed % 6 == 3:
-        net = SpectrumNet(DNA, 2, outputs=1 + seed % 3, length=8, reverse_complement=strands)
-    net = net.double().eval()
-    codes = [tuple(torch.randint(0, 4, (length,)).tolist()) for length in (8, 5)]
+        net = SpectrumNet(DNA, 2, outputs=1 + seed % 3, length=7, reverse_complement=strands)
+    net = net.double().eval().requires_grad_(False)
+    codes = [tuple(torch.randint(0, 4, (length,)).tolist()) for length in (6, net.receptive_field + seed % 2)]
     if seed % 4 == 0:
         codes[0] = (DNA.symbols.index("R"), *codes[0][1:])
-
-    def padded(sequences) -> Tensor:
-        width = max(map(len, sequences))
-        return torch.tensor([[*row, *[DNA.pad] * (width - len(row))] for row in sequences]).to(torch.uint8)
-
-    ids = padded(codes)
-    with torch.no_grad():  # a weak signal beside a bias, so that proofs are possible
-        net.output.weight.mul_(torch.rand(()) * 0.4)
-        y = predicted(net(ids))
-    reached = [[{row} for row in codes]]
-    for _ in range(2):
-        reached.append([set().union(*(edited_once(net, row) for row in rows)) | rows for rows in reached[-1]])
-    truth = torch.tensor(
-        [
-            [margins(net(padded(sorted(rows))), y[n].expand(len(rows))).min().item() for n, rows in enumerate(level)]
-            for level in reached
-        ]
-    )
+    ids = padded(net, codes)
+    net.output.weight.mul_(torch.rand(()) * 0.4)  # a weak signal beside a bias, so that proofs are possible
+    y = predicted(net(ids))
+    worst = worst_after_edits(net, codes, y, 2)
     batch = certified_batch(in_double(net), ids, y)
     for m in (1, 2):
-        assert (edit_bound(batch, m).amin(1) <= truth[m] + SLACK).all()
+        assert (edit_bound(batch, m) <= worst[m] + SLACK).all()
     singles = [
         function(net, ids).flatten(1, -2) for function in (substitution_scores, insertion_scores, deletion_scores)
     ]
     exact = edit_certificate(net, ids, y, most=2, singles=singles)
+    truth = worst.amin(2)
     true_radius = (truth > 0).long().cumprod(0).sum(0) - 1
     assert (exact <= true_radius).all()
-    assert (exact[truth[1] > 1e-5] >= 1).all()
+    assert torch.equal(exact.clamp(max=1), true_radius.clamp(max=1))
     assert (edit_certificate(net, ids, y, most=2) <= exact).all()
+
+
+# ---- every sequence is judged by itself
+
+
+def some_batch(pooling: str, radii: Callable[[ConvNet, Tensor, Tensor], Tensor]) -> tuple[ConvNet, Tensor, Tensor]:
+    """A network, 7 sequences of one length, one of them twice, and targets, two of them wrong, with several radii."""
+    net = CNN(filters=5, width=2, pooling=pooling).build(DNA, outputs=3, length=6).double().eval().requires_grad_(False)
+    ids = torch.randint(0, 4, (7, 6), dtype=torch.uint8)
+    ids[5] = ids[1]
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    y = torch.zeros(7, dtype=torch.long)
+    margin = margins(net(ids), y)
+    net.output.bias[0] += 0.1 - margin.min()
+    y[[2, 6]] = torch.tensor([1, 2])
+    for _ in range(60):  # more and more certain of the first class
+        if len(radii(net, ids, y).unique()) >= 3:
+            return net, ids, y
+        net.output.bias[0] += 0.2
+    raise AssertionError("no bias gives three different radii")
+
+
+def rows_of(found: HammingCertificate) -> list[tuple[float, int, str]]:
+    return list(zip(found.margin.tolist(), found.radius.tolist(), found.proof, strict=True))
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["bounds", "singles"])
+@pytest.mark.parametrize("pooling", ["max", "mean", "position"])
+def test_a_certificate_depends_on_its_own_sequence_only(pooling: str, given: bool) -> None:
+    """Whatever stands beside it, in which order, in which batch, and how far it is padded."""
+    net, ids, y = some_batch(pooling, lambda *batch: hamming_certificate(*batch, most=3).radius)
+    allowed = torch.rand(7, 6, 4) < 0.8
+    allowed[5] = allowed[1]
+    singles = substitution_scores(net, ids) if given else None
+
+    def certified(rows: list[int], batch_size: int = 32, most: int = 3, pad: int = 0) -> list[tuple[float, int, str]]:
+        wider = torch.nn.functional.pad(ids, (0, pad), value=DNA.pad)
+        room = torch.nn.functional.pad(allowed, (0, 0, 0, pad))
+        scores = None if singles is None else torch.nn.functional.pad(singles[rows], (0, 0, 0, 0, 0, pad))
+        return rows_of(
+            hamming_certificate(
+                net, wider[rows], y[rows], most=most, allowed=room[rows], singles=scores, batch_size=batch_size
+            )
+        )
+
+    together = certified([*range(7)])
+    radii = [radius for _, radius, _ in together]
+    assert radii[2] == radii[6] == -1
+    assert len(set(radii)) >= 2
+    assert together[5] == together[1]
+    for rows, batch_size in (([3, 0, 6, 5, 2, 1, 4], 32), ([*range(7)], 2), ([0, 0, 4, 4, 2, 2], 4), ([4], 1)):
+        for one, row in zip(certified(rows, batch_size), rows, strict=True):
+            assert one[0] == pytest.approx(together[row][0], abs=SLACK)
+            assert one[1:] == together[row][1:]
+    assert [radius for _, radius, _ in certified([*range(7)], pad=3)] == radii
+    for most in (0, 1, 2):
+        assert [radius for _, radius, _ in certified([*range(7)], most=most)] == [min(most, each) for each in radii]
+
+
+def test_a_ceiling_lowers_its_own_radius_only_and_fewer_letters_raise_it() -> None:
+    net, ids, y = some_batch("max", lambda *batch: hamming_certificate(*batch, most=3).radius)
+    free = hamming_certificate(net, ids, y, most=3).radius
+    ceiling = torch.tensor([0, 3, -1, 1, 2, 0, 7])
+    assert torch.equal(hamming_certificate(net, ids, y, most=3, ceiling=ceiling).radius, torch.minimum(free, ceiling))
+    allowed = torch.rand(7, 6, 4) < 0.7
+    narrow = hamming_certificate(net, ids, y, most=3, allowed=allowed).radius
+    narrower = hamming_certificate(net, ids, y, most=3, allowed=allowed & (torch.arange(6) > 2)[:, None]).radius
+    assert (free <= narrow).all()
+    assert (narrow <= narrower).all()
+    nothing = hamming_certificate(net, ids, y, most=3, allowed=torch.zeros_like(allowed)).radius
+    assert torch.equal(nothing, torch.where(free < 0, -1, 3))
+
+
+def test_a_radius_under_edits_depends_on_its_own_sequence_only() -> None:
+    net, ids, y = some_batch("mean", lambda *batch: edit_certificate(*batch, most=3))
+    singles = [
+        function(net, ids).flatten(1, -2) for function in (substitution_scores, insertion_scores, deletion_scores)
+    ]
+    radii = edit_certificate(net, ids, y, most=3, singles=singles)
+    assert radii[5] == radii[1]
+    assert radii[2] == radii[6] == -1
+    for rows, batch_size in (([3, 0, 6, 5, 2, 1, 4], 64), ([*range(7)], 2), ([0, 0, 4, 4, 2, 2], 4)):
+        found = edit_certificate(
+            net, ids[rows], y[rows], most=3, singles=[each[rows] for each in singles], batch_size=batch_size
+        )
+        assert torch.equal(found, radii[rows])
+    for most in (0, 1, 2):
+        assert torch.equal(edit_certificate(net, ids, y, most=most, singles=singles), radii.clamp(max=most))
 
 
 def test_other_poolings_have_no_radius_beyond_one_edit() -> None:

@@ -127,6 +127,7 @@ def hamming_lipschitz(
 ) -> Tensor:
     """D (Q,): `|u . f(x') - u . f(x)| <= m D` for all x, x' that differ in m letters; differentiable in the weights.
 
+    Sequences are of plain letters: where an ambiguous one becomes a letter, smooth-cnn and spectra may move by more.
     directions u (Q, K): by default the logit for K = 1, all differences f_j - f_k, j < k, otherwise. windows: T of the
     shortest sequence, by which mean pooling divides; by default that of the longest training sequence.
     One layer below a maximum: `D = max_ab sum_c |w_c| max_j |W[c, b, j] - W[c, a, j]|` or less, signs being kept apart.
