@@ -1,5 +1,6 @@
 """Robustness of a trained network: between what is proved and what is found lies the truth."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -9,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seqreg.alphabet import DNA
-from seqreg.attacks import exhaustive_search
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.attacks import PGD, RULES, Allowed, exhaustive_search
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.evaluation import Robustness, evaluate_robustness
 from seqreg.evaluation.robustness import COLUMNS
@@ -20,7 +21,9 @@ from seqreg.report.robustness_figure import damaging_positions
 from seqreg.sequences import SequenceSet
 
 
-def network(data: SequenceSet, model: str = "cnn:filters=8,width=5", *, steps: int = 60) -> TrainedNetwork:
+def network(
+    data: SequenceSet, model: str = "cnn:filters=8,width=5", *, steps: int = 60, strands: bool = False
+) -> TrainedNetwork:
     """A network that has learned the data's labels more or less."""
     architecture = Architecture(
         model=model,
@@ -31,7 +34,7 @@ def network(data: SequenceSet, model: str = "cnn:filters=8,width=5", *, steps: i
         multi_label=data.multi_label,
         length=int(data.lengths.max()),
         shortest=int(data.lengths.min()),
-        reverse_complement=False,
+        reverse_complement=strands,
     )
     module = architecture.build()
     ids, y = torch.from_numpy(data.padded()), torch.from_numpy(np.asarray(data.y))
@@ -72,7 +75,7 @@ def check(found: Robustness) -> None:
 )
 def test_certified_is_below_attacked(dna: SequenceSet, model: str) -> None:
     net = network(dna, model)
-    found = evaluate_robustness(net, dna, max_substitutions=3, beam=2, l2_steps=5, batch_size=17)
+    found = evaluate_robustness(net, dna, max_substitutions=2, beam=2, l2_steps=3, batch_size=17)
     check(found)
     right = net.probabilities(dna).argmax(1) == dna.y
     assert found.attacked_accuracy[0] == pytest.approx(right.mean())
@@ -108,16 +111,140 @@ def test_every_sequence_is_told_apart(dna: SequenceSet) -> None:
         assert found.certified_accuracy[m] * len(dna) == pytest.approx(proved)
 
 
-def test_the_truth_lies_between(plant) -> None:
-    data = plant(DNA, "TGACG", n=16, shortest=8, longest=10)
-    net = network(data, "cnn:filters=6,width=4")
-    found = evaluate_robustness(net, data, max_substitutions=2, epsilons=())
-    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(data.y)
-    margin = exhaustive_search(net.module, ids, y, budget=2).margin
-    truth = (margin > 0).double().mean(0).tolist()
-    for low, true, high in zip(found.certified_accuracy, truth, found.attacked_accuracy, strict=True):
-        assert low <= true <= high
-    assert found.certified_accuracy[1] == truth[1]  # one substitution is settled exactly
+def labelled(alphabet: Alphabet, sequences: list[str]) -> SequenceSet:
+    """Sequences of two classes in turn."""
+    return SequenceSet(
+        alphabet=alphabet,
+        names=[f"s{i}" for i in range(len(sequences))],
+        codes=np.concatenate([alphabet.encode(text) for text in sequences]),
+        offsets=np.concatenate([[0], np.cumsum([len(text) for text in sequences])]),
+        classes=("absent", "with"),
+        y=np.arange(len(sequences)) % 2,
+        positive="with",
+    )
+
+
+def true_radii(net: TrainedNetwork, data: SequenceSet, rule: str, most: int) -> NDArray[np.int64]:
+    """(N,) most substitutions that change no right prediction, by trying them all; -1 where it is wrong."""
+    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(np.asarray(data.y))
+    double = copy.deepcopy(net.module).double()
+    margin = exhaustive_search(double, ids, y, budget=most, allowed=Allowed(data.alphabet, rule)).margin
+    return ((margin > 0).long().cumprod(1).sum(1) - 1).numpy()
+
+
+@pytest.mark.parametrize("strands", [False, True])
+@pytest.mark.parametrize("rule", ["any", "transitions", "synonymous", "synonymous:1"])
+def test_the_truth_lies_between(rule: str, strands: bool) -> None:
+    """For the shortest sequences, ambiguous letters and up to three substitutions."""
+    assert {each.partition(":")[0] for each in ("any", "transitions", "synonymous", "blosum62")} == set(RULES)
+    data = labelled(DNA, ["CTGA", "CTGTT", "NACG", "CGNTA", "ATA", "CGT", "G", "N", "AN", "TC", "TTACG", "AGRAT"])
+    net = network(data, "cnn:filters=6,width=3", strands=strands)
+    found = evaluate_robustness(net, data, max_substitutions=3, rule=rule, epsilons=(), batch_size=5)
+    truth = true_radii(net, data, rule, 3)
+    for one, radius in zip(found.sequences, truth, strict=True):
+        assert one.certified_radius <= radius
+        assert one.edits_to_change is None or one.edits_to_change > radius
+        if not rule.startswith("synonymous"):  # whose certificates speak of more than what may be combined
+            assert min(one.certified_radius, 1) == min(radius, 1)  # one substitution is settled exactly
+
+
+def set_weights(net: TrainedNetwork, **weights: object) -> None:
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameter = net.module.get_parameter(name.replace("__", "."))
+            parameter.copy_(torch.as_tensor(value, dtype=parameter.dtype).view_as(parameter))
+
+
+def test_letters_that_come_only_after_others_count() -> None:
+    """CGT may become AGA by way of CGA, though no single substitution brings the A: greedy search takes CGC."""
+    data = labelled(DNA, ["CGT", "CGT"]).subset(np.array([1]))
+    net = network(data, "cnn:filters=1,width=3,activation=identity", steps=0)
+    worth = [[-3.0, 0, -0.5], [0, 0, -1], [0, 0, 0], [0, 0, 0]]
+    set_weights(net, convs__0__weight=worth, convs__0__bias=0, output__weight=1, output__bias=2)
+    found = evaluate_robustness(net, data, max_substitutions=3, rule="synonymous", epsilons=())
+    assert found.sequences[0].edits_to_change is None
+    assert true_radii(net, data, "synonymous", 3).tolist() == [1]
+    assert found.sequences[0].certified_radius <= 1
+
+
+@pytest.mark.parametrize(("alphabet", "rule"), [(DNA, "any"), (DNA, "transitions"), (PROTEIN, "blosum62:1")])
+def test_nothing_is_between_where_a_network_is_linear(alphabet: Alphabet, rule: str) -> None:
+    """What is not proved is found: substitutions, on masked positions too, and moves in l2."""
+    generator = np.random.default_rng(1)
+    letters = np.array(list(alphabet.letters))
+    data = labelled(alphabet, ["".join(generator.choice(letters, 6)) for _ in range(24)])
+    net = network(data, "cnn:filters=1,width=1,activation=identity,pooling=mean")
+
+    def open_(index: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+        mask = np.arange(length)[None, :, None] + index[:, None, None] % 3 < length
+        return np.broadcast_to(mask, (len(index), length, alphabet.size)).copy()
+
+    radii = (0.0, 0.2, 0.4, 0.8, 1.6)
+    for mask in (None, open_):
+        found = evaluate_robustness(
+            net, data, max_substitutions=4, rule=rule, mask=mask, epsilons=radii, l2_steps=3, batch_size=7
+        )
+        assert found.certified_accuracy == found.attacked_accuracy
+        assert len(set(found.certified_accuracy)) >= 3
+        assert found.l2["certified_accuracy"] == found.l2["attacked_accuracy"]
+        assert len(set(found.l2["certified_accuracy"])) >= 3
+
+
+def test_each_sequence_is_judged_by_itself(dna: SequenceSet) -> None:
+    """In whatever order, in whatever batch, however often; and a larger budget adds to what a smaller one says."""
+    net = network(dna)
+    few = dna.subset(np.arange(14))
+
+    def study(rows: list[int], batch_size: int = 32, most: int = 2) -> Robustness:
+        data = few.subset(np.array(rows))
+        return evaluate_robustness(
+            net, data, max_substitutions=most, epsilons=(0.0, 1.0, 3.0), l2_steps=2, batch_size=batch_size
+        )
+
+    def told(found: Robustness) -> list[tuple[object, ...]]:
+        return [(one.id, one.certified_radius, one.edits_to_change, one.edits) for one in found.sequences]
+
+    whole = study([*range(14)])
+    order = np.random.default_rng(0).permutation(14).tolist()
+    shuffled, twice = study(order, batch_size=3), study([*range(14), *range(14)])
+    assert told(shuffled) == [told(whole)[row] for row in order]
+    assert told(twice) == 2 * told(whole)
+    longest = shuffled.damage.shape[1]
+    np.testing.assert_allclose(shuffled.damage, whole.damage[order][:, :longest], atol=1e-6)
+    for other in (shuffled, twice):
+        for name in ("attacked_accuracy", "certified_accuracy"):
+            assert getattr(other, name) == pytest.approx(getattr(whole, name))
+            assert other.l2[name] == pytest.approx(whole.l2[name])
+            assert getattr(other, name.replace("acc", "balanced_acc")) == pytest.approx(
+                getattr(whole, name.replace("acc", "balanced_acc"))
+            )
+    assert told(study([5], most=2)) == [told(whole)[5]]
+    more = study([*range(14)], most=3)
+    for small, large in zip(whole.sequences, more.sequences, strict=True):
+        assert small.certified_radius == min(large.certified_radius, 2)
+        assert small.edits_to_change == (large.edits_to_change if (large.edits_to_change or 3) < 3 else None)
+    assert more.attacked_accuracy[:3] == whole.attacked_accuracy
+    assert more.certified_accuracy[:3] == whole.certified_accuracy
+
+
+def test_what_a_small_move_changes_a_large_one_may_change_too(
+    dna: SequenceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the attack fails at the larger radius."""
+
+    @dataclasses.dataclass
+    class Once:
+        epsilon: float
+        steps: int
+
+        def __call__(self, model: torch.nn.Module, ids: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            x = model.one_hot(ids)  # pyright: ignore[reportCallIssue]
+            return PGD(epsilon=40.0, steps=9)(model, ids, y) if self.epsilon == 1 else x
+
+    monkeypatch.setattr("seqreg.evaluation.robustness.PGD", Once)
+    found = evaluate_robustness(network(dna), dna, max_substitutions=0, epsilons=(0.0, 0.5, 1.0, 2.0, 3.0))
+    clean, half, one, two, three = found.l2["attacked_accuracy"]
+    assert clean == half > one == two == three
 
 
 def test_balanced_accuracy_does_not_reward_the_majority(dna: SequenceSet) -> None:
