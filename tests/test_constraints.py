@@ -14,12 +14,12 @@ from seqreg.spectral import conv1d_norm_upper_bound, reshaped_norm
 
 
 def network() -> nn.Sequential:
-    """Convolutions of every kind, and far outside any ball of radius 1."""
+    """Convolutions of every kind, and far outside any ball of radius 1. The strided one has taps in both phases."""
     net = nn.Sequential(
         nn.Conv1d(4, 6, 5),
         nn.BatchNorm1d(6),
         nn.ReLU(),
-        nn.Conv1d(6, 8, 3, stride=2, dilation=2, groups=2),
+        nn.Conv1d(6, 8, 3, stride=2, dilation=3, groups=2),
         nn.ReLU(),
         nn.AdaptiveMaxPool1d(1),
         nn.Flatten(),

@@ -15,6 +15,8 @@ from seqreg.constraints import CONSTRAINTS
 from seqreg.errors import DivergedError
 from seqreg.penalties import PENALTIES
 from seqreg.sequences import InputSpec, SequenceSet, read_input
+from seqreg.specs import parse
+from seqreg.spectral import reshaped_norm
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 
 CONFIG = TrainConfig(penalty=(), epochs=3, batch_size=16, threads=1, device="cpu", reverse_complement=False)
@@ -81,11 +83,18 @@ def trained(data: str, model: str, **fields: Any) -> nn.Module:
 
 
 def divergence(data: str, model: str, **fields: Any) -> str | None:
-    """None where it trained to finite weights, otherwise the error, which names the epoch and the term at fault."""
+    """None where it trained to finite weights, within what constraints allow them, otherwise the error.
+
+    It names the epoch and the term at fault.
+    """
     message = None
     try:
         module = trained(data, model, **fields)
         assert all(bool(weight.isfinite().all()) for weight in module.state_dict().values())
+        for spec in fields.get("constraint", ()):
+            radius = parse("constraint", CONSTRAINTS, spec).radius_at(CONFIG.epochs - 1)
+            for layer in filter(lambda each: isinstance(each, nn.Conv1d | nn.Linear), module.modules()):
+                assert reshaped_norm(layer.weight) <= radius * (1 + 1e-4)
     except DivergedError as error:
         message = str(error)
     if message is not None:
@@ -116,9 +125,12 @@ def test_every_network_trains_at_every_strength(data: str, model: str, specs: tu
 @pytest.mark.parametrize("data", NETWORKS)
 @pytest.mark.parametrize("smoothing", [0.1, 1, 10])
 def test_smooth_cnn_trains_at_every_strength_and_smoothing(data: str, smoothing: float) -> None:
-    """With little smoothing the bound of an untrained network may be beyond all numbers: then that is said."""
+    """With little smoothing the bound of an untrained network is beyond all numbers: then that is said."""
+    model = f"smooth-cnn:filters=6,width=5,smoothing={smoothing}"
     for strength in MANY:
-        divergence(data, f"smooth-cnn:filters=6,width=5,smoothing={smoothing}", **told(("rkhs:weight={}",), strength))
+        message = divergence(data, model, **told(("rkhs:weight={}",), strength))
+        assert (message is None) == (smoothing >= 1), message
+        assert message is None or "in epoch 1: rkhs" in message
 
 
 @pytest.mark.parametrize("specs", [*ALONE, *COMBINATIONS], ids="+".join)
