@@ -23,7 +23,6 @@ from seqreg.certificates import (
     symbol_influences,
 )
 from seqreg.certificates.levenshtein import edit_bound
-from seqreg.certificates.spectrum import kmer_costs
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.networks import AlignmentNet, Blosum62, ConvNet, SmoothCNN, SpectrumNet, Sum, parts_of
 from tests.bounds import SLACK, Case, check_bounds, padded, worst_after_edits
@@ -210,6 +209,14 @@ def test_a_window_of_padding_is_not_the_best_one() -> None:
     """It would score 0, more than letters do, and could not fall."""
     net = conv_net([letters_by_taps([-1, -2, -2, -2], [1])], [[1.0]], pooling="max")
     check_bounds(Case(net=net, ids=padded(net, [(0,), (0, 0, 0)]), y=torch.tensor([1, 1])))
+
+
+@pytest.mark.parametrize("taps", [[0, 1, 0], [1, 0, 0], [0, 0, 1]])
+def test_the_tap_that_is_worth_most_counts(taps: list[float]) -> None:
+    """Of a letter that several windows see, each by another tap."""
+    net = conv_net([letters_by_taps([0, 1, 0, 0], taps)], [[1.0]], pooling="max")
+    ids = padded(net, [(0, 0, 1, 0, 0)])
+    check_bounds(Case(net=net, ids=ids, y=torch.tensor([1])), {*EXACT, "influences of symbols"})
 
 
 @pytest.mark.parametrize("second", [2.0, -2.0])
@@ -436,7 +443,7 @@ def test_what_a_kmer_may_lose_is_the_largest_fall_near_it(k: int) -> None:
     u = torch.tensor([[1.0, -1.0], [0.0, 1.0]]).double()
     weight = (u @ net.output.weight.detach()).unflatten(1, [4] * k)
     for others in range(k + 1):
-        found = kmer_costs(net, u, others).detach()
+        found = net.content_costs(u, others).detach()
         for q, tap, v in itertools.product(range(2), range(k), itertools.product(range(4), repeat=k)):
             near = [
                 x
