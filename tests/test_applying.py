@@ -25,7 +25,16 @@ from seqreg.evaluation.variants import log_odds, score_variants
 from seqreg.metrics import log_loss, predicted, predicted_labels
 from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
 from seqreg.records import read_json, read_tsv, write_json
-from seqreg.sequences import InputSpec, ListedVariant, Scan, SequenceSet, read_input, read_variants, write_fasta
+from seqreg.sequences import (
+    InputSpec,
+    ListedVariant,
+    Scan,
+    SequenceSet,
+    read_input,
+    read_strings,
+    read_variants,
+    write_fasta,
+)
 from seqreg.sequences.windows import slide
 from seqreg.training import Progress, TrainConfig, train
 from tests.conftest import planted
@@ -148,11 +157,23 @@ def test_options_that_do_not_go_together(folder: Path, call: Call) -> None:
 
 def test_other_forms_of_input_are_scanned_too(folder: Path, call: Call) -> None:
     call("encode", "data.fa", "-o", "store.h5")
-    beds = [
-        call("predict", "run", form, "--scan", "10", "--window", "12", "--quiet").stdout
-        for form in ("data.fa", "store.h5")
-    ]
-    assert beds[0] == beds[1] != ""
+    data = read_input(InputSpec(input="data.fa"))
+    rows = [(name, data.sequence(i), data.label(i)) for i, name in enumerate(data.names)]
+    Path("data.csv").write_text("id,sequence,label\n" + "".join(",".join(row) + "\n" for row in rows))
+    Path("labels.tsv").write_text("id\tlabel\n" + "".join(f"{row[0]}\t{row[2]}\n" for row in rows))
+    for label in ("absent", "with"):
+        Path(f"{label}.fa").write_text("".join(f">{row[0]}\n{row[1]}\n" for row in rows if row[2] == label))
+    forms = ["data.fa", "store.h5", "data.csv", "--fasta data.fa", "--fasta data.fa --labels labels.tsv"]
+    forms.append("--class absent=absent.fa --class with=with.fa")
+    beds = {}
+    for form in forms:
+        done = call("predict", "run", *form.split(), "--scan", "10", "--window", "12", "--quiet")
+        assert done.returncode == 0, done.stderr
+        beds[form] = [line.split("\t")[1:] for line in done.stdout.splitlines()]
+    wanted = beds.pop("data.fa")
+    assert len(wanted) > len(rows)
+    for form, lines in beds.items():
+        assert sorted(lines) == sorted(wanted), form
 
 
 # ------------------------------------------------------------------------------------------------------- variants
@@ -275,6 +296,27 @@ def test_variants_of_a_baseline(dna: SequenceSet) -> None:
     assert score.p_before == pytest.approx(model.predict_proba(dna)[3, dna.classes.index(score.named)])
     assert score.certified_any is None
     assert score.p_after != score.p_before
+
+
+def test_variants_of_a_baseline_of_several_labels(dna: SequenceSet) -> None:
+    assert dna.y is not None
+    labels = np.stack([dna.y, np.arange(len(dna)) % 3 == 0], axis=1).astype(np.uint8)
+    data = replace(dna, y=labels, classes=("cre", "third"), positive=None)
+    model = fit_baseline("kmer-logistic:k=2", data)
+    site = next(i for i in range(len(dna)) if "TGACGTCA" in dna.sequence(i))
+    text = dna.sequence(site)
+    start = text.index("TGACGTCA")
+    other = text[: start + 2] + "C" + text[start + 3 :]
+    found = score_variants(model, data, [ListedVariant("list", 1, dna.names[site], f"{start + 3}A>C")])
+    assert [score.named for score in found] == ["cre", "third"]
+    p = model.predict_proba(read_strings([text, other], alphabet="dna"))
+    for k, score in enumerate(found):
+        assert (score.p_before, score.p_after) == pytest.approx(tuple(p[:, k]))
+        assert (score.logit_before, score.logit_after) == pytest.approx(tuple(np.log(p[:, k] / (1 - p[:, k]))))
+        calls = [";".join(np.array(data.classes)[row >= 0.5]) for row in p]
+        assert [score.prediction_before, score.prediction_after] == calls
+        assert score.certified == (calls[0] == calls[1])
+        assert score.certified_any is None
 
 
 @pytest.mark.parametrize(

@@ -277,15 +277,6 @@ def test_a_draw_keeps_the_shares_of_the_classes() -> None:
     assert drawn(train, 812, seed=1) is train
 
 
-def test_weights_weigh() -> None:
-    train = planted(40, ("", "GATTACA"))
-    heavy = sequence_set([train.sequence(i) for i in range(40)], train.y, weight=np.where(train.y == 1, 9.0, 1.0))
-    for name in ("majority", "kmer-logistic:k=3"):
-        plain, weighted = (fit_baseline(name, one).predict_proba(train)[:, 1].mean() for one in (train, heavy))
-        assert weighted > plain + 0.02
-    np.testing.assert_allclose(fit_baseline("majority", heavy).predict_proba(train)[:, 1], 0.9)
-
-
 def test_platts_sigmoid_finds_the_one_that_made_the_labels() -> None:
     generator = np.random.default_rng(0)
     scores = generator.normal(size=20_000) * 3

@@ -96,21 +96,24 @@ def test_insertions_and_deletions_are_recorded_in_original_coordinates(edits: tu
 
 
 def test_protected_positions_are_neither_replaced_nor_deleted_nor_split() -> None:
-    net, ids = network(2), random_ids()
-    mask = torch.ones(len(ids), ids.shape[1], 4, dtype=torch.bool)
-    mask[:, 2:5] = False
-    found = beam_search(
-        net,
-        ids,
-        predicted(net(ids)),
-        budget=4,
-        allowed=Allowed(DNA, mask=mask),
-        edits=("substitution", "insertion", "deletion"),
-        stop_when_wrong=False,
-    )
-    for before, after in zip(ids, found.ids, strict=True):
-        kept = DNA.decode(before[2:5].numpy())
-        assert kept in DNA.decode(after.numpy())
+    """By the record, whose edits `replay` makes; without protection the same searches touch those positions."""
+    touched = {True: set[str](), False: set[str]()}
+    for seed, protect in itertools.product(range(6), (True, False)):
+        torch.manual_seed(seed)
+        net, ids = network(seed, width=3, pooling=("max", "mean")[seed % 2]), random_ids()
+        mask = torch.ones(len(ids), ids.shape[1], 4, dtype=torch.bool)
+        mask[:, 2:5] = not protect
+        y = predicted(net(ids))
+        for edits in (("substitution",), ("insertion",), ("deletion",), ("substitution", "insertion", "deletion")):
+            found = beam_search(
+                net, ids, y, budget=4, allowed=Allowed(DNA, mask=mask), edits=edits, stop_when_wrong=False
+            )
+            check_record(net, ids, y, found, 4)
+            for edit in itertools.chain.from_iterable(found.edits):
+                # Insertions come before the position; those at 2 and 5 are beside the stretch, not in it.
+                if (3 if edit.kind == "insertion" else 2) <= edit.position < 5:
+                    touched[protect].add(edit.kind)
+    assert touched == {True: set(), False: {"substitution", "insertion", "deletion"}}
 
 
 def test_rules_of_allowed_letters() -> None:

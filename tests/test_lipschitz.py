@@ -458,3 +458,17 @@ def test_the_table_of_layers_names_each_with_both_norms() -> None:
         assert row.reshaped_norm < row.operator_norm_upper_bound <= math.sqrt(5) * row.reshaped_norm * 1.01
     for row in table[2:]:
         assert row.operator_norm_upper_bound == pytest.approx(row.reshaped_norm, rel=1e-12)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (3, 2)])
+def test_padding_by_name_is_padding_by_number(stride: int, dilation: int) -> None:
+    """The mean over windows, of which there are as many as the padding makes, is where it shows."""
+
+    def bound(padding: str | int, stride: int) -> float:
+        torch.manual_seed(0)
+        conv = nn.Conv1d(4, 5, 3, stride=stride, dilation=dilation, padding=padding)
+        return lipschitz_upper_bound(nn.Sequential(conv, nn.AdaptiveAvgPool1d(1), nn.Flatten()), 13).item()
+
+    assert bound("valid", stride) == bound(0, stride) > bound(dilation, stride)
+    if stride == 1:
+        assert bound("same", 1) == bound(dilation, 1)

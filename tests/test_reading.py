@@ -167,6 +167,72 @@ def test_every_form_gives_the_same_set(form: str, tmp_path: Path) -> None:
     assert [found.sequence(i) for i in range(len(found))] == [row[1] for row in ROWS]
 
 
+ABOUT = {"split": ["train", "test", "train", "valid", "test"], "group": ["x", "y", "x", "z", "y"]}
+WEIGHTS = [0.5, 3.0, 1.0, 0.0, 2.25]
+
+
+def test_every_form_tells_the_same_of_splits_groups_and_weights(tmp_path: Path) -> None:
+    columns = {**ABOUT, "weight": [str(weight) for weight in WEIGHTS]}
+    rows = [
+        {"id": name, "sequence": text, "label": label, **{key: values[i] for key, values in columns.items()}}
+        for i, (name, text, label) in enumerate(ROWS)
+    ]
+    said = ("label", *columns)
+    headers = "".join(f">{r['id']} {' '.join(f'{k}={r[k]}' for k in said)}\n{r['sequence']}\n" for r in rows)
+
+    def lines(order: list[int], *names: str) -> str:
+        return "\n".join(["\t".join(names), *("\t".join(rows[i][name] for name in names) for i in order)]) + "\n"
+
+    specs = {
+        "headers": InputSpec(input=written(tmp_path, "headers.fa", headers)),
+        "columns": InputSpec(input=written(tmp_path, "x.tsv", lines([0, 1, 2, 3, 4], "sequence", "id", *said))),
+        "table": InputSpec(
+            fasta=written(tmp_path, "plain.fa", fasta(ROWS)),
+            labels=written(tmp_path, "about.tsv", lines([3, 1, 4, 0, 2], *said[::-1], "id")),
+        ),
+    }
+    write_store(tmp_path / "x.h5", read_input(specs["columns"]))
+    write_fasta(tmp_path / "again.fa", read_input(specs["columns"]))
+    specs |= {name: InputSpec(input=tmp_path / name) for name in ("x.h5", "again.fa")}
+    for form, spec in specs.items():
+        found = read_input(spec)
+        for name, values in (*ABOUT.items(), ("weight", WEIGHTS)):
+            assert getattr(found, name).tolist() == values, (form, name)
+        order = np.array([4, 0, 3])
+        part = found.subset(order)
+        assert [part.sequence(i) for i in range(3)] == [ROWS[i][1] for i in order]
+        for name, values in (*ABOUT.items(), ("weight", WEIGHTS)):
+            assert getattr(part, name).tolist() == [values[i] for i in order], (form, name)
+
+
+def test_fasta_without_a_table_has_the_labels_of_its_headers_or_none(tmp_path: Path) -> None:
+    headers = InputSpec(fasta=written(tmp_path, "h.fa", fasta(ROWS, labelled=True)))
+    assert content(read_input(headers)) == content(read_strings([r[1] for r in ROWS], [r[2] for r in ROWS]))
+    plain = InputSpec(fasta=written(tmp_path, "p.fa", fasta(ROWS)))
+    found = read_input(plain)
+    assert (found.y, found.classes, found.names) == (None, (), list("abcde"))
+    with pytest.raises(InputError, match=r"p\.fa, record 1 \(a\): a sequence without a label \(5 in all\)"):
+        read_input(replace(plain, require_labels=True))
+
+
+@pytest.mark.parametrize("form", ["headers", "columns", "table"])
+def test_partly_labelled_input_has_no_labels_or_is_refused(form: str, tmp_path: Path) -> None:
+    rows = [(name, text, label if name in "ace" else "") for name, text, label in ROWS]
+    if form == "headers":
+        lines = [f">{name} label={label}\n{text}\n" if label else f">{name}\n{text}\n" for name, text, label in rows]
+        spec = InputSpec(input=written(tmp_path, "x.fa", "".join(lines)))
+    elif form == "columns":
+        spec = InputSpec(input=written(tmp_path, "x.csv", table(rows, ",", ("id", "sequence", "label"))))
+    else:
+        known = table([row for row in rows if row[2]], ",", ("id", "label"))
+        spec = InputSpec(fasta=written(tmp_path, "x.fa", fasta(rows)), labels=written(tmp_path, "y.csv", known))
+    found = read_input(spec)
+    assert (found.y, found.classes) == (None, ())
+    assert [remark for remark in found.warnings if "without a label" in remark and "b" in remark and ": 2" in remark]
+    with pytest.raises(InputError, match=r"\(b\): .*label"):
+        read_input(replace(spec, require_labels=True))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_a_stream_gives_the_same_sequences(form: str, batch: int, tmp_path: Path) -> None:

@@ -122,6 +122,40 @@ def foreign(path: Path) -> None:
         file["matrix"] = np.arange(6)
 
 
+def lengthened(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["lengths"][0] += 1
+
+
+def emptied(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["lengths"][1] += file["lengths"][0]
+        file["lengths"][0] = 0
+
+
+def nested(name: str) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            file.create_group(name)
+
+    return spoil
+
+
+def flat(name: str) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            file[name] = np.arange(3)
+
+    return spoil
+
+
+def unsaid(path: Path, name: str) -> None:
+    with h5py.File(path, "r+") as file:
+        del file.attrs[name]
+
+
 DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "foreign": (foreign, "HDF5 file of another program"),
     "newer": (change(schema=2), "a store of schema 2; this version of seqreg reads schema 1"),
@@ -133,6 +167,11 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no names": (without("names"), "the store is damaged"),
     "other symbols": (change(symbols="ACGT"), "symbols ACGT are not those"),
     "unknown alphabet": (change(alphabet="klingon"), "the store is damaged"),
+    "a length too many": (lengthened, "lengths and letters do not fit"),
+    "a length of 0": (emptied, "lengths and letters do not fit"),
+    "a folder for an array": (nested("lengths"), "lengths is not a data set"),
+    "an array for a text": (flat("names"), "names is not a text"),
+    "no checksum": (lambda path: unsaid(path, "sha256"), "the store is damaged"),
 }
 
 

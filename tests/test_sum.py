@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.baselines.features import count_kmers
 from seqreg.baselines.tuning import inner_folds
+from seqreg.certificates import hamming_lipschitz
 from seqreg.constraints import SpectralNorm
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
@@ -307,3 +308,28 @@ def test_sums_learn_several_labels_of_proteins() -> None:
     fit(net, config, data, None)  # pyright: ignore[reportArgumentType]
     right = (net(torch.from_numpy(data.padded())) > 0).numpy() == data.y
     assert right.mean() > 0.9
+
+
+def test_the_hamming_bound_of_a_sum_holds_and_is_reached_by_letters() -> None:
+    everything = torch.tensor(list(itertools.product(range(4), repeat=5)), dtype=torch.uint8)
+    apart = (everything[:, None] != everything).sum(2)
+    letters = Sum(spectrum=1, positions=False, pooling=("none",))
+    for outputs, spec in ((1, Sum(spectrum=2, filters=3, width=2)), (3, letters)):
+        torch.manual_seed(2)
+        net = spec.build(DNA, outputs=outputs, length=5, reverse_complement=False).double().eval()
+        with torch.no_grad():
+            for part in parts_of(net):
+                torch.nn.init.normal_(part.output.weight)
+            scores = net(everything)
+        units = torch.eye(outputs, dtype=torch.float64)
+        pairs = [units[0]] if outputs == 1 else [units[j] - units[k] for j, k in itertools.combinations(range(3), 2)]
+        bound = hamming_lipschitz(net)
+        for direction, most in zip(pairs, bound, strict=True):
+            moved = (scores @ direction)[:, None] - scores @ direction
+            for m in (1, 2, 3):
+                worst = moved[apart == m].abs().max()
+                assert worst <= m * most + 1e-9
+                if spec is letters:
+                    torch.testing.assert_close(worst, m * most)
+        alone = sum(hamming_lipschitz(part) for part in parts_of(net))
+        torch.testing.assert_close(bound, alone)

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks import MODELS, Sum
 from seqreg.networks.trained import load_trained
+from seqreg.records import read_tsv
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.training import Progress, TrainConfig, train, with_defaults
 from seqreg.training.config import example_weights
 from seqreg.training.loop import epoch_order, learning_rate
+from seqreg.training.parts import split_parts
 from seqreg.training.run import architecture_of
 from seqreg.training.start import start_from_windows
 
@@ -255,3 +258,49 @@ def test_the_callers_world_is_left_as_found(tmp_path: Path) -> None:
     train(planted(40), replace(SMALL, epochs=1), tmp_path / "run")
     torch.testing.assert_close(torch.rand(2), expected)
     assert torch.get_num_threads() == threads
+
+
+def test_fewer_training_sequences_are_nested_and_leave_the_test_part_alone(tmp_path: Path) -> None:
+    data = planted(120)
+    rare = replace(data, y=(np.arange(120) % 4 == 0).astype(np.int64))
+    whole = split_parts(rare, SMALL)
+    before: set[str] = set()
+    for size in (12, 40, 80):
+        parts = split_parts(rare, replace(SMALL, train_size=size))
+        assert parts.test is not None
+        assert whole.test is not None
+        assert parts.test.names == whole.test.names
+        names = set(parts.train_and_valid.names)
+        assert len(names) == size == len(parts.train) + (0 if parts.valid is None else len(parts.valid))
+        assert before < names < set(whole.train_and_valid.names)
+        assert parts.train_and_valid.y is not None
+        assert int(parts.train_and_valid.y.sum()) == size // 4
+        before = names
+    train(data, replace(SMALL, epochs=1, train_size=20), tmp_path / "run")
+    assert [row["split"] for row in read_tsv(tmp_path / "run" / "splits.tsv")].count("train") == 20
+    assert (
+        split_parts(rare, replace(SMALL, train_size=40, seed=1)).train.names
+        != split_parts(rare, replace(SMALL, train_size=40)).train.names
+    )
+    with pytest.raises(UsageError, match="must be 1 to 96; got 1000"):
+        split_parts(rare, replace(SMALL, train_size=1000))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "foreign", "of another network"])
+def test_a_damaged_checkpoint_is_no_checkpoint(damage: str, tmp_path: Path) -> None:
+    def interrupted(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    config = replace(SMALL, epochs=3)
+    train(planted(), config, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seqreg.training.loop.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            train(planted(), config, tmp_path / "run", report=interrupted)
+    (kept,) = (tmp_path / "run").rglob("state.safetensors")
+    raw = kept.read_bytes()
+    other = save({"model.x": torch.zeros(2)}, {"state": "{}"})
+    foreign = save({"x": torch.zeros(2)}, {"of": "another program"})
+    kept.write_bytes({"empty": b"", "cut": raw[:-100], "foreign": foreign, "of another network": other}[damage])
+    train(planted(), config, tmp_path / "run", resume=True)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.base import clone
 import seqreg
 from seqreg import SequenceClassifier
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.errors import InputError, SeqregError, UsageError
+from seqreg.errors import DivergedError, InputError, SeqregError, UsageError
 from seqreg.networks.trained import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
@@ -30,6 +31,7 @@ from seqreg.tuning.choice import choose
 from seqreg.tuning.search import Candidate, Search, State
 from seqreg.tuning.space import space_of
 from seqreg.tuning.trials import Trials
+from seqreg.workers import Results
 from tests.conftest import planted
 
 Call = Callable[..., CompletedProcess[str]]
@@ -366,3 +368,42 @@ def test_protein_letters_have_an_encoding_to_choose() -> None:
     words = [each.name for each in search_over(protein, TrainConfig()).space.dimensions]
     assert "encoding" in words
     assert "both strands" not in words
+
+
+def test_time_that_is_up_ends_the_search_and_failed_trainings_are_recorded(
+    dna: SequenceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that moves by 31 seconds at each training, every third of which diverges."""
+    now, trained = [1000.0], []
+
+    def learned(kept: SequenceSet, config: TrainConfig, **_: Any) -> Any:
+        now[0] += 31
+        trained.append(config)
+        if len(trained) % 3 == 0:
+            raise DivergedError(f"training {len(trained)} diverged")
+        p = np.full(2, 0.5)
+        return SimpleNamespace(network=SimpleNamespace(probabilities=lambda data: np.tile(p, (len(data), 1))))
+
+    monkeypatch.setattr("seqreg.tuning.trials.learn", learned)
+    fitted = SimpleNamespace(predict_proba=lambda data: np.full((len(data), 2), 0.5))
+    monkeypatch.setattr("seqreg.tuning.trials.fit_baseline", lambda *_, **__: learned(dna, SMALL) and fitted)
+    monkeypatch.setattr("seqreg.tuning.trials.time", SimpleNamespace(time=lambda: now[0], perf_counter=lambda: now[0]))
+    trials = prepared(split_parts(dna, SMALL), SMALL, Halving(folds=3), tmp_path)
+    trials.results.create()
+    order: list[Mapping[str, Any]] = []
+    save = Results.save
+    monkeypatch.setattr(Results, "save", lambda self, key, record: (order.append(record), save(self, key, record))[1])
+    trials.run(budget=20)
+    assert 30 <= len(order) == len(trained) <= 39
+    assert [each["error"] for each in order] == [
+        f"training {i} diverged" if i % 3 == 0 else None for i in range(1, len(order) + 1)
+    ]
+    assert {each["auroc"] for each in order if not each["error"]} == {0.5}
+    assert {each["seconds"] for each in order} == {31}
+    # After three quarters of the time nothing new is tried, and none of it comes back with another sitting.
+    assert {each["what"] for each in order[30:]} <= {each["what"] for each in order[:30]}
+    trials.run(budget=20)
+    assert len(order) <= 39
+    tried = len({each["what"] for each in order})
+    trials.run(budget=60)
+    assert len({each["what"] for each in order}) > tried

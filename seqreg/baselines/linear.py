@@ -66,7 +66,7 @@ def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_], weight: Array | N
     weight = np.ones(len(truth)) if weight is None else weight
     n_positive, n_negative = weight[truth].sum(), weight[~truth].sum()
     target = np.where(truth, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    spread = scores.std() or 1.0
+    spread = float(np.sqrt(np.average((scores - np.average(scores, weights=weight)) ** 2, weights=weight))) or 1.0
     model = LogisticRegression(C=1e6, max_iter=5000)
     model.fit(
         np.concatenate([scores, scores])[:, None] / spread,
@@ -82,8 +82,10 @@ def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None)
 
     Targets are kept off 0 and 1 by one sequence spread over the classes. Source: Guo et al. (2017), inverted.
     """
-    n, k = scores.shape
-    target = (n * np.eye(k)[y] + 1) / (n + k) * (np.ones(n) if weight is None else weight)[:, None]
+    k = scores.shape[1]
+    weight = np.ones(len(scores)) if weight is None else weight
+    n = weight.sum()
+    target = (n * np.eye(k)[y] + 1) / (n + k) * weight[:, None]
 
     def loss(exponent: float) -> float:
         return -(target * log_softmax(10**exponent * scores, axis=1)).sum()

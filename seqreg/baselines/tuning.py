@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.baselines.linear import Array, Fit, Labels
 from seqreg.errors import UsageError
-from seqreg.metrics import UndefinedMetricError, auroc
+from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 
 Features = KmerFeatures | OneHotFeatures
@@ -93,7 +93,7 @@ def _trials(
                 weight = None if train.weight is None else train.weight[inner]
                 coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
                 held_out[outer] = left_out @ coef.T + intercept
-                values += _auroc(y[outer], held_out[outer])
+                values += _auroc(y[outer], held_out[outer], None if train.weight is None else train.weight[outer])
             if values:
                 mean = float(np.mean(values))
                 trials.append(Trial(features=features, c=c, auroc=mean, held_out=held_out, y=y, weight=train.weight))
@@ -119,14 +119,12 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
     return views
 
 
-def _auroc(y: Labels, scores: Array) -> list[float]:
+def _auroc(y: Labels, scores: Array, weight: Array | None) -> list[float]:
     """The area under the ROC curve in a list, or nothing where the fold leaves it undefined."""
     if y.ndim == 1:
         scores = scores[:, 0] if scores.shape[1] == 1 else log_softmax(scores, axis=1)
-    try:
-        return [auroc(y, scores)]
-    except UndefinedMetricError:
-        return []
+    (area,) = auroc(y, scores, counts=np.ones((1, len(y))) if weight is None else weight[None])
+    return [] if np.isnan(area) else [float(area)]
 
 
 def inner_folds(y: Labels, group: NDArray[np.str_] | None, folds: int, seed: int) -> list[Split]:

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
@@ -21,17 +22,21 @@ WIDEST = 5.0  # |log T| that is looked at; the prior keeps the minimum well insi
 LEVELS = (0.8, 0.9, 0.95)
 
 
-def fit_temperature(y: ArrayLike, logits: NDArray[Any], architecture: Architecture) -> float:
+def fit_temperature(
+    y: ArrayLike, logits: NDArray[Any], architecture: Architecture, weight: NDArray[np.float64] | None = None
+) -> float:
     """T that minimises the log loss of held-out logits (N, K), summed, plus `(log T)^2 / (2 * 0.5^2)`.
 
-    y as in `seqreg.metrics`. The second term, a log-normal prior around 1, decides where sequences are too few: when
+    y as in `seqreg.metrics`; weight (N,): how many sequences each stands for, 1 where nothing is said.
+    The second term, a log-normal prior around 1, decides where sequences are too few: when
     all of them are right the loss alone would ask for T = 0. With hundreds of sequences it no longer matters.
     """
-    count = len(logits) * (len(architecture.classes) if architecture.multi_label else 1)
+    counts = np.ones((1, len(logits))) if weight is None else weight[None]
+    count = counts.sum() * (len(architecture.classes) if architecture.multi_label else 1)
 
     def objective(log_t: float) -> float:
         p = probabilities(logits, replace(architecture, temperature=math.exp(log_t)))
-        return count * log_loss(y, p) + log_t**2 / (2 * LOG_T_SPREAD**2)
+        return count * log_loss(y, p, counts=counts)[0] + log_t**2 / (2 * LOG_T_SPREAD**2)
 
     found: Any = minimize_scalar(objective, bounds=(-WIDEST, WIDEST), method="bounded")
     return math.exp(found.x)

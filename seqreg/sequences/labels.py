@@ -108,6 +108,10 @@ def choose_positive(sequences: SequenceSet, wanted: str | None = None) -> str | 
 
 
 def class_weights(sequences: SequenceSet) -> NDArray[np.float64]:
-    """(K,) weights by which all classes count alike: N / (K n_c) for a class of n_c of N sequences, 0 if n_c = 0."""
-    counts = carried_classes(sequences).sum(axis=0, dtype=np.int64)
-    return np.divide(len(sequences), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)
+    """(K,) weights by which all classes count alike: N / (K n_c) for a class of n_c of N sequences, 0 if n_c = 0.
+
+    A sequence with a weight counts as that many.
+    """
+    weight = np.ones(len(sequences)) if sequences.weight is None else sequences.weight
+    counts = weight @ carried_classes(sequences)
+    return np.divide(weight.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)

@@ -46,18 +46,18 @@ def calibrated(
     if config.calibration == "none":
         return network
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
-        y, logits = targets(parts.valid), network.logits(parts.valid)
+        y, logits, weight = targets(parts.valid), network.logits(parts.valid), parts.valid.weight
     elif network.module.weighed:
         return network
     else:
-        y, logits = _cross_fitted(network, parts, config, report)
-    return network.at_temperature(fit_temperature(y, logits, network.architecture)) if len(y) else network
+        y, logits, weight = _cross_fitted(network, parts, config, report)
+    return network.at_temperature(fit_temperature(y, logits, network.architecture, weight)) if len(y) else network
 
 
 def _cross_fitted(
     network: TrainedNetwork, parts: Parts, config: TrainConfig, report: Callable[[Progress], None] | None
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Targets and logits (N, K) of the training and validation parts, from networks that were not trained on them.
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """Targets, logits (N, K) and weights of the training and validation parts, from networks not trained on them.
 
     Training stops as the network's own did: by the loss on what is held out if there is a validation part.
     """
@@ -66,19 +66,25 @@ def _cross_fitted(
     fold_of = folds(data, FOLDS, by=config.by, similarity=config.similarity, seed=config.seed).part  # pyright: ignore[reportArgumentType]
     y: list[NDArray[Any]] = []
     logits: list[NDArray[Any]] = []
+    rows: list[NDArray[np.int64]] = []
     numbers = np.unique(fold_of)
     for done, fold in enumerate(numbers):
         learned_from = data.subset(np.flatnonzero(fold_of != fold))
-        rest = data.subset(np.flatnonzero(fold_of == fold))
+        rows_of_fold = np.flatnonzero(fold_of == fold)
+        rest = data.subset(rows_of_fold)
         if not len(learned_from):
             continue  # all are one group: nothing can be held out
         with reproducible(config, parameter.device):
             module = network.architecture.build().to(parameter.device, parameter.dtype)
             told = report and partial(_tell, report, done, len(numbers))
             fit(module, config, learned_from, None if parts.valid is None else rest, report=told)
+        rows.append(rows_of_fold)
         y.append(targets(rest))
         logits.append(replace(network, module=module).logits(rest))
-    return (np.concatenate(y), np.concatenate(logits)) if y else (np.empty(0), np.empty((0, 1)))
+    if not y:
+        return np.empty(0), np.empty((0, 1)), None
+    weight = None if data.weight is None else data.weight[np.concatenate(rows)]
+    return np.concatenate(y), np.concatenate(logits), weight
 
 
 def _tell(report: Callable[[Progress], None], done: int, of: int, progress: Progress) -> None:

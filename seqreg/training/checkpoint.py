@@ -65,6 +65,8 @@ def load_checkpoint(
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError):
         return None
+    if not tensors.keys() >= {"random.order", "random.torch", *(f"model.{name}" for name in model.state_dict())}:
+        return None
     model.load_state_dict(_under(tensors, "model."))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, "optimizer.").items():

@@ -73,7 +73,7 @@ def fit(
     fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report, most_folds=most_folds)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
     if model.average:
-        weights = weights * alike(fitted.scores, fitted.y, fitted.learned)
+        weights = weights * alike(fitted.scores, fitted.y, fitted.learned, fitted.weight)
     elif fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
     with torch.no_grad():
@@ -264,10 +264,9 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
     basis = part.coordinates()
     read = partial(_coordinates, part, basis)
     few = drawn(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
-    rows = read(few)
-    scale = 1 / np.sqrt(max(float((rows * rows).sum()) / len(few), 1e-12))
+    rows, weight = read(few), _repetitions(few, config)
+    scale = 1 / np.sqrt(max(float((rows * rows * weight[:, None]).sum()) / weight.sum(), 1e-12))
     rows = rows * scale
-    weight = example_weights(few, config.class_weight)
     if held_out.folds:
         splits = held_out.folds
         views = short_views(rows, splits, wide=rows.shape[1] > len(few))
@@ -288,11 +287,17 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
     assert best is not None
     many = drawn(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
-        rows, weight = read(many) * scale, example_weights(many, config.class_weight)
+        rows, weight = read(many) * scale, _repetitions(many, config)
     assert many.y is not None
     coef, intercept = fit_logistic(rows, many.y, best[1], weight, config.seed)
     part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
     return best[2]
+
+
+def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
+    """(n,) weights in a sum of losses, where a sequence of weight 2 is two sequences."""
+    mean = 1.0 if data.weight is None else data.weight.mean()
+    return example_weights(data, config.class_weight) * mean
 
 
 @torch.no_grad()
@@ -307,8 +312,10 @@ def _coordinates(part: Part, basis: Array | None, data: SequenceSet, batch: int 
     return csr_array(vstack(blocks, format="csr"))
 
 
-def alike(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_]) -> Array:
+def alike(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:
     """Factors (P,) by which parts' scores (P, n, K) come to one spread within classes: that of CNNs, on average.
+
+    Sequences count by their weights (n,).
 
     CNNs share a loss and a scale, and keep it. The logits of a linear part are as large as the strength chosen for it,
     which says little of how far it can be trusted: as they are, those of alignments with a few remote relatives would
@@ -319,9 +326,11 @@ def alike(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_]) -> Array:
     for k in range(scores.shape[2]):
         label = labels[:, min(k, labels.shape[1] - 1)]
         for value in np.unique(label):
-            of_class = scores[:, label == value, k]
-            spread += of_class.var(1) * of_class.shape[1]
-    spread = np.sqrt(spread / scores[0].size)
+            of_class, share = scores[:, label == value, k], weight[label == value]
+            if share.any():
+                squares = (of_class - np.average(of_class, 1, share)[:, None]) ** 2
+                spread += np.average(squares, 1, share) * share.sum()
+    spread = np.sqrt(spread / (weight.sum() * scores.shape[2]))
     factors = np.ones(len(scores))
     if learned.any():
         factors[~learned & (spread > 0)] = spread[learned].mean() / spread[~learned & (spread > 0)]
@@ -334,7 +343,9 @@ def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Arr
     They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
     """
     parts, _, outputs = scores.shape
-    spread = scores.std((1, 2))
+    each, total = weight[:, None], weight.sum() * outputs
+    means = (scores * each).sum((1, 2)) / total
+    spread = np.sqrt(((scores - means[:, None, None]) ** 2 * each).sum((1, 2)) / total)
     spread[spread == 0] = 1
 
     def objective(p: Array) -> float:
