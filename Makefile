@@ -1,6 +1,8 @@
 # Needs Python 3.11 or newer and nothing else. Another interpreter: make PYTHON=python3.12 demo
 PYTHON ?= python3
 BIN := .venv/bin
+# A plain path entry: with the finder that pip writes otherwise, a script beside the checkout sees its folder, not seqreg.
+INSTALL := pip install --quiet -c constraints.txt --config-settings editable_mode=compat
 # One thread per test worker: two workers fill two cores, and small matrices gain nothing from more threads.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
@@ -73,21 +75,21 @@ clean:
 .venv/installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "seqreg needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m $(INSTALL) -e .
 	@touch $@
 
 .venv/installed-workflow: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[workflow]'
+	$(BIN)/python -m $(INSTALL) -e '.[workflow]'
 	@touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,workflow]'
+	$(BIN)/python -m $(INSTALL) -e '.[test,workflow]'
 	@touch $@
 
 .venv/installed-mutants: .venv/installed-test
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mutants]'
+	$(BIN)/python -m $(INSTALL) -e '.[mutants]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m $(INSTALL) -e '.[docs]'
 	@touch $@
