@@ -1,10 +1,13 @@
 """Slow and obvious references, one sequence at a time, that the fast code is tested against."""
 
 from collections.abc import Callable
+from itertools import product
 
 import torch
+from Bio.Align import substitution_matrices
 from torch import Tensor, nn
 
+from seqreg.alphabet import PROTEIN, Alphabet
 from seqreg.networks import ConvNet, per_example_loss
 
 # ---- penalties and attacks: textbook autograd on the dense path, every sequence alone at its true length
@@ -131,3 +134,35 @@ def dense_matrix(linear_map: Callable[[Tensor], Tensor], channels: int, length: 
     """(outputs, C * L) matrix of a linear map of signals (N, C, L): its responses to every unit impulse."""
     impulses = torch.eye(channels * length, dtype=torch.float64).reshape(-1, channels, length)
     return linear_map(impulses).flatten(1).T
+
+
+# ---- alignments, by the recursions as textbooks have them
+
+
+def best_local_alignment(one: str, other: str, alphabet: Alphabet) -> tuple[int, int, int]:
+    """Score, identical columns and columns of the best local alignment; ties by fewest, most identical columns."""
+    matrix = substitution_matrices.load("BLOSUM62")
+    first, more = (11, 1) if alphabet is PROTEIN else (5, 2)
+
+    def column(a: str, b: str) -> tuple[int, int, int]:
+        total = 0.0
+        for x, p in alphabet.ambiguous.get(a, {a: 1.0}).items():
+            for y, q in alphabet.ambiguous.get(b, {b: 1.0}).items():
+                total += p * q * (matrix[x][y] if alphabet is PROTEIN else 1 if x == y else -1)
+        return round(total), -1, int(a == b and a in alphabet.letters)
+
+    def plus(before: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(x + y for x, y in zip(before, step, strict=True))
+
+    empty, never = (0, 0, 0), (-(10**9), 0, 0)
+    ends, down, along = ({} for _ in range(3))
+    for i, j in product(range(len(one) + 1), range(len(other) + 1)):
+        down[i, j] = along[i, j] = never
+        ends[i, j] = empty
+        if i and j:
+            down[i, j] = max(plus(ends[i - 1, j], (-first, -1, 0)), plus(down[i - 1, j], (-more, -1, 0)))
+            along[i, j] = max(plus(ends[i, j - 1], (-first, -1, 0)), plus(along[i, j - 1], (-more, -1, 0)))
+            matched = plus(ends[i - 1, j - 1], column(one[i - 1], other[j - 1]))
+            ends[i, j] = max(empty, matched, down[i, j], along[i, j])
+    score, columns, identical = max(ends.values())
+    return score, identical, -columns

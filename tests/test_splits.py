@@ -24,7 +24,7 @@ from seqreg.sequences import (
     read_strings,
     train_subset,
 )
-from seqreg.sequences.homology import kmer_length
+from seqreg.sequences.shared_kmers import kmer_length
 
 
 def random_set(
@@ -157,7 +157,7 @@ def test_nothing_similar_crosses(alphabet: Alphabet, similarity: float) -> None:
 def test_groups_of_similar_sequences_are_the_chains(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups are the connected components of "at least this similar", found here by repeated merging."""
     monkeypatch.setattr("seqreg.sequences.homology._MOST_WAITING", most)
-    monkeypatch.setattr("seqreg.sequences.homology._ROWS", 5)
+    monkeypatch.setattr("seqreg.sequences.shared_kmers._ROWS", 5)
     sequences = families(PROTEIN, seed=1)
     texts = [sequences.sequence(i) for i in range(len(sequences))]
     component = list(range(len(texts)))
@@ -183,9 +183,9 @@ def test_both_strands_of_dna_and_ambiguity() -> None:
 def test_large_sets_are_sampled_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences = families(PROTEIN)
     exact, _ = homology_groups(sequences, similarity=0.5)
-    monkeypatch.setattr("seqreg.sequences.homology._MOST_PAIRS", 700)
+    monkeypatch.setattr("seqreg.sequences.shared_kmers._MOST_PAIRS", 700)
     sampled, remarks = homology_groups(sequences, similarity=0.5)
-    assert any("estimated from one k-mer in" in remark for remark in remarks)
+    assert any("one k-mer in" in remark for remark in remarks)
     agree = (exact[:, None] == exact) == (sampled[:, None] == sampled)
     assert agree.mean() > 0.9
 
@@ -209,7 +209,7 @@ def test_an_installed_mmseqs_makes_the_groups(tmp_path: Path, monkeypatch: pytes
     clusters = r"0\t0\n0\t2\n1\t1\n1\t3\n"
     checked = 'test "$1 $5 $6" = "easy-cluster --min-seq-id 0.4" || exit 1'
     write_program(tmp_path, f"#!/bin/sh\n{checked}\nprintf '{clusters}' > \"$3_cluster.tsv\"\n")
-    groups, _ = homology_groups(sequences, similarity=0.4, tool="mmseqs")
+    groups, _ = homology_groups(sequences, identity=0.4, tool="mmseqs")
     assert groups[0] == groups[2] != groups[1] == groups[3]
     write_program(tmp_path, "#!/bin/sh\necho out of memory >&2\nexit 3\n")
     with pytest.raises(Exception, match="mmseqs failed: out of memory"):

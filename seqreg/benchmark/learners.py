@@ -29,8 +29,8 @@ NETWORK = "network"
 LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": LsGkm}
 # Fields of TrainConfig that the protocol, the cell or the command line decide.
 _NOT_OF_A_METHOD = {
-    *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "train_size", "positive", "baselines"),
-    "calibration",
+    *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "identity", "leave_out", "train_size"),
+    *("positive", "baselines", "calibration"),
 }
 _SPECS: Mapping[str, tuple[str, Mapping[str, type[Spec]]]] = {
     "model": ("model", MODELS),

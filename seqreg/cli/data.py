@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seqreg.cli.app import app, command
-from seqreg.cli.options import By, InputOptions, Output, Positive, Seed, Similarity
+from seqreg.cli.options import By, Identity, InputOptions, LeaveOut, Output, Positive, Seed, Similarity
 from seqreg.cli.terminal import Terminal
 
 PANEL = "Data"
@@ -98,9 +98,14 @@ def split(
     ] = None,
     by: By = None,
     similarity: Similarity = 0.3,
+    identity: Identity = 0.7,
+    leave_out: LeaveOut = False,
     tool: Annotated[
         Literal["kmers", "mmseqs"],
-        typer.Option("--tool", help="What finds homologous sequences: shared k-mers, or an installed mmseqs."),
+        typer.Option(
+            "--tool",
+            help="What clusters homologous sequences before they are aligned: shared k-mers, or an installed mmseqs.",
+        ),
     ] = "kmers",
     seed: Seed = 0,
 ) -> None:
@@ -109,16 +114,22 @@ def split(
     from seqreg.sequences import holdout, part_sizes
 
     sequences = data.read(terminal)
-    how: dict[str, Any] = {"by": by, "similarity": similarity, "tool": tool, "seed": seed}
+    how: dict[str, Any] = {"by": by, "similarity": similarity, "identity": identity, "tool": tool, "seed": seed}
+    how["leave_out"] = leave_out
     parts = holdout(sequences, test=test, valid=valid, **how) if folds is None else into_folds(sequences, folds, **how)
     terminal.warn(parts.warnings)
     if parts.largest_similarity is not None:
         terminal.note(f"Largest similarity across parts: {parts.largest_similarity:.3g}")
+    if parts.across is not None:
+        terminal.note(f"Pairs with an identity of {identity:g} or more across parts: {len(parts.across)}")
     parts.write(output)
     sizes = part_sizes(parts, sequences)
     if terminal.as_json:
         plain = {name: {"n": n, "classes": classes} for name, (n, classes) in sizes.items()}
-        terminal.wrote(output, {"by": parts.by, "largest_similarity": parts.largest_similarity, "parts": plain})
+        about: dict[str, Any] = {"by": parts.by, "largest_similarity": parts.largest_similarity, "parts": plain}
+        if parts.across is not None:
+            about |= {"identity": identity, "pairs_across": len(parts.across), "left_out": parts.left_out}
+        terminal.wrote(output, about)
         return
     if not terminal.quiet:
         rows = [(name, n, *classes.values()) for name, (n, classes) in sizes.items()]

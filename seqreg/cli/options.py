@@ -46,7 +46,16 @@ By = Annotated[
     option(PARTS, "--by", None, "Keep groups, or similar sequences, on one side; by group where there are groups."),
 ]
 Similarity = Annotated[
-    float, option(PARTS, "--similarity", "SHARE", "Sequences at least this similar stay together.", default=True)
+    float,
+    option(PARTS, "--similarity", "SHARE", "Sequences that share so many k-mers stay together.", default=True),
+]
+Identity = Annotated[
+    float,
+    option(PARTS, "--identity", "SHARE", "Sequences aligned with this identity stay together too.", default=True),
+]
+LeaveOut = Annotated[
+    bool,
+    option(PARTS, "--leave-out", "", "Leave sequences out, as few as needed, rather than relatives in two parts."),
 ]
 ReverseComplement = Annotated[
     bool | None,
@@ -158,6 +167,8 @@ class PartOptions:
     ] = "0.2"
     by: By = None
     similarity: Similarity = 0.3
+    identity: Identity = 0.7
+    leave_out: LeaveOut = False
     train_size: Annotated[
         int | None, option(PARTS, "--train-size", "N", "Train on N sequences only, chosen by class.")
     ] = None

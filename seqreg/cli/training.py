@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PANEL = "Models"
 MAX_LENGTH = 10_000
 UNSHOWN = ("epoch", "learning_rate")
+SPLITTING = ("by", "similarity", "identity", "leave_out", "train_size")
 STAGES = {"training": "Epoch", "calibration": "Calibration epoch", "baselines": "Baseline"}
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 
@@ -172,6 +173,8 @@ def baseline(
         **shares,
         by=parts.by,
         similarity=parts.similarity,
+        identity=parts.identity,
+        leave_out=parts.leave_out,
         train_size=parts.train_size,
         reverse_complement=reverse_complement,
         positive=positive,
@@ -199,7 +202,7 @@ def _config(parts: PartOptions, options: TrainOptions, shares: dict[str, Any], *
     """What the options say of a training."""
     from seqreg.training import TrainConfig
 
-    same = {name: getattr(parts, name) for name in ("by", "similarity", "train_size")}
+    same = {name: getattr(parts, name) for name in SPLITTING}
     return TrainConfig(**_given(options), **shares, **same, **others)
 
 

@@ -17,7 +17,8 @@ from seqreg.sequences.datasets import (
 from seqreg.sequences.duplicates import first_equal
 from seqreg.sequences.editable import editable
 from seqreg.sequences.fasta import write_fasta, write_lines
-from seqreg.sequences.homology import homology_groups, largest_similarity
+from seqreg.sequences.homology import homology_groups
+from seqreg.sequences.identity import identities
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
 from seqreg.sequences.labels import (
@@ -30,6 +31,7 @@ from seqreg.sequences.labels import (
 )
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
@@ -58,6 +60,7 @@ __all__ = [
     "folds",
     "holdout",
     "homology_groups",
+    "identities",
     "joined",
     "klet_shuffle",
     "label_texts",

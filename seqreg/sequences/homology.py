@@ -1,125 +1,180 @@
-"""Groups of similar sequences: by shared k-mers, counted with an inverted index, or by an installed mmseqs.
+"""Groups of related sequences: clusters of an index of k-mers or of an installed mmseqs, joined by alignments.
 
-The *similarity* of two sequences is the share of distinct k-mers of the one with fewer that the other has too:
-|K(a) & K(b)| / min(|K(a)|, |K(b)|), in [0, 1]. k is 5 for protein and 10 for nucleotides; k-mers with ambiguity symbols
-do not count; in DNA a k-mer and its reverse complement are one. It is no alignment identity, and lower than one:
-without gaps an identity p gives about p^k.
+A cluster is what a quick tool finds: sequences that share many k-mers (`shared_kmers`), or that mmseqs puts together.
+Both miss relatives, as mmseqs compares with representatives only and k-mers do not survive scattered differences. So
+sequences of different clusters are aligned (`identity`), and clusters with relatives in each other are joined. Aligned
+are pairs that share a k-mer, and of long sequences as many as nearly all that are so identical do (`fewest_shared`):
+to align all pairs would take hours.
 """
 
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.alphabet import PROTEIN
 from seqreg.errors import SeqregError, UsageError
 from seqreg.sequences.duplicates import first_equal
 from seqreg.sequences.fasta import write_lines
+from seqreg.sequences.identity import COVERED, identities
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.shared_kmers import affordable, fewest_shared, kmer_length, kmer_table, similarities
 
-_MOST_PAIRS = 1e9  # coincidences of a k-mer in two sequences that are counted at most
-_ROWS = 512
+TOOLS = ("kmers", "mmseqs")
 _MOST_WAITING = 1 << 23  # pairs
-_PROTEIN_K, _NUCLEOTIDE_K = 5, 10
+_ALIGNED = 1 << 12  # pairs at a time
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def kmer_length(alphabet: Alphabet) -> int:
-    """k, long enough that unrelated sequences of a few hundred letters share almost no k-mer."""
-    return _PROTEIN_K if alphabet is PROTEIN else _NUCLEOTIDE_K
+@dataclass(frozen=True, kw_only=True)
+class Homology:
+    """Which sequences are related. tool: what finds clusters, "kmers" or "mmseqs".
+
+    similarity: sequences that share at least this share of k-mers are one cluster; the tool mmseqs does without it.
+    identity: of the alignment from which on two sequences are relatives, as `sequences.identity` defines it; mmseqs
+    makes its clusters by it too. Raises UsageError for one outside (0, 1], and for an unknown tool.
+    """
+
+    similarity: float = 0.3
+    identity: float = 0.7
+    tool: str = "kmers"
+
+    def __post_init__(self) -> None:
+        for name in ("similarity", "identity"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise UsageError(f"{name} must be above 0 and at most 1; got {value}")
+        if self.tool not in TOOLS:
+            raise UsageError(f"Unknown tool {self.tool!r}. Choose from: {', '.join(TOOLS)}")
 
 
-def kmer_table(sequences: SequenceSet) -> Any:
-    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has."""
-    from scipy.sparse import csr_array
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Families:
+    """The clusters (N,) of a set, and the groups (N,) that those with relatives in each other make.
 
-    alphabet = sequences.alphabet
-    k, size = kmer_length(alphabet), alphabet.size
-    counts, columns = [], []
-    for first in range(0, len(sequences), 4096):
-        last = min(first + 4096, len(sequences))
-        start = sequences.offsets[first]
-        codes = sequences.codes[start : sequences.offsets[last]].astype(np.int64)
-        value = _windows(codes, k, size)
-        if alphabet is DNA and alphabet.complement is not None:
-            mirrored = alphabet.complement[codes].astype(np.int64)[::-1]
-            value = np.minimum(value, _windows(mirrored, k, size)[::-1])
-        owner = np.repeat(np.arange(first, last), sequences.lengths[first:last])
-        begins = owner[: len(value)]
-        whole = (begins == owner[k - 1 :]) & (_ambiguous(codes, k, size) == 0)
-        distinct = np.unique(begins[whole] * size**k + value[whole])
-        counts.append(np.bincount(distinct // size**k - first, minlength=last - first))
-        columns.append((distinct % size**k).astype(np.int32))
-    column = np.concatenate(columns)
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), size**k))
+    table: the k-mers of each sequence by which candidates for an alignment are found, one in `scale` of all k-mers.
+    """
 
+    clusters: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    table: Any
+    scale: int
 
-def _windows(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
-    """The number, in base `size`, that each window of k codes spells."""
-    count = max(len(codes) - k + 1, 0)
-    value = np.zeros(count, dtype=np.int64)
-    for place in range(k):
-        value = value * size + codes[place : place + count]
-    return value
-
-
-def _ambiguous(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
-    """How many of the k codes of each window are not plain letters."""
-    total = np.concatenate([[0], np.cumsum(codes >= size)])
-    return total[k:] - total[:-k] if len(codes) >= k else total[:0]
+    @property
+    def remarks(self) -> list[str]:
+        """A remark where not all k-mers were looked at."""
+        return [] if self.scale == 1 else [f"one k-mer in {self.scale} is looked at, as the set is large"]
 
 
 def homology_groups(
-    sequences: SequenceSet, *, similarity: float = 0.3, tool: str = "kmers"
+    sequences: SequenceSet, *, similarity: float = 0.3, identity: float = 0.7, tool: str = "kmers"
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """(N,) numbers of groups, and remarks: sequences at least this similar, directly or by a chain, share a group.
+    """(N,) numbers of groups, and remarks: related sequences, directly or by a chain, share a group.
 
-    tool: "kmers" or "mmseqs" (which reads `similarity` as least sequence identity). Identical sequences always share a
-    group. For very large sets only every s-th k-mer, chosen by its hash, is looked at; a remark says so.
-    Raises UsageError for a similarity outside (0, 1], an unknown tool or one that is not installed.
+    similarity, identity, tool: as in `Homology`. Identical sequences always share a group. For very large sets only
+    every s-th k-mer, chosen by its hash, is looked at; a remark says so.
+    Raises UsageError for a number outside (0, 1], an unknown tool or one that is not installed.
     """
-    if not 0 < similarity <= 1:
-        raise UsageError(f"similarity must be above 0 and at most 1; got {similarity}")
-    if tool not in ("kmers", "mmseqs"):
-        raise UsageError(f"Unknown tool {tool!r}. Choose from: kmers, mmseqs")
-    remarks: list[str] = []
+    found = families(sequences, Homology(similarity=similarity, identity=identity, tool=tool))
+    return found.groups, [*found.remarks, *one_large_group(found.groups)]
+
+
+def one_large_group(groups: NDArray[np.int64]) -> list[str]:
+    """A remark where one group holds more than half of the sequences."""
+    largest, n = int(np.bincount(groups).max()), len(groups)
+    if largest <= n / 2:
+        return []
+    return [
+        f"one group of similar sequences holds {largest} of {n}; a higher similarity and identity give smaller groups"
+    ]
+
+
+def families(sequences: SequenceSet, homology: Homology) -> Families:
+    """The clusters of a set, and those that alignments join. Raises UsageError for a tool that is not installed."""
     n = len(sequences)
-    if tool == "mmseqs":
-        pairs = [(np.arange(n), _mmseqs_representatives(sequences, similarity))]
+    table, scale = affordable(kmer_table(sequences))
+    if homology.tool == "mmseqs":
+        pairs: Iterable[Pairs] = [(np.arange(n), _mmseqs_representatives(sequences, homology.identity))]
     else:
-        table, remarks = _affordable(kmer_table(sequences))
-        found = _similarities(table, table)
-        pairs = ((row[shared >= similarity], column[shared >= similarity]) for row, column, shared in found)
-    groups = _components(first_equal(sequences), pairs)
-    largest = int(np.bincount(groups).max())
-    if largest > n / 2:
-        remarks.append(
-            f"one group of similar sequences holds {largest} of {n}; a higher similarity gives smaller groups"
-        )
-    return groups, remarks
+        found, least = similarities(table, table), homology.similarity
+        pairs = ((row[shared >= least], column[shared >= least]) for row, column, shared in found)
+    clusters = components(first_equal(sequences), pairs)
+    _, _, groups = relatives(sequences, table, clusters, homology.identity, scale=scale)
+    return Families(clusters=clusters, groups=groups, table=table, scale=scale)
 
 
-def _components(
-    parent: NDArray[np.int64], pairs: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
-) -> NDArray[np.int64]:
+def relatives(
+    sequences: SequenceSet,
+    table: Any,
+    clusters: NDArray[np.int64],
+    identity: float,
+    *,
+    scale: int = 1,
+    every: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """(P, 2) positions of relatives of different clusters, their identity (P,), and the groups (N,) that they make.
+
+    every: find all of them, not only enough to join what belongs together. table: (N, A^k) k-mers of the sequences, one
+    in `scale` of all there are.
+    """
+    covered = (COVERED * sequences.lengths).astype(np.int64)
+    fewest = fewest_shared(int(covered.max()), identity, kmer_length(sequences.alphabet), scale=scale)[covered]
+    kmers = np.diff(table.indptr)
+    pairs, alike = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
+    group = _first_members(clusters)
+    for row, column, shared in similarities(table, table):
+        kept = np.flatnonzero((row < column) & (clusters[row] != clusters[column]))
+        one, other = row[kept], column[kept]
+        times = np.rint(shared[kept] * np.minimum(kmers[one], kmers[other]))
+        kept = kept[times >= np.minimum(fewest[one], fewest[other])]
+        kept = kept[np.argsort(-shared[kept], kind="stable")]
+        for start in range(0, len(kept), _ALIGNED):
+            some = kept[start : start + _ALIGNED]
+            one, other = row[some], column[some]
+            if not every:
+                apart = group[one] != group[other]
+                one, other = one[apart], other[apart]
+            found = identities(sequences, one, other)
+            near = found >= identity
+            pairs.append(np.stack([one[near], other[near]], axis=1).astype(np.int64))
+            alike.append(found[near])
+            if near.any():
+                group = _merged(group, [(one[near], other[near])])
+    return np.concatenate(pairs), np.concatenate(alike), _numbered(group)
+
+
+def components(parent: NDArray[np.int64], pairs: Iterable[Pairs]) -> NDArray[np.int64]:
     """(N,) numbers of the components that these pairs, and those of each sequence with its parent, connect.
 
     Pairs are merged whenever many have come together: a set of near copies has more of them than memory holds.
     """
-    waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    waiting: list[Pairs] = []
     for pair in pairs:
         waiting.append(pair)
         if sum(len(row) for row, _ in waiting) >= _MOST_WAITING:
             parent, waiting = _merged(parent, waiting), []
-    return np.unique(_merged(parent, waiting), return_inverse=True)[1].astype(np.int64)
+    return _numbered(_merged(parent, waiting))
 
 
-def _merged(parent: NDArray[np.int64], pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
+def _first_members(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) the first member of each sequence's group."""
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    return first[number]
+
+
+def _numbered(parent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) groups counted from 0, in the order of their first members."""
+    return np.unique(parent, return_inverse=True)[1].astype(np.int64)
+
+
+def _merged(parent: NDArray[np.int64], pairs: list[Pairs]) -> NDArray[np.int64]:
     """(N,) the first member of each sequence's component."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -129,38 +184,7 @@ def _merged(parent: NDArray[np.int64], pairs: list[tuple[NDArray[np.int64], NDAr
     row, column = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
     graph = coo_array((np.ones(len(row), dtype=np.int8), (row, column)), shape=(n, n))
     number = connected_components(graph, directed=False)[1]
-    return np.unique(number, return_index=True)[1][number]
-
-
-def largest_similarity(sequences: SequenceSet, parts: Sequence[NDArray[np.int64]]) -> float:
-    """The largest similarity between sequences of different parts, each given by positions; 0 if none is similar."""
-    table, _ = _affordable(kmer_table(sequences))
-    best = 0.0
-    for place, part in enumerate(parts[:-1], start=1):
-        for _, _, shared in _similarities(table[part], table[np.concatenate(parts[place:])]):
-            best = max(best, float(shared.max(initial=0)))
-    return best
-
-
-def _similarities(left: Any, right: Any) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Row of `left`, row of `right` and similarity for all pairs that share a k-mer, some rows at a time."""
-    sizes = [np.maximum(np.diff(table.indptr), 1) for table in (left, right)]
-    turned = right.T.tocsr()
-    for start in range(0, left.shape[0], _ROWS):
-        shared = (left[start : start + _ROWS] @ turned).tocoo()
-        row, column = shared.coords[0] + start, shared.coords[1]
-        yield row, column, shared.data / np.minimum(sizes[0][row], sizes[1][column])
-
-
-def _affordable(table: Any) -> tuple[Any, list[str]]:
-    """The table, with k-mers left out by hash until counting the pairs that share one is quick enough."""
-    carriers = np.bincount(table.indices, minlength=table.shape[1]).astype(np.float64)
-    scale = int(np.ceil((carriers**2).sum() / _MOST_PAIRS))
-    if scale <= 1:
-        return table, []
-    scrambled = (np.arange(table.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
-    kept = table[:, np.flatnonzero(scrambled % np.uint64(scale) == 0)]
-    return kept.tocsr(), [f"similarities are estimated from one k-mer in {scale}, as the set is large"]
+    return _first_members(number)
 
 
 def _mmseqs_representatives(sequences: SequenceSet, identity: float) -> NDArray[np.int64]:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from seqreg.errors import InputError, UsageError
 from seqreg.records import read_tsv, write_tsv
-from seqreg.sequences.duplicates import across_parts, first_equal
-from seqreg.sequences.homology import homology_groups, largest_similarity
+from seqreg.sequences.duplicates import across_parts, first_equal, first_three
+from seqreg.sequences.homology import Homology
 from seqreg.sequences.labels import carried_classes
 from seqreg.sequences.raw import SPLITS
+from seqreg.sequences.separation import LEFT_OUT, separated
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.shared_kmers import largest_similarity
+from seqreg.sequences.strata import class_counts, grouped_parts, strata, stratified_order, stratified_parts
 
 By = Literal["stratified", "group", "homology"]
 COLUMNS = ("id", "split", "group")
@@ -25,7 +28,8 @@ class Split:
     """A partition of a set. names: (N,) ids. part: (N,) "train", "valid" or "test", or "fold1" .. "foldK"; "" for none.
 
     group: (N,) groups kept together, "" where there are none. by: how it was made ("given": as the input said).
-    largest_similarity: the greatest between sequences of different parts, known after a split by homology.
+    After a split by homology: largest_similarity, the greatest between sequences of different parts; across, (P, 2)
+    positions of sequences in different parts that are aligned at the identity asked for, or above.
     warnings: counted remarks, as on equal sequences in different parts.
     """
 
@@ -35,6 +39,7 @@ class Split:
     by: str
     seed: int
     largest_similarity: float | None = None
+    across: NDArray[np.int64] | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -48,6 +53,11 @@ class Split:
     def index(self, part: str) -> NDArray[np.int64]:
         """Positions of the sequences of a part, in their order; empty for a part that does not exist."""
         return np.flatnonzero(self.part == part)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The ids of sequences that are in no part."""
+        return tuple(str(self.names[i]) for i in self.index(""))
 
     def fold(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Positions to train on and to test on when fold `number`, counted from 1, is held out."""
@@ -101,13 +111,17 @@ def holdout(
     valid: float = 0.15,
     by: By | None = None,
     similarity: float = 0.3,
+    identity: float = 0.7,
     tool: str = "kmers",
+    leave_out: bool = False,
     seed: int = 0,
 ) -> Split:
     """Train, valid and test parts: `test` of all sequences, `valid` of the rest; 0 means no such part.
 
     by: None keeps a split that the input carries, and only cuts a valid part that it lacks from its train part; without
-    one it means by group where there are groups, else stratified. Raises InputError if a part would be empty.
+    one it means by group where there are groups, else stratified. similarity, identity, tool: what is related, by
+    homology, as in `sequences.homology.Homology`. leave_out: put sequences in no part rather than relatives in two.
+    Raises InputError if a part would be empty.
     """
     for title, fraction in (("test", test), ("valid", valid)):
         if not 0 <= fraction < 1:
@@ -115,7 +129,9 @@ def holdout(
     if sequences.split is not None and by is None:
         return _given(sequences, valid, seed)
     shares = {"test": test, "valid": valid * (1 - test), "train": (1 - test) * (1 - valid)}
-    made = _split(sequences, {name: share for name, share in shares.items() if share > 0}, by, similarity, tool, seed)
+    homology = Homology(similarity=similarity, identity=identity, tool=tool)
+    shares = {name: share for name, share in shares.items() if share > 0}
+    made = _split(sequences, shares, by, homology, leave_out=leave_out, seed=seed)
     unused = (
         ()
         if sequences.split is None
@@ -130,13 +146,20 @@ def folds(
     *,
     by: By | None = None,
     similarity: float = 0.3,
+    identity: float = 0.7,
     tool: str = "kmers",
+    leave_out: bool = False,
     seed: int = 0,
 ) -> Split:
-    """K folds of nearly equal size and nearly equal shares of every class, whatever split the input carries."""
+    """K folds of nearly equal size and nearly equal shares of every class, whatever split the input carries.
+
+    similarity, identity, tool, leave_out: as for `holdout`.
+    """
     if not 2 <= k <= len(sequences):
         raise UsageError(f"folds must be at least 2 and at most the {len(sequences)} sequences; got {k}")
-    return _split(sequences, {f"fold{number}": 1 / k for number in range(1, k + 1)}, by, similarity, tool, seed)
+    homology = Homology(similarity=similarity, identity=identity, tool=tool)
+    shares = {f"fold{number}": 1 / k for number in range(1, k + 1)}
+    return _split(sequences, shares, by, homology, leave_out=leave_out, seed=seed)
 
 
 def train_subset(sequences: SequenceSet, n: int, *, seed: int = 0, by: By | None = None) -> NDArray[np.int64]:
@@ -156,33 +179,6 @@ def train_subset(sequences: SequenceSet, n: int, *, seed: int = 0, by: By | None
     return np.sort(order[:n])
 
 
-def strata(sequences: SequenceSet) -> NDArray[np.int64]:
-    """(N,) class of each sequence by which to stratify: with several labels the rarest one, K for none."""
-    carried = carried_classes(sequences)
-    if not carried.shape[1]:
-        return np.zeros(len(sequences), dtype=np.int64)
-    frequency = carried.sum(axis=0, dtype=np.int64)
-    rarest = np.where(carried, frequency, len(sequences) + 1).argmin(axis=1)
-    return np.where(carried.any(axis=1), rarest, carried.shape[1]).astype(np.int64)
-
-
-def stratified_order(
-    classes: NDArray[np.int64], generator: np.random.Generator, *, every_class_first: bool = False
-) -> NDArray[np.int64]:
-    """A random order (N,) of which every beginning holds each class in its share, to within one.
-
-    Member r of a class of size n is placed at the quantile (r + 1/2) / n, or r / n so that all classes come first.
-    """
-    order = generator.permutation(len(classes))
-    order = order[np.argsort(classes[order], kind="stable")]
-    sizes = np.bincount(classes)
-    begins = np.cumsum(sizes) - sizes
-    rank = np.arange(len(classes)) - np.repeat(begins, sizes)
-    quantile = (rank + (0 if every_class_first else 0.5)) / np.repeat(sizes, sizes)
-    ties = generator.permutation(len(classes))
-    return order[np.lexsort((ties, quantile))]
-
-
 def _given(sequences: SequenceSet, valid: float, seed: int) -> Split:
     assert sequences.split is not None
     part = sequences.split.astype("U5")
@@ -192,7 +188,7 @@ def _given(sequences: SequenceSet, valid: float, seed: int) -> Split:
         raise InputError("the split has no train part", file=sequences.source or None, remedy="Name it: split=train.")
     if valid and not (part == "valid").any():
         shares = {"valid": valid, "train": 1 - valid}
-        part[train] = _split(sequences.subset(train), shares, by=None, similarity=0.3, tool="kmers", seed=seed).part
+        part[train] = _split(sequences.subset(train), shares, None, Homology(), leave_out=False, seed=seed).part
     remarks = across_parts(sequences, part, first_equal(sequences))
     left_out = int((part == "").sum())
     if left_out:
@@ -202,26 +198,27 @@ def _given(sequences: SequenceSet, valid: float, seed: int) -> Split:
 
 
 def _split(
-    sequences: SequenceSet, shares: dict[str, float], by: By | None, similarity: float, tool: str, seed: int
+    sequences: SequenceSet, shares: dict[str, float], by: By | None, homology: Homology, *, leave_out: bool, seed: int
 ) -> Split:
     by = by or ("stratified" if sequences.group is None else "group")
     generator = np.random.default_rng(seed)
     remarks: list[str] = []
+    across = None
     group = np.full(len(sequences), "") if sequences.group is None else sequences.group
     if by == "stratified":
-        number = _stratified_parts(strata(sequences), list(shares.values()), generator)
+        number = stratified_parts(strata(sequences), list(shares.values()), generator)
     elif by == "group":
         if sequences.group is None:
             raise UsageError("A split by group needs groups: group=NAME in FASTA headers, or a column `group`")
-        number = _grouped_parts(sequences, _group_numbers(sequences), list(shares.values()), generator)
+        number = grouped_parts(sequences, _group_numbers(sequences), list(shares.values()), generator)
     elif by == "homology":
-        groups, remarks = homology_groups(sequences, similarity=similarity, tool=tool)
-        group = np.array([f"h{entry + 1}" for entry in groups])
-        number = _grouped_parts(sequences, groups, list(shares.values()), generator)
+        apart = separated(sequences, list(shares.values()), homology, generator, leave_out=leave_out)
+        number, across, remarks = apart.part, apart.across, list(apart.remarks)
+        group = np.array([f"h{entry + 1}" for entry in apart.group])
     else:
         raise UsageError(f"Unknown split {by!r}. Choose from: stratified, group, homology")
     titles = np.array(list(shares))
-    sizes = np.bincount(number, minlength=len(titles))
+    sizes = np.bincount(number[number != LEFT_OUT], minlength=len(titles))
     if not sizes.all():
         raise InputError(
             f"the {titles[sizes.argmin()]} part would be empty: {len(sequences)} sequences"
@@ -229,17 +226,37 @@ def _split(
             file=sequences.source or None,
             remedy="Give more data, smaller groups, or ask for fewer parts.",
         )
-    part = titles[number]
-    split = Split(names=sequences.names, part=part, group=group, by=by, seed=seed)
+    part = np.where(number == LEFT_OUT, "", titles[number])
+    split = Split(names=sequences.names, part=part, group=group, by=by, across=across, seed=seed)
     crossing = across_parts(sequences, part, first_equal(sequences))
     remarks += [f"{what}: {count}" for what, count in crossing.items()]
     remarks += _missing_classes(sequences, split)
     if by == "homology":
         nearest = largest_similarity(sequences, [split.index(name) for name in split.parts])
         split = replace(split, largest_similarity=nearest)
-        if tool == "kmers" and nearest >= similarity:
-            remarks.append(f"a similarity of {nearest:.3g} remains between parts, above {similarity:g}")
+        remarks += _what_remains(sequences, split, homology)
     return replace(split, warnings=tuple(remarks))
+
+
+def _what_remains(sequences: SequenceSet, split: Split, homology: Homology) -> list[str]:
+    """Counted remarks on relatives in different parts, and on what was left out so that there are none."""
+    assert split.largest_similarity is not None
+    assert split.across is not None
+    remarks = []
+    if homology.tool == "kmers" and split.largest_similarity >= homology.similarity:
+        nearest, least = split.largest_similarity, homology.similarity
+        remarks.append(f"a similarity of {nearest:.3g} remains between parts, above {least:g}")
+    if len(split.across):
+        positions = np.unique(split.across)
+        remarks.append(
+            f"{len(split.across)} pairs of sequences in different parts have an identity of at least "
+            f"{homology.identity:g}; they are of {len(positions)} sequences ({first_three(sequences, positions)}), "
+            "--leave-out takes out enough of them"
+        )
+    if split.left_out:
+        which = first_three(sequences, split.index(""))
+        remarks.append(f"sequences left out, as they have relatives in two parts ({which}): {len(split.left_out)}")
+    return remarks
 
 
 def _missing_classes(sequences: SequenceSet, split: Split) -> list[str]:
@@ -252,20 +269,6 @@ def _missing_classes(sequences: SequenceSet, split: Split) -> list[str]:
     ]
 
 
-def _stratified_parts(
-    classes: NDArray[np.int64], shares: Sequence[float], generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """(N,) part numbers: each part in turn takes the beginning of a stratified order, the last one the rest."""
-    number = np.full(len(classes), len(shares) - 1)
-    rest = np.arange(len(classes))
-    for part, share in enumerate(shares[:-1]):
-        order = rest[stratified_order(classes[rest], generator)]
-        wanted = round(share / sum(shares[part:]) * len(rest))
-        number[order[:wanted]] = part
-        rest = np.sort(order[wanted:])
-    return number
-
-
 def _group_numbers(sequences: SequenceSet) -> NDArray[np.int64]:
     """(N,) numbers of the groups; a sequence without a group is one of its own."""
     if sequences.group is None:
@@ -276,41 +279,11 @@ def _group_numbers(sequences: SequenceSet) -> NDArray[np.int64]:
     return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
-def _class_counts(sequences: SequenceSet, groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(G, K) sequences of each class in each group."""
-    classes = strata(sequences)
-    counts = np.zeros((int(groups.max()) + 1, int(classes.max()) + 1))
-    np.add.at(counts, (groups, classes), 1)
-    return counts
-
-
-def _grouped_parts(
-    sequences: SequenceSet, groups: NDArray[np.int64], shares: Sequence[float], generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """(N,) part numbers; each group, the large ones first, goes where it brings all classes nearest to their shares.
-
-    The distance that is made smaller is sum_{p,c} (n_pc / n_c - share_p)^2 / share_p, as in stratified group k-fold.
-    """
-    counts = _class_counts(sequences, groups)
-    total = np.maximum(counts.sum(axis=0), 1)
-    wanted = np.array(shares)[:, None]
-    order = generator.permutation(len(counts))
-    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    filled = np.zeros((len(shares), counts.shape[1]))
-    part_of = np.empty(len(counts), dtype=np.int64)
-    for group in order:
-        added = counts[group] / total
-        growth = (added * (added + 2 * (filled - wanted)) / wanted).sum(axis=1)
-        part_of[group] = part = int(growth.argmin())
-        filled[part] += added
-    return part_of[groups]
-
-
 def _group_order(
     sequences: SequenceSet, groups: NDArray[np.int64], generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """An order of the sequences, group after group, each next group the one of 32 that best keeps the class shares."""
-    counts = _class_counts(sequences, groups)
+    counts = class_counts(sequences, groups)
     share = counts.sum(axis=0) / counts.sum()
     waiting = generator.permutation(len(counts)).tolist()
     taken = np.zeros(counts.shape[1])

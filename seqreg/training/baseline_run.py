@@ -15,7 +15,7 @@ from seqreg.training.config import TrainConfig
 from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
 from seqreg.training.parts import split_parts
 
-DECIDING = ("valid", "test", "by", "similarity", "train_size", "reverse_complement", "seed")
+DECIDING = ("valid", "test", "by", "similarity", "identity", "leave_out", "train_size", "reverse_complement", "seed")
 
 
 def train_baseline(

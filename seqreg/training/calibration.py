@@ -63,7 +63,8 @@ def _cross_fitted(
     """
     data = parts.train_and_valid
     parameter = next(network.module.parameters())
-    fold_of = folds(data, FOLDS, by=config.by, similarity=config.similarity, seed=config.seed).part  # pyright: ignore[reportArgumentType]
+    related: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "identity": config.identity}
+    fold_of = folds(data, FOLDS, **related, seed=config.seed).part
     y: list[NDArray[Any]] = []
     logits: list[NDArray[Any]] = []
     rows: list[NDArray[np.int64]] = []

@@ -57,6 +57,8 @@ class TrainConfig(Spec):
     test: float = hyper(0.2, "share of all sequences held out for testing", low=0, below=1)
     by: str | None = hyper(None, "how parts are split", choices=("stratified", "group", "homology"))
     similarity: float = hyper(0.3, "k-mer similarity above which sequences stay on one side", above=0, high=1)
+    identity: float = hyper(0.7, "identity of an alignment from which on they stay on one side", above=0, high=1)
+    leave_out: bool = hyper(False, "use some sequences nowhere rather than have relatives on two sides")
     train_size: int | None = hyper(None, "training sequences used, drawn by class", low=2)
     positive: str | None = hyper(None, "positive class of a binary task")
     seed: int = hyper(0, "seed of every random choice", low=0)

@@ -14,13 +14,17 @@ from seqreg.training.config import TrainConfig, smallest_validation
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
-    """The parts of a run; train_and_valid is what baselines, which hold out inside, may see."""
+    """The parts of a run; train_and_valid is what baselines, which hold out inside, may see.
+
+    left_out: ids of sequences that are in no part so that no relatives are in two.
+    """
 
     train: SequenceSet
     valid: SequenceSet | None
     test: SequenceSet | None
     train_and_valid: SequenceSet
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Rows id, split, group of splits.tsv."""
@@ -28,6 +32,7 @@ class Parts:
             if part is not None:
                 groups = [""] * len(part) if part.group is None else part.group
                 yield from ((each, name, str(group)) for each, group in zip(part.names, groups, strict=True))
+        yield from ((each, "", "") for each in self.left_out)
 
 
 def split_parts(
@@ -47,7 +52,9 @@ def split_parts(
             file=data.source or None,
             remedy="A classifier needs sequences of at least two classes",
         )
-    shares: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "seed": config.seed}
+    shares: dict[str, Any] = {
+        name: getattr(config, name) for name in ("by", "similarity", "identity", "leave_out", "seed")
+    }
     outer = holdout(data, test=0 if test is not None else config.test, valid=0, **shares)
     pool = np.flatnonzero((outer.part == "train") | (outer.part == "valid"))
     if config.train_size is not None:
@@ -56,10 +63,17 @@ def split_parts(
     given = outer.part[pool]
     held_out = np.zeros(len(pool), dtype=bool)
     warnings = list(outer.warnings)
+    left_out = outer.left_out if outer.by == "homology" else ()
     if valid is None and (given == "valid").any():
         held_out = given == "valid"
     elif valid is None and config.valid * len(pool) >= smallest_validation(config):
-        held_out = holdout(replace(rest, split=None), test=0, valid=config.valid, **shares).part == "valid"
+        inner = holdout(replace(rest, split=None), test=0, valid=config.valid, **shares)
+        used = inner.part != ""
+        pool, held_out = pool[used], (inner.part == "valid")[used]
+        rest = rest.subset(np.flatnonzero(used))
+        if inner.across is not None and (len(inner.across) or inner.left_out):
+            warnings += inner.warnings
+            left_out += inner.left_out
     if outer.by == "homology":
         data = replace(data, group=outer.group)
         rest = replace(rest, group=outer.group[pool])
@@ -82,6 +96,7 @@ def split_parts(
         test=None if test is None else _same_classes(test, data),
         train_and_valid=rest,
         warnings=tuple(warnings),
+        left_out=left_out,
     )
 
 

@@ -46,12 +46,14 @@ def most_folds(train: SequenceSet, folds: int, by: Any = None, seed: int = 0) ->
     )
 
 
-def with_groups(train: SequenceSet, *, by: Any = None, similarity: float = 0.3) -> tuple[SequenceSet, Any]:
+def with_groups(
+    train: SequenceSet, *, by: Any = None, similarity: float = 0.3, identity: float = 0.7
+) -> tuple[SequenceSet, Any]:
     """The sequences with what must stay on one side as their groups, and how they are then to be split."""
     train = replace(train, split=None)
     if by != "homology":
         return train, by
-    groups, _ = homology_groups(train, similarity=similarity)
+    groups, _ = homology_groups(train, similarity=similarity, identity=identity)
     return replace(train, group=np.array([f"h{number + 1}" for number in groups])), "group"
 
 

@@ -141,7 +141,10 @@ def prepared(
         raise UsageError("--ensemble averages the CNNs of a sum: leave --model out, or name --model sum")
     positive = choose_positive(parts.train_and_valid, config.positive)
     sequences, by = with_groups(
-        replace(parts.train_and_valid, positive=positive), by=config.by, similarity=config.similarity
+        replace(parts.train_and_valid, positive=positive),
+        by=config.by,
+        similarity=config.similarity,
+        identity=config.identity,
     )
     folds = most_folds(sequences, effort.folds, by, config.seed)
     first, second = (inner_splits(sequences, folds=folds, by=by, seed=config.seed + i) for i in range(2))

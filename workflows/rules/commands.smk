@@ -75,7 +75,7 @@ def held_out(wildcards):
 
 def splitting():
     """How sequences are kept on one side of a split."""
-    return {"by": config["split"]["by"], "similarity": config["split"]["similarity"]}
+    return {name: config["split"][name] for name in ("by", "similarity", "identity")}
 
 
 def budget():

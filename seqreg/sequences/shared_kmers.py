@@ -1,0 +1,118 @@
+"""How many k-mers two sequences share, for all pairs of a set at once, by an inverted index.
+
+The *similarity* of two sequences is the share of distinct k-mers of the one with fewer that the other has too:
+|K(a) & K(b)| / min(|K(a)|, |K(b)|), in [0, 1]. k is 5 for protein and 10 for nucleotides; k-mers with ambiguity symbols
+do not count; in DNA a k-mer and its reverse complement are one. It is no alignment identity, and lower than one:
+without gaps an identity p gives about p^k.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.sequences.sequence_set import SequenceSet
+
+_MOST_PAIRS = 1e9  # coincidences of a k-mer in two sequences that are counted at most
+_ROWS = 512
+_MISSED = 1e-3  # share of pairs of the identity asked for that may share fewer k-mers
+_MOST_ASKED = 64
+_PROTEIN_K, _NUCLEOTIDE_K = 5, 10
+
+
+def kmer_length(alphabet: Alphabet) -> int:
+    """k, long enough that unrelated sequences of a few hundred letters share almost no k-mer."""
+    return _PROTEIN_K if alphabet is PROTEIN else _NUCLEOTIDE_K
+
+
+def kmer_table(sequences: SequenceSet) -> Any:
+    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has."""
+    from scipy.sparse import csr_array
+
+    alphabet = sequences.alphabet
+    k, size = kmer_length(alphabet), alphabet.size
+    counts, columns = [], []
+    for first in range(0, len(sequences), 4096):
+        last = min(first + 4096, len(sequences))
+        start = sequences.offsets[first]
+        codes = sequences.codes[start : sequences.offsets[last]].astype(np.int64)
+        value = _windows(codes, k, size)
+        if alphabet is DNA and alphabet.complement is not None:
+            mirrored = alphabet.complement[codes].astype(np.int64)[::-1]
+            value = np.minimum(value, _windows(mirrored, k, size)[::-1])
+        owner = np.repeat(np.arange(first, last), sequences.lengths[first:last])
+        begins = owner[: len(value)]
+        whole = (begins == owner[k - 1 :]) & (_ambiguous(codes, k, size) == 0)
+        distinct = np.unique(begins[whole] * size**k + value[whole])
+        counts.append(np.bincount(distinct // size**k - first, minlength=last - first))
+        columns.append((distinct % size**k).astype(np.int32))
+    column = np.concatenate(columns)
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), size**k))
+
+
+def _windows(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
+    """The number, in base `size`, that each window of k codes spells."""
+    count = max(len(codes) - k + 1, 0)
+    value = np.zeros(count, dtype=np.int64)
+    for place in range(k):
+        value = value * size + codes[place : place + count]
+    return value
+
+
+def _ambiguous(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
+    """How many of the k codes of each window are not plain letters."""
+    total = np.concatenate([[0], np.cumsum(codes >= size)])
+    return total[k:] - total[:-k] if len(codes) >= k else total[:0]
+
+
+def largest_similarity(sequences: SequenceSet, parts: Sequence[NDArray[np.int64]]) -> float:
+    """The largest similarity between sequences of different parts, each given by positions; 0 if none is similar."""
+    table, _ = affordable(kmer_table(sequences))
+    best = 0.0
+    for place, part in enumerate(parts[:-1], start=1):
+        for _, _, shared in similarities(table[part], table[np.concatenate(parts[place:])]):
+            best = max(best, float(shared.max(initial=0)))
+    return best
+
+
+def similarities(left: Any, right: Any) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+    """Row of `left`, row of `right` and similarity for all pairs that share a k-mer, some rows at a time."""
+    sizes = [np.maximum(np.diff(table.indptr), 1) for table in (left, right)]
+    turned = right.T.tocsr()
+    for start in range(0, left.shape[0], _ROWS):
+        shared = (left[start : start + _ROWS] @ turned).tocoo()
+        row, column = shared.coords[0] + start, shared.coords[1]
+        yield row, column, shared.data / np.minimum(sizes[0][row], sizes[1][column])
+
+
+def affordable(table: Any) -> tuple[Any, int]:
+    """The table, and s: where counting the pairs that share a k-mer takes too long, one k-mer in s is kept, by hash."""
+    carriers = np.bincount(table.indices, minlength=table.shape[1]).astype(np.float64)
+    scale = int(np.ceil((carriers**2).sum() / _MOST_PAIRS))
+    if scale <= 1:
+        return table, 1
+    scrambled = (np.arange(table.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
+    return table[:, np.flatnonzero(scrambled % np.uint64(scale) == 0)].tocsr(), scale
+
+
+def fewest_shared(columns: int, identity: float, k: int, *, scale: int = 1) -> NDArray[np.int64]:
+    """(columns + 1,) k-mers that relatives share at least, by the number of columns of their alignment.
+
+    Each column is taken to be identical with probability `identity`, whatever the others are; then fewer are shared in
+    less than one case in a thousand. Real differences lie together and leave more. At most _MOST_ASKED are asked for.
+    scale: one k-mer in so many is looked at.
+    """
+    run = np.zeros((k + 1, _MOST_ASKED + 1))  # probability of so many identical columns in the end, and k-mers so far
+    run[0, 0] = 1
+    fewest = np.zeros(columns + 1, dtype=np.int64)
+    for column in range(1, columns + 1):
+        whole = identity * (run[k - 1] + run[k])
+        run = np.concatenate([(1 - identity) * run.sum(axis=0, keepdims=True), identity * run[: k - 1], whole[None]])
+        run[k] *= 1 - 1 / scale
+        run[k, 1:] += whole[:-1] / scale
+        run[k, -1] += whole[-1] / scale
+        fewest[column] = np.searchsorted(np.cumsum(run.sum(axis=0))[:-1], _MISSED, side="right")
+    return fewest
