@@ -1,9 +1,11 @@
 """Trained models for other programs: an ONNX graph, or weights with a description.
 
 The graph takes one-hot letters x (N, A, L) float32, a mixture of letters for an ambiguous symbol and zeros for padding,
-and lengths (N,) int64, for any N and L; it gives logits (N, K) and probabilities (N, number of classes). Its metadata
-say the rest: `classes`, `positive`, `multi_label`, `alphabet`, `letters` (the order of A), `temperature` (by which the
-probabilities have divided the logits already), `reverse_complement` and `seqreg` (the version).
+and lengths (N,) int64, for any N and L; it gives logits (N, K) and probabilities (N, number of classes). A length
+beyond L is an error of whatever runs the graph. Its metadata say the rest: `classes`, `logit_of` (the K classes that
+logits speak for, the positive one of two), `positive`, `multi_label`, `alphabet`, `letters` (the order of A),
+`temperature` (by which the probabilities have divided the logits already), `reverse_complement` and `seqreg` (the
+version).
 """
 
 import json
@@ -44,13 +46,15 @@ class Graph(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, K) and probabilities (N, number of classes) of x (N, A, L) and lengths (N,)."""
+        # A look-up is what every runtime refuses out of bounds; a graph has no other way to raise an error.
+        lengths = torch.arange(x.shape[2] + 1, device=x.device).index_select(0, lengths)
         logits = self.model(F.pad(x, (0, self.room)), lengths=lengths)
         scaled = logits / self.architecture.temperature
         if self.architecture.multi_label:
             return logits, torch.sigmoid(scaled)
         if self.architecture.outputs == 1:
             scaled = torch.cat([torch.zeros_like(scaled), scaled], 1)
-        return logits, torch.softmax(scaled, 1)
+        return self.architecture.sign * logits, torch.softmax(scaled, 1)
 
 
 def onnx_bytes(network: TrainedNetwork) -> bytes:
@@ -101,6 +105,7 @@ def metadata(network: TrainedNetwork) -> dict[str, str]:
     return {
         "seqreg": __version__,
         "classes": json.dumps(about.classes),
+        "logit_of": json.dumps(about.logit_of),
         "positive": about.positive or "",
         "multi_label": json.dumps(about.multi_label),
         "alphabet": about.alphabet,

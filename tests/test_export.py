@@ -71,6 +71,17 @@ def test_the_graph_computes_what_the_network_does(model: str, rng: np.random.Gen
         np.testing.assert_allclose(p, probabilities(wanted, trained.architecture), atol=2e-6)
 
 
+@pytest.mark.parametrize("model", NETWORKS)
+def test_lengths_beyond_the_letters_are_an_error(model: str) -> None:
+    trained = network(model, **NETWORKS[model])
+    session = onnxruntime.InferenceSession(onnx_bytes(trained), providers=["CPUExecutionProvider"])
+    x = np.zeros((2, trained.alphabet.size, 12), dtype=np.float32)
+    session.run(None, {"x": x, "lengths": np.array([12, 5])})
+    for wrong in (13, 40):
+        with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="out of"):
+            session.run(None, {"x": x, "lengths": np.array([12, wrong])})
+
+
 def test_the_graph_says_what_it_is(tmp_path: Path, call: Call) -> None:
     network("cnn:filters=2,width=3", classes=("no", "yes")).save(tmp_path / "run")
     done = call("export", tmp_path / "run", "-o", tmp_path / "out" / "m.onnx")

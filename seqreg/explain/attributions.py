@@ -21,6 +21,7 @@ def attributions(
 ) -> Iterator[Attribution]:
     """The attributions of each sequence, in order, computed as they are asked for, at most `batch` at a time.
 
+    Of a binary task they are those of the positive class, whichever of the two that is (`Architecture.logit_of`).
     steps: points at which `integrated_gradients` looks at the gradient.
     """
     model = network.module
@@ -35,7 +36,8 @@ def attributions(
             slopes = gradient_times_input(model, ids)
             integrated, baseline_logits = integrated_gradients(model, ids, steps)
             changes = substitution_scores(model, ids) - logits[:, None, None]  # n, L, A, K
-        arrays = [each.float().cpu().numpy() for each in (logits, baseline_logits, changes, slopes, integrated)]
+        found = (logits, baseline_logits, changes, slopes, integrated)
+        arrays = [(network.architecture.sign * each).float().cpu().numpy() for each in found]
         for row, i in enumerate(map(int, index)):
             of_logits, of_baseline, *per_position = (each[row] for each in arrays)
             mutagenesis, slope, path = (each[: sequences.lengths[i]] for each in per_position)

@@ -23,8 +23,8 @@ class Shown:
     """A sequence of which pictures are drawn.
 
     index: its place in the input, from 0. label: empty where none is known. prediction, p: the most probable class and
-    its probability. target: the class whose logit is drawn, in favour of which letters stand above the line; k: the
-    index of that logit, and sign: -1 where the logit speaks for the other class of two.
+    its probability. target: the class whose logit is drawn, in favour of which letters stand above the line: the
+    positive one of two. k: the index of that logit.
     """
 
     index: int
@@ -34,7 +34,6 @@ class Shown:
     p: float
     target: str
     k: int
-    sign: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class Explanation:
     """What moves a network's scores of N sequences, letter by letter, and the motifs it finds in them.
 
     letters: the A letters, in the order of the axis. classes: sorted names. logit_of: the K classes that the logits
-    speak for: the second of two classes, otherwise all of them.
+    speak for: the positive one of two classes, otherwise all of them.
     sequences: an `Attribution` for each: logits (K,), mutagenesis (l, A, K), gradient_times_input (l, K) and
     integrated_gradients (l, K), all in logits. motifs: most important first.
     """
@@ -57,11 +56,11 @@ class Explanation:
 def explain(network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64, steps: int = STEPS) -> Explanation:
     """Everything in memory: 4 (A + 2) K bytes per letter."""
     found = tuple(attributions(network, sequences, batch=batch, steps=steps))
-    p = probabilities(np.stack([each.logits for each in found]), network.architecture)
+    p = _probabilities(network, [each.logits for each in found])
     return Explanation(
         letters=network.alphabet.letters,
         classes=network.classes,
-        logit_of=logit_of(network),
+        logit_of=network.architecture.logit_of,
         sequences=found,
         motifs=tuple(motifs_of(network, sequences, p)),
     )
@@ -91,7 +90,7 @@ def write_explanation(
         "alphabet": network.alphabet.name,
         "letters": network.alphabet.letters,
         "classes": network.classes,
-        "logit_of": logit_of(network),
+        "logit_of": network.architecture.logit_of,
         "positive": network.positive,
         "baseline": BASELINE,
         "model_sha256": model_sha256,
@@ -107,7 +106,7 @@ def write_explanation(
                 progress(len(logits), len(sequences))
 
     write_attributions(folder / "attributions.h5", noted(), about)
-    p = probabilities(np.stack(logits), network.architecture)
+    p = _probabilities(network, logits)
     motifs = motifs_of(network, sequences, p)
     _write_motifs(folder, network, sequences, motifs)
     shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
@@ -115,7 +114,7 @@ def write_explanation(
         zip(shown, read_attributions(folder / "attributions.h5", [each.index for each in shown]), strict=True), start=1
     ):
         path = folder / "logos" / f"sequence-{number}.svg"
-        draw_attribution(path, found, network.alphabet.letters, each.k, each.sign, each.target)
+        draw_attribution(path, found, network.alphabet.letters, each.k, each.target)
     write_json(
         folder / "explain.json",
         {
@@ -139,9 +138,9 @@ def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.flo
     return find_motifs(network.module, sequences)
 
 
-def logit_of(network: TrainedNetwork) -> tuple[str, ...]:
-    """The K classes that the logits speak for."""
-    return network.classes[1:] if network.architecture.outputs == 1 else network.classes
+def _probabilities(network: TrainedNetwork, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """(N, number of classes), from N arrays (K,) of logits that speak for the positive class."""
+    return probabilities(network.architecture.sign * np.stack(logits), network.architecture)
 
 
 def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
@@ -157,10 +156,8 @@ def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[
 
 def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], i: int) -> Shown:
     y = int(predicted(p)[i])
-    target = network.classes[y]
-    if network.architecture.outputs == 1:
-        target = network.positive or network.classes[1]
-    speaks = logit_of(network)
+    speaks = network.architecture.logit_of
+    target = network.classes[y] if network.architecture.outputs > 1 else str(*speaks)
     return Shown(
         index=i,
         id=sequences.names[i],
@@ -168,8 +165,7 @@ def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float6
         prediction=network.classes[y],
         p=float(p[i, y]),
         target=target,
-        k=speaks.index(target) if target in speaks else 0,
-        sign=1 if target in speaks else -1,
+        k=speaks.index(target),
     )
 
 

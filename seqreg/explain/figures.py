@@ -33,14 +33,14 @@ def draw_motif(path: Path, motif: Motif) -> None:
         _save(path, figure)
 
 
-def draw_attribution(path: Path, found: Attribution, letters: str, k: int, sign: int, target: str) -> None:
+def draw_attribution(path: Path, found: Attribution, letters: str, k: int, target: str) -> None:
     """Integrated gradients as letters, and under them the change of the logit for every substitution.
 
-    k, sign: the logit, and -1 where it speaks against `target`. Of a long sequence the telling part is drawn.
+    k: the logit, which speaks for `target`. Of a long sequence the telling part is drawn.
     """
-    part = telling_part(sign * found.integrated_gradients[:, k])
-    path_integral = sign * found.integrated_gradients[part, k]
-    change = sign * found.mutagenesis[part, :, k].T
+    part = telling_part(found.integrated_gradients[:, k])
+    path_integral = found.integrated_gradients[part, k]
+    change = found.mutagenesis[part, :, k].T
     heights = np.zeros((len(path_integral), len(letters)))
     for i, letter in enumerate(found.sequence[part]):
         if letter in letters:

@@ -52,6 +52,16 @@ class Architecture:
         """K: one logit, for the second class, in a binary task; one per class or label otherwise."""
         return 1 if len(self.classes) == 2 and not self.multi_label else len(self.classes)
 
+    @property
+    def sign(self) -> int:
+        """-1 where the one logit of a binary task speaks against the positive class, as that is the first by name."""
+        return -1 if self.outputs == 1 and self.positive == self.classes[0] else 1
+
+    @property
+    def logit_of(self) -> tuple[str, ...]:
+        """The K classes that `sign` times the logits speak for: the positive one of two, otherwise all of them."""
+        return (self.positive or self.classes[1],) if self.outputs == 1 else self.classes
+
     def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
         return parse("model", MODELS, self.model).build(

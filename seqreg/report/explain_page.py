@@ -89,9 +89,7 @@ def _motifs(about: dict[str, Any]) -> list[dict[str, Any]]:
 def _sequence(
     shown: dict[str, Any], found: Attribution, about: dict[str, Any], number: int, width: int
 ) -> dict[str, Any]:
-    values, change = (
-        shown["sign"] * each[:, ..., shown["k"]] for each in (found.integrated_gradients, found.mutagenesis)
-    )
+    values, change = (each[:, ..., shown["k"]] for each in (found.integrated_gradients, found.mutagenesis))
     part = telling_part(values)
     sequence = found.sequence[part]
     strongest = _strongest(sequence, values[part], part.start + 1)
@@ -107,7 +105,7 @@ def _sequence(
         "length": len(found.sequence),
         "part": (part.start + 1, part.stop),
         "change": (float(change.min()), float(change.max())),
-        "logit": float(shown["sign"] * found.logits[shown["k"]]),
+        "logit": float(found.logits[shown["k"]]),
         "total": float(values.sum()),
     }
 

@@ -9,7 +9,7 @@ Layout (schema 1), for N sequences of l_1 .. l_N letters, M letters in all, A le
 
 All numbers are float32 in logits; `Attribution` says what they are. Attributes of the file: `format`, `schema`,
 `alphabet`, `letters` (the A letters, in the order of the axis), `classes`, `logit_of` (the K classes that the logits
-speak for: the second of two classes, otherwise all), `positive`, `units`, `baseline` (what it is, in words),
+speak for: the positive one of two classes, otherwise all), `positive`, `units`, `baseline` (what it is, in words),
 `model_sha256` (of the weights, model.safetensors) and `source`. Every chunk carries a Fletcher-32 checksum.
 """
 
