@@ -11,7 +11,8 @@ from seqreg.explain.catalogue import Motif
 def meme(motifs: Sequence[Motif], letters: str, background: NDArray[np.float64], *, both_strands: bool) -> str:
     """The text of a motif file. background: (A,) shares of the letters. E is the least q of a motif's enrichments.
 
-    Format: https://meme-suite.org/meme/doc/meme-format.html. Biopython reads the nucleotide alphabets only.
+    Format: https://meme-suite.org/meme/doc/meme-format.html. Of proteins the MEME Suite reads
+    them; Biopython, memelite and tangermeme read the nucleotide alphabets only.
     """
     strands = [f"strands: {'+ -' if both_strands else '+'}", ""] if len(letters) == 4 else []
     shares = " ".join(f"{letter} {share:.5f}" for letter, share in zip(letters, background, strict=True))
