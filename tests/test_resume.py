@@ -166,7 +166,10 @@ def test_nothing_that_regularizes_remembers_what_a_checkpoint_forgets(tmp_path: 
             shutil.copytree(tmp_path / "whole", tmp_path / "cut")
 
     whole = fitted(config, data, None, tmp_path / "whole", report=keep)
-    assert fitted(config, data, None, tmp_path / "cut", resume=True).bits() == whole.bits()
+    again: list[int] = []
+    resumed = fitted(config, data, None, tmp_path / "cut", resume=True, report=lambda p: again.append(p.epoch))
+    assert again == [2, 3]
+    assert resumed.bits() == whole.bits()
 
 
 # ----------------------------------------------------------------------------------------------------------- a run
