@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError
 from seqreg.explain import consensus, information, telling_part
+from seqreg.networks import Sum
 from seqreg.records import write_json, write_tsv
 from seqreg.report import figures, letters, logos, tables, words, write_report
 from seqreg.report.figures import Series, wilson
@@ -579,18 +580,13 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
 
 
 def test_a_sum_is_named_by_its_parts() -> None:
-    from seqreg.report.words import _network  # pyright: ignore[reportPrivateUsage]
-
-    whole = _network("sum:spectrum=4,positions=true,filters=128,width=12,pooling=max+position")
-    assert whole.startswith("The sum of a linear model on 4-mers, a linear model on positions and convolutional")
-    assert (
-        _network("sum:spectrum=0,positions=true,filters=1,width=2,pooling=none")
-        == "The sum of a linear model on positions,"
-    )
-    aligning = _network("sum:spectrum=0,positions=false,alignments=1024,filters=1,width=5,pooling=none")
-    assert aligning == "The sum of local alignments with up to 1,024 training sequences,"
-    several = _network("sum:spectrum=0,positions=false,filters=1,width=5+9,pooling=max,networks=2,average=true")
-    assert several == "The average of convolutional networks with filters of 5 and 9 letters,"
+    whole = Sum(spectrum=4, width=(12,), pooling=("max", "position")).in_words
+    assert whole.startswith("the sum of a linear model on 4-mers, a linear model on positions and convolutional")
+    assert Sum(spectrum=0, pooling=("none",)).in_words == "the sum of a linear model on positions"
+    aligning = Sum(spectrum=0, positions=False, alignments=1024, pooling=("none",)).in_words
+    assert aligning == "the sum of local alignments with up to 1,024 training sequences"
+    several = Sum(spectrum=0, positions=False, width=(5, 9), networks=2, average=True).in_words
+    assert several == "the average of convolutional networks with filters of 5 and 9 letters"
 
 
 # ------------------------------------------------------------------------------------------------ letter by letter

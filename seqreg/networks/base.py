@@ -98,6 +98,11 @@ class NetworkSpec(Spec, ABC):
         """What it is regularized by where nothing is said, as texts of PENALTIES; None where each part has its own."""
         return DEFAULT_PENALTY
 
+    @property
+    @abstractmethod
+    def in_words(self) -> str:
+        """What it is, for people who do not know its fields: "the sum of", "a convolutional network with" ..."""
+
     @abstractmethod
     def build(
         self,

@@ -33,6 +33,13 @@ class CNN(NetworkSpec):
         """Weight decay where weights belong to positions, else the gradient."""
         return default_penalty(self.pooling)
 
+    @property
+    def in_words(self) -> str:
+        """Filters, their width and layers."""
+        layers = "" if self.depth == 1 else f" in each of {self.depth} layers"
+        where = " that keep their position" if self.pooling == "position" else ""
+        return f"a convolutional network with {self.filters} filters of {self.width} letters{layers}{where}"
+
     def build(
         self,
         alphabet: Alphabet,

@@ -147,6 +147,11 @@ class SmoothCNN(NetworkSpec):
         """No: its kernel is that of one."""
         return False
 
+    @property
+    def in_words(self) -> str:
+        """Filters and their width."""
+        return f"a convolutional network with {self.filters} filters of {self.width} letters"
+
     def build(
         self,
         alphabet: Alphabet,

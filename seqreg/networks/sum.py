@@ -100,6 +100,17 @@ class Sum(NetworkSpec):
         """That of its CNNs, where they are of one kind."""
         return default_penalty(self.pooling[0]) if len(self.pooling) == 1 else None
 
+    @property
+    def in_words(self) -> str:
+        """Its parts, one after the other."""
+        parts = [f"a linear model on {self.spectrum}-mers"] * bool(self.spectrum)
+        parts += ["a linear model on positions"] * self.positions
+        parts += [f"local alignments with up to {self.alignments:,} training sequences"] * bool(self.alignments)
+        widths = " and ".join(map(str, self.width))
+        parts += [f"convolutional networks with filters of {widths} letters"] * (self.pooling != ("none",))
+        made = "average" if self.average else "sum"
+        return f"the {made} of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]}"
+
     def build(
         self,
         alphabet: Alphabet,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from seqreg.errors import UsageError
 from seqreg.report.run_folder import Run
 
 # metric -> (name, what it is, whether less is better)
@@ -80,22 +81,16 @@ def alphabet(run: Run) -> str:
     return name.upper() if name in ("dna", "rna") else name
 
 
-def _network(spec: str) -> str:
-    fields = dict(item.split("=", 1) for item in spec.partition(":")[2].split(",") if "=" in item)
-    if not {"filters", "width"} <= fields.keys():
+def _network(text: str) -> str:
+    from seqreg.networks import MODELS  # torch takes a while to load, and pages of baselines do without
+    from seqreg.specs import parse
+
+    try:
+        spec = parse("model", MODELS, text)
+    except UsageError:  # of another version
         return "A network"
-    if spec.startswith("sum:"):
-        parts = [f"a linear model on {fields['spectrum']}-mers"] * (fields["spectrum"] != "0")
-        parts += ["a linear model on positions"] * (fields["positions"] == "true")
-        widths = fields["width"].replace("+", " and ")
-        aligned = int(fields.get("alignments", "0"))
-        parts += [f"local alignments with up to {aligned:,} training sequences"] * (aligned > 0)
-        parts += [f"convolutional networks with filters of {widths} letters"] * (fields["pooling"] != "none")
-        made = "average" if fields.get("average") == "true" else "sum"
-        return f"The {made} of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]},"
-    layers = "" if fields.get("depth", "1") == "1" else f" in each of {fields['depth']} layers"
-    where = " that keep their position" if fields.get("pooling") == "position" else ""
-    return f"A convolutional network with {fields['filters']} filters of {fields['width']} letters{layers}{where},"
+    in_words = spec.in_words
+    return f"{in_words[0].upper()}{in_words[1:]},"
 
 
 def meaning(run: Run) -> str:
