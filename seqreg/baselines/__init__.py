@@ -16,6 +16,7 @@ from seqreg.baselines.fitted import FittedBaseline
 from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, resolve
+from seqreg.unfinished import Once, afresh
 
 __all__ = [
     "BASELINES",
@@ -38,11 +39,16 @@ def fit_baseline(
     *,
     seed: int = 0,
     strand_free: bool | None = None,
+    once: Once = afresh,
 ) -> FittedBaseline:
-    """A baseline by its name (`kmer-svm`, `kmer-logistic:k=3`) or as an object, tuned and trained on `train`."""
+    """A baseline by its name (`kmer-svm`, `kmer-logistic:k=3`) or as an object, tuned and trained on `train`.
+
+    once: keeps what is done of it (see `seqreg.unfinished`).
+    """
+    kept = {} if once is afresh else {"once": once}  # any callable like a baseline does, and need not know of it
     # The vectors are small: more BLAS threads only wait for each other, on a busy machine for minutes.
     with threadpool_limits(limits=1):
-        return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free)
+        return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free, **kept)
 
 
 def fit_baselines(
@@ -51,6 +57,7 @@ def fit_baselines(
     seed: int = 0,
     strand_free: bool | None = None,
     report: Callable[[int, int], None] | None = None,
+    once: Once = afresh,
 ) -> dict[str, FittedBaseline]:
     """Every baseline that can read these sequences, the best by inner cross-validation first.
 
@@ -64,7 +71,7 @@ def fit_baselines(
     for name in names:
         if report is not None:
             report(len(fitted), len(names))
-        fitted.append(fit_baseline(name, train, seed=seed, strand_free=strand_free))
+        fitted.append(fit_baseline(name, train, seed=seed, strand_free=strand_free, once=once))
     if report is not None:
         report(len(names), len(names))
     fitted.sort(key=lambda one: -(one.cv_auroc or 0.0))

@@ -17,6 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from seqreg.unfinished import Piece
+
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64] | NDArray[np.uint8]
 Fit = Callable[[csr_array | Array, Labels, float, Array | None, int], tuple[Array, Array]]
@@ -97,3 +99,8 @@ def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None)
 def probabilities(scores: Array, link: str) -> Array:
     """(N, J) from scores (N, J): "sigmoid" of the one score or of that of each label, or "softmax" over classes."""
     return np.asarray(softmax(scores, axis=1) if link == "softmax" else expit(scores))
+
+
+def as_piece(coef: Array, intercept: Array) -> Piece:
+    """What a fit found, as what may be kept of unfinished work."""
+    return {"coef": coef, "intercept": intercept}

@@ -12,6 +12,7 @@ from seqreg.baselines.fitted import FittedBaseline
 from seqreg.baselines.linear import (
     Array,
     Fit,
+    as_piece,
     fit_logistic,
     fit_svm,
     log_odds,
@@ -22,6 +23,7 @@ from seqreg.baselines.tuning import Features, Trial, labels_of, score_columns, t
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, hyper
+from seqreg.unfinished import Once, afresh
 
 # Strengths for rows of length 1. What is best lies inside on every data set looked at, from 50 sequences up.
 _LOGISTIC_STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
@@ -41,10 +43,12 @@ class KmerLogistic(Spec):
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
     folds: int = hyper(5, "folds of the inner cross-validation", low=2)
 
-    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+    def __call__(
+        self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
+    ) -> FittedBaseline:
         """The scale of its scores, to which auroc is blind, is fitted to held-out scores."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
-        return _tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed)
+        return _tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +58,12 @@ class KmerSvm(Spec):
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
     folds: int = hyper(5, "folds of the inner cross-validation", low=2)
 
-    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+    def __call__(
+        self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
+    ) -> FittedBaseline:
         """Where nothing can be held out, the link of the scores as they are stands in for probabilities."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
-        return _tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed)
+        return _tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +72,21 @@ class OneHotLogistic(Spec):
 
     folds: int = hyper(5, "folds of the inner cross-validation", low=2)
 
-    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+    def __call__(
+        self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
+    ) -> FittedBaseline:
         """Positions are of one strand, whatever `strand_free`. Raises InputError for sequences of several lengths."""
         candidates = [OneHotFeatures(length=int(train.lengths[0]))] if len(train) else []
-        return _tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed)
+        return _tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Majority(Spec):
     """The shares of the classes, whatever the sequence."""
 
-    def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> FittedBaseline:
+    def __call__(
+        self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
+    ) -> FittedBaseline:
         """Nothing is random, nothing is tuned."""
         y = labels_of(train)
         if y.ndim == 2:
@@ -126,13 +136,15 @@ def _tuned(
     train: SequenceSet,
     folds: int,
     seed: int,
+    once: Once,
 ) -> FittedBaseline:
     """The best features and strength by inner cross-validation, fitted to all of `train`."""
     y = labels_of(train)
-    trials = tune(candidates, strengths, fit, train, folds=folds, seed=seed)
+    trials = tune(candidates, strengths, fit, train, folds=folds, seed=seed, once=once)
     best = trials[0] if trials else None
     features, c = (best.features, best.c) if best else (candidates[-1], _USUAL_STRENGTH)
-    coef, intercept = fit(features.matrix(train), y, c, train.weight, seed)
+    solved = once(lambda: as_piece(*fit(features.matrix(train), y, c, train.weight, seed)))
+    coef, intercept = solved["coef"], solved["intercept"]
     link = "sigmoid" if y.ndim == 2 or score_columns(train) == 1 else "softmax"
     if best is not None:
         coef, intercept = _calibrated(coef, intercept, link, best)

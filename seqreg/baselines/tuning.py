@@ -1,7 +1,8 @@
 """Features and strength of a linear baseline by cross-validation within the training part."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from seqreg.baselines.linear import Array, Fit, Labels
 from seqreg.errors import UsageError
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
+from seqreg.unfinished import Once, Piece, afresh
 
 Features = KmerFeatures | OneHotFeatures
 Rows = csr_array | Array
@@ -55,6 +57,7 @@ def tune(
     *,
     folds: int,
     seed: int,
+    once: Once = afresh,
 ) -> list[Trial]:
     """Trials of the finalists, best first; none where there are too few sequences to hold any out.
 
@@ -62,12 +65,12 @@ def tune(
     every strength. Equal aurocs: the earlier candidate, then the smaller strength. Groups stay on one side of a fold.
     """
     screened = (strengths[len(strengths) // 4], strengths[3 * len(strengths) // 4])
-    first = _trials(candidates, screened, fit, drawn(train, _SCREENED_ON, seed), folds, [seed])
+    first = _trials(candidates, screened, fit, drawn(train, _SCREENED_ON, seed), folds, [seed], once)
     best_first = sorted(first, key=lambda trial: -trial.auroc)
     finalists = list(dict.fromkeys(trial.features for trial in best_first))[:_FINALISTS]
     finalists.sort(key=candidates.index)
     seeds = [seed, seed + 1] if len(train) <= _REPEATED_UP_TO else [seed]
-    second = _trials(finalists, strengths, fit, drawn(train, _TUNED_ON, seed), folds, seeds)
+    second = _trials(finalists, strengths, fit, drawn(train, _TUNED_ON, seed), folds, seeds, once)
     return sorted(second, key=lambda trial: -trial.auroc)
 
 
@@ -78,25 +81,33 @@ def _trials(
     train: SequenceSet,
     folds: int,
     seeds: Sequence[int],
+    once: Once,
 ) -> list[Trial]:
     """Every candidate at every strength, on folds drawn once with each seed."""
     y = labels_of(train)
     splits = [split for seed in seeds for split in inner_folds(y, train.group, folds, seed)]
     counts: dict[tuple[int, bool], csr_array] = {}
     trials: list[Trial] = []
+
+    def read(features: Features) -> list[tuple[Rows, Rows]]:
+        return short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
+
+    def measured(views: Callable[[], list[tuple[Rows, Rows]]], c: float) -> Piece:
+        held_out = np.full((len(y), score_columns(train)), np.nan)
+        values: list[float] = []
+        for (inner, outer), (kept, left_out) in zip(splits, views(), strict=True):
+            weight = None if train.weight is None else train.weight[inner]
+            coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
+            held_out[outer] = left_out @ coef.T + intercept
+            values += _auroc(y[outer], held_out[outer], None if train.weight is None else train.weight[outer])
+        return {"auroc": float(np.mean(values)) if values else None, "held_out": held_out}
+
     for features in candidates:
-        views = short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
+        views = cache(partial(read, features))
         for c in strengths:
-            held_out = np.full((len(y), score_columns(train)), np.nan)
-            values: list[float] = []
-            for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
-                weight = None if train.weight is None else train.weight[inner]
-                coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
-                held_out[outer] = left_out @ coef.T + intercept
-                values += _auroc(y[outer], held_out[outer], None if train.weight is None else train.weight[outer])
-            if values:
-                mean = float(np.mean(values))
-                trials.append(Trial(features=features, c=c, auroc=mean, held_out=held_out, y=y, weight=train.weight))
+            piece = once(partial(measured, views, c))
+            if piece["auroc"] is not None:
+                trials.append(Trial(features=features, c=c, **piece, y=y, weight=train.weight))
     return trials
 
 

@@ -1,6 +1,6 @@
 """What `predict` writes: rows per sequence, per window of long sequences, or per variant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from seqreg.errors import UsageError
 
 if TYPE_CHECKING:
     from seqreg.evaluation.conformal import Conformal
-    from seqreg.sequences import InputSpec, Scan, SequenceSet
+    from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
+    from seqreg.unfinished import Once
 
 PIECE = 8192  # sequences read, sorted by length and scored at a time
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
@@ -23,30 +24,39 @@ def sequence_columns(model: Model, conformal: "Conformal | None") -> tuple[str, 
 
 
 def sequence_rows(
-    model: Model, pieces: "Iterable[SequenceSet]", moved: Moved, conformal: "Conformal | None", coverage: float
-) -> Iterator[tuple[str, ...]]:
+    model: Model,
+    pieces: "Iterable[SequenceSet]",
+    once: "Once",
+    moved: Moved,
+    conformal: "Conformal | None",
+    coverage: float,
+) -> Iterator[Sequence[str]]:
     """A row per sequence: its most probable class, all probabilities and, where asked for, the prediction set."""
+    done = 0
+    for sequences in pieces:
+        yield from once(lambda sequences=sequences: {"rows": _rows_of(model, sequences, conformal, coverage)})["rows"]
+        done += len(sequences)
+        moved(done)
+
+
+def _rows_of(
+    model: Model, sequences: "SequenceSet", conformal: "Conformal | None", coverage: float
+) -> list[tuple[str, ...]]:
     from seqreg.evaluation.conformal import ABSTAIN, prediction_sets
     from seqreg.metrics import called
     from seqreg.sequences import label_texts
 
-    done = 0
-    for sequences in pieces:
-        p = model.probabilities(sequences)
-        calls = label_texts(called(p, multi_label=model.multi_label), model.classes)
-        rows = [
-            (name, call, *[f"{value:.6g}" for value in row])
-            for name, call, row in zip(sequences.names, calls, p.tolist(), strict=True)
-        ]
-        if conformal is not None:
-            sets = prediction_sets(p, conformal.threshold(coverage), multi_label=model.multi_label)
-            written, single = sets.written(model.classes), sets.single.tolist()
-            rows = [
-                (*row, text, text if one else ABSTAIN) for row, text, one in zip(rows, written, single, strict=True)
-            ]
-        yield from rows
-        done += len(sequences)
-        moved(done)
+    p = model.probabilities(sequences)
+    calls = label_texts(called(p, multi_label=model.multi_label), model.classes)
+    rows = [
+        (name, call, *[f"{value:.6g}" for value in row])
+        for name, call, row in zip(sequences.names, calls, p.tolist(), strict=True)
+    ]
+    if conformal is None:
+        return rows
+    sets = prediction_sets(p, conformal.threshold(coverage), multi_label=model.multi_label)
+    written, single = sets.written(model.classes), sets.single.tolist()
+    return [(*row, text, text if one else ABSTAIN) for row, text, one in zip(rows, written, single, strict=True)]
 
 
 def conformal_of(run: Path, coverage: float) -> "Conformal":
@@ -74,27 +84,31 @@ def make_scan(model: Model, spec: "InputSpec", step: int, window: int | None) ->
     return Scan(check_alphabet(model, spec), model.alphabet, window=length, step=step, both_strands=both)
 
 
-def window_rows(model: Model, scan: "Scan", threshold: float, moved: Moved) -> Iterator[tuple[str, ...]]:
+def window_rows(model: Model, scan: "Scan", threshold: float, once: "Once", moved: Moved) -> Iterator[Sequence[str]]:
     """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, and of
     every label of a multi-label task; those of at least the threshold.
     """
-    import numpy as np
-
     done = 0
     for windows in scan:
-        p = model.probabilities(windows.sequences)
-        n = np.arange(len(p))
-        if model.multi_label:
-            row, column = (index.ravel() for index in np.indices(p.shape))
-        else:
-            row, column = n, p.argmax(axis=1) if model.positive is None else n * 0 + model.classes.index(model.positive)
-        kept = p[row, column] >= threshold
-        for i, k in zip(row[kept].tolist(), column[kept].tolist(), strict=True):
-            value = float(p[i, k])
-            place = windows.chrom[i], str(windows.start[i]), str(windows.end[i])
-            yield (*place, model.classes[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
-        done += len(p)
+        yield from once(lambda windows=windows: {"rows": list(_rows_of_windows(model, windows, threshold))})["rows"]
+        done += len(windows.sequences)
         moved(done)
+
+
+def _rows_of_windows(model: Model, windows: "Windows", threshold: float) -> Iterator[tuple[str, ...]]:
+    import numpy as np
+
+    p = model.probabilities(windows.sequences)
+    n = np.arange(len(p))
+    if model.multi_label:
+        row, column = (index.ravel() for index in np.indices(p.shape))
+    else:
+        row, column = n, p.argmax(axis=1) if model.positive is None else n * 0 + model.classes.index(model.positive)
+    kept = p[row, column] >= threshold
+    for i, k in zip(row[kept].tolist(), column[kept].tolist(), strict=True):
+        value = float(p[i, k])
+        place = windows.chrom[i], str(windows.start[i]), str(windows.end[i])
+        yield (*place, model.classes[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
 
 
 def variant_rows(terminal: Terminal, model: Model, spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:

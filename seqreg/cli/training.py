@@ -161,6 +161,7 @@ def baseline(
     reverse_complement: ReverseComplement = None,
     positive: Positive = None,
     seed: Seed = 0,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train linear models on k-mers, tuned by cross-validation, and keep the best of them."""
@@ -187,6 +188,7 @@ def baseline(
         baseline=model,
         **sets,
         command=terminal.command,
+        resume=resume,
         overwrite=overwrite,
         finish=write_report,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from seqreg.cli.app import command
+from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
 from seqreg.cli.loading import load_network, only_part
 from seqreg.cli.options import EDITS, FITTING, OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.terminal import Terminal
@@ -58,6 +59,7 @@ def robustness(
     from seqreg.report import write_robustness_figure
     from seqreg.sequences import editable, with_classes
     from seqreg.sequences.splits import train_subset
+    from seqreg.unfinished import unfinished
 
     network = load_network(terminal, run, device, threads)
     kinds = edits.split("+")
@@ -71,18 +73,17 @@ def robustness(
         sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
     table = allowed if Path(allowed).is_file() else None
     mask = None if protect is None and table is None else editable(sequences, protect=protect, allowed=table)
-    with terminal.progress("Attacked") as moved:
-        found = evaluate_robustness(
-            network,
-            sequences,
-            max_substitutions=max_substitutions,
-            edits=kinds,
-            rule="any" if table else allowed,
-            mask=mask,
-            beam=beam,
-            batch_size=batch_size,
-            progress=moved,
-        )
+    asked: dict[str, Any] = {
+        "max_substitutions": max_substitutions,
+        "edits": kinds,
+        "rule": "any" if table else allowed,
+        "beam": beam,
+        "batch_size": batch_size,
+    }
+    about = {**asked, **model_identity(run, device), "sha256": sequences.sha256, "names": sequences.names}
+    about |= {name: file_identity(path) for name, path in (("allowed", table), ("protect", protect)) if path}
+    with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
+        found = evaluate_robustness(network, sequences, mask=mask, once=once, progress=moved, **asked)
     if output is not None:
         write_json(output, found.to_plain())
         rows = found.rows()
@@ -90,6 +91,7 @@ def robustness(
         write_robustness_figure(
             found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], output.with_suffix(".svg")
         )
+        remove_unfinished(output)
     if terminal.as_json:
         terminal.json(found.to_plain())
     elif output is None or not terminal.quiet:

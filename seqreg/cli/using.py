@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from seqreg.cli.app import command
+from seqreg.cli.going_on import input_identity, model_identity, remove_unfinished, unfinished_file
 from seqreg.cli.loading import check_alphabet, is_own, load_model, load_network, only_part
 from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
@@ -55,6 +56,7 @@ def predict(
     """
     from seqreg.cli import predicting
     from seqreg.sequences import read_ahead, stream_batches
+    from seqreg.unfinished import unfinished
 
     modes = {"--abstain": abstain, "--scan": scan, "--variants": variants}
     chosen = [name for name, value in modes.items() if value is not None]
@@ -65,10 +67,13 @@ def predict(
     if not 0 <= threshold <= 1:
         raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
     model = load_model(terminal, run, device, threads, batch_size)
-    with terminal.progress("Scored") as moved:
+    about = {"read": input_identity(data.spec()), "scan": scan, "window": window, "threshold": threshold}
+    about |= {**model_identity(run, device), "abstain": abstain, "batch_size": batch_size}
+    kept = None if output == "-" or variants is not None or about["read"] is None else unfinished_file(Path(output))
+    with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
-            _write(terminal, output, predicting.BED, predicting.window_rows(model, pieces, threshold, moved))
+            _write(terminal, output, predicting.BED, predicting.window_rows(model, pieces, threshold, once, moved))
         elif variants is not None:
             from seqreg.evaluation.variants import COLUMNS
 
@@ -77,10 +82,11 @@ def predict(
         else:
             conformal = None if abstain is None else predicting.conformal_of(run, abstain)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
-            rows = predicting.sequence_rows(model, read_ahead(pieces), moved, conformal, abstain or 0.0)
+            rows = predicting.sequence_rows(model, read_ahead(pieces), once, moved, conformal, abstain or 0.0)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
     terminal.warn(pieces.warnings if pieces is not None else ())
     if output != "-":
+        remove_unfinished(Path(output))
         terminal.wrote(Path(output))
 
 

@@ -6,7 +6,8 @@ edits are; the truth lies between them.
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from seqreg.networks import SequenceNetwork
 from seqreg.networks.trained import TrainedNetwork, probabilities
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, with_classes
+from seqreg.unfinished import Once, Piece, afresh
 
 EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 COLUMNS = ("id", "label", "prediction", "margin", "certified_radius", "edits_to_change", "edits", "margin_after")
@@ -112,6 +114,22 @@ class _Part:
     l2_certified: Tensor
     proofs: tuple[str, ...]
 
+    def to_piece(self) -> Piece:
+        """What is kept of unfinished work."""
+        arrays = {name: getattr(self, name).cpu().numpy() for name in _TENSORS}
+        edits = [[astuple(edit) for edit in of_one] for of_one in self.edits]
+        return {**arrays, "index": self.index, "edits": edits, "proofs": list(self.proofs)}
+
+    @classmethod
+    def of_piece(cls, piece: Piece) -> "_Part":
+        """The same again."""
+        tensors = {name: torch.from_numpy(piece[name]) for name in _TENSORS}
+        edits = tuple(tuple(AppliedEdit(*edit) for edit in of_one) for of_one in piece["edits"])
+        return cls(index=piece["index"], edits=edits, proofs=tuple(piece["proofs"]), **tensors)
+
+
+_TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
+
 
 def evaluate_robustness(
     network: TrainedNetwork,
@@ -125,13 +143,15 @@ def evaluate_robustness(
     epsilons: Sequence[float] = EPSILONS,
     l2_steps: int = 20,
     batch_size: int = 32,
+    once: Once = afresh,
     progress: Callable[[int, int], None] | None = None,
 ) -> Robustness:
     """Robustness of a trained network on labelled sequences, to at most `max_substitutions` edits of the kinds given.
 
     rule: which letters may replace which (see `seqreg.attacks.Allowed`). mask(index, length): (n, length, A) bool, the
     letters that may be written at each position of the sequences data[index], to narrow the rule. beam: width of the
-    beam search. epsilons: radii of the l2 attack, PGD with `l2_steps`, none for no attack. progress(done, of).
+    beam search. epsilons: radii of the l2 attack, PGD with `l2_steps`, none for no attack. once: keeps what is
+    done of it (see `seqreg.unfinished`). progress(done, of).
 
     Attacks search in the network's own precision, and count if the prediction is wrong in float64, in which all is
     certified; so certified accuracy is never above attacked accuracy. Raises InputError for data without labels,
@@ -151,12 +171,15 @@ def evaluate_robustness(
     )
     order = np.argsort(data.lengths, kind="stable")
     parts = []
-    for start in range(0, len(order), batch_size):
-        index = order[start : start + batch_size]
+
+    def studied(index: NDArray[np.int64]) -> Piece:
         ids = torch.from_numpy(data.padded(index)).to(study.device)
         letters = None if mask is None else torch.from_numpy(mask(index, ids.shape[1])).to(study.device)
         y = torch.as_tensor(np.asarray(data.y)[index].astype(np.int64), device=study.device)
-        parts.append(study.part(index, ids, y, Allowed(network.alphabet, rule, letters)))
+        return study.part(index, ids, y, Allowed(network.alphabet, rule, letters)).to_piece()
+
+    for start in range(0, len(order), batch_size):
+        parts.append(_Part.of_piece(once(partial(studied, order[start : start + batch_size]))))
         if progress is not None:
             progress(min(start + batch_size, len(order)), len(order))
     return _record(network, data, parts, study, rule, masked=mask is not None)

@@ -62,7 +62,7 @@ class InputSpec:
         if len(chosen) != 1:
             given = f"got {' and '.join(chosen)}" if chosen else "got none"
             raise UsageError(f"Give one input, as a path, a data set, --class, --pos/--neg, --fasta or --bed; {given}")
-        if [str(path) for path in self._paths()].count("-") > 1:
+        if [str(path) for path in self.paths].count("-") > 1:
             raise UsageError("Standard input can be read only once")
         if self.gaps not in ("reject", "drop"):
             raise UsageError(f"gaps must be reject or drop; got {self.gaps!r}")
@@ -89,9 +89,11 @@ class InputSpec:
     @property
     def source(self) -> str:
         """The input in a few words, for messages and reports."""
-        return ", ".join(shown(path) for path in self._paths())
+        return ", ".join(shown(path) for path in self.paths)
 
-    def _paths(self) -> list[str | Path]:
+    @property
+    def paths(self) -> list[str | Path]:
+        """What is read: files, `-`, or the name of a data set."""
         single = (self.input, self.fasta, self.labels, self.bed, self.genome)
         return [path for path in single if path is not None] + [path for _, path in self.classes]
 

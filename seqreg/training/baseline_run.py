@@ -11,9 +11,11 @@ from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, choose_positive
 from seqreg.specs import parse
 from seqreg.training.calibration import effect_on_test, write_conformal
+from seqreg.training.checkpoint import PIECES
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
 from seqreg.training.parts import split_parts
+from seqreg.unfinished import unfinished
 
 DECIDING = ("valid", "test", "by", "similarity", "identity", "leave_out", "train_size", "reverse_complement", "seed")
 
@@ -27,6 +29,7 @@ def train_baseline(
     valid: SequenceSet | None = None,
     test: SequenceSet | None = None,
     command: Sequence[str] = (),
+    resume: bool = False,
     overwrite: bool = False,
     tuned: Mapping[str, Any] | None = None,
     finish: Callable[[Path], object] | None = None,
@@ -35,9 +38,9 @@ def train_baseline(
 
     config: its shares, sizes, seed, positive class and `reverse_complement` (whether a k-mer and its reverse
     complement are one) count; what concerns networks does not. The validation part is learned from too, as baselines
-    tune by cross-validation; prediction sets are learned from the test part, the only one held out. tuned, finish: as
-    for `train`. Raises UsageError for an unknown baseline or a folder in the way, InputError for data that cannot be
-    used.
+    tune by cross-validation; prediction sets are learned from the test part, the only one held out. tuned, resume,
+    finish: as for `train`. Raises UsageError for an unknown baseline or a folder in the way, InputError for data that
+    cannot be used.
     """
     chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
     started = now()
@@ -46,20 +49,22 @@ def train_baseline(
     deciding = {name: getattr(config, name) for name in DECIDING}
     resolved = to_plain({"baseline": baseline, **deciding, "positive": positive, "input_sha256": data.sha256})
     resolved |= {"tune": tuned} if tuned else {}
-    claim_folder(output, resolved, resume=tuned is not None, overwrite=overwrite)
+    if claim_folder(output, resolved, resume=resume or tuned is not None, overwrite=overwrite):
+        return FittedBaseline.load(output)
+    write_json(output / "config.json", resolved)
 
     clock = perf_counter()
     learned_from = replace(parts.train_and_valid, positive=positive)
-    how = {"seed": config.seed, "strand_free": config.reverse_complement}
-    if chosen is None:
-        fitted = fit_baselines(learned_from, **how)
-        best = next(iter(fitted.values()))
-    else:
-        best = fit_baseline(chosen, learned_from, **how)
-        fitted = {best.name: best}
+    how: dict[str, Any] = {"seed": config.seed, "strand_free": config.reverse_complement}
+    with unfinished(output / PIECES, config=resolved) as once:
+        if chosen is None:
+            fitted = fit_baselines(learned_from, once=once, **how)
+            best = next(iter(fitted.values()))
+        else:
+            best = fit_baseline(chosen, learned_from, once=once, **how)
+            fitted = {best.name: best}
     seconds = perf_counter() - clock
 
-    write_json(output / "config.json", resolved)
     write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
     best.save(output)
     if parts.test is not None:

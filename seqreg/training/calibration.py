@@ -14,12 +14,14 @@ from seqreg.evaluation.conformal import FILE, Conformal
 from seqreg.networks.trained import TrainedNetwork
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, folds
+from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import targets
 from seqreg.training.loop import Progress
 from seqreg.training.machine import reproducible
 from seqreg.training.parts import Parts
 from seqreg.training.stacking import fit
+from seqreg.unfinished import Once, afresh
 
 # A CNN on amp and on splice with 300 training sequences, 45 of them for validation: a temperature from those 45 brought
 # the mean log loss on the test part from 0.446 to 0.429 and from 0.214 to 0.213; cross-fitting, to 0.426 and 0.196
@@ -34,6 +36,8 @@ def calibrated(
     parts: Parts,
     config: TrainConfig,
     *,
+    folder: Path | None = None,
+    once: Once = afresh,
     report: Callable[[Progress], None] | None = None,
 ) -> TrainedNetwork:
     """The network at the temperature that held-out predictions ask for, or as it is where config says "none".
@@ -41,7 +45,8 @@ def calibrated(
     A validation part of 200 sequences or more gives them. From fewer the temperature would be noise, so that they come
     from cross-fitting then: networks like this one, each trained on two thirds of the training and validation parts.
     A sum needs none of it where the weights of its parts are fitted to held-out predictions already.
-    report: told how cross-fitting goes on, epoch by epoch over all of its networks.
+    folder, once: as `fit` has them, to go on where an earlier attempt was. report: told how cross-fitting goes on,
+    epoch by epoch over all of its networks.
     """
     if config.calibration == "none":
         return network
@@ -50,12 +55,17 @@ def calibrated(
     elif network.module.weighed:
         return network
     else:
-        y, logits, weight = _cross_fitted(network, parts, config, report)
+        y, logits, weight = _cross_fitted(network, parts, config, folder, once, report)
     return network.at_temperature(fit_temperature(y, logits, network.architecture, weight)) if len(y) else network
 
 
 def _cross_fitted(
-    network: TrainedNetwork, parts: Parts, config: TrainConfig, report: Callable[[Progress], None] | None
+    network: TrainedNetwork,
+    parts: Parts,
+    config: TrainConfig,
+    folder: Path | None,
+    once: Once,
+    report: Callable[[Progress], None] | None,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
     """Targets, logits (N, K) and weights of the training and validation parts, from networks not trained on them.
 
@@ -75,10 +85,12 @@ def _cross_fitted(
         rest = data.subset(rows_of_fold)
         if not len(learned_from):
             continue  # all are one group: nothing can be held out
+        told = report and partial(_tell, report, done, len(numbers))
+        within = None if folder is None else folder / CHECKPOINT.parent / f"without-fold-{done + 1}"
+        stop = None if parts.valid is None else rest
         with reproducible(config, parameter.device):
             module = network.architecture.build().to(parameter.device, parameter.dtype)
-            told = report and partial(_tell, report, done, len(numbers))
-            fit(module, config, learned_from, None if parts.valid is None else rest, report=told)
+            fit(module, config, learned_from, stop, folder=within, resume=True, once=once, report=told)
         rows.append(rows_of_fold)
         y.append(targets(rest))
         logits.append(replace(network, module=module).logits(rest))

@@ -14,6 +14,7 @@ from seqreg.networks.trained import on_host
 from seqreg.records import atomic_write, to_plain
 
 FILE = Path("checkpoint") / "state.safetensors"
+PIECES = FILE.with_name("pieces")  # what is done beside the loop (see `seqreg.unfinished`)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -15,12 +16,14 @@ from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.training.calibration import calibrated, effect_on_test, held_out, write_conformal
+from seqreg.training.checkpoint import PIECES
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.folder import claim_folder, complete, measure, now, write_history, write_predictions
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
 from seqreg.training.stacking import fit
+from seqreg.unfinished import Once, unfinished
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +67,7 @@ def train(
     resolved = to_plain({**config.get_params(), **checksums, **({"tune": tuned} if tuned else {})})
     resume = resume or tuned is not None
     architecture = architecture_of(config, parts.train)
-    with reproducible(config, device):
+    with reproducible(config, device), ExitStack() as stack:
         clock = perf_counter()
         module = architecture.build().to(device, getattr(torch, config.precision))
         check_filter_width(parts.train, module.receptive_field)
@@ -73,10 +76,12 @@ def train(
         write_json(output / "config.json", resolved)
         write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
 
-        history = fit(module, config, parts.train, parts.valid, folder=output, resume=resume, report=report)
+        once = stack.enter_context(unfinished(output / PIECES, config=resolved))
+        going_on: dict[str, Any] = {"folder": output, "once": once, "report": report}
+        history = fit(module, config, parts.train, parts.valid, resume=resume, **going_on)
         seconds = {"training": perf_counter() - clock}
         clock = perf_counter()
-        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, **going_on)
         seconds["calibration"] = perf_counter() - clock
         write_history(output, history)
         motifs = filter_motifs(module, parts.train)
@@ -91,7 +96,7 @@ def train(
             metrics = measure(parts.test, p, network.positive, config.seed)
             clock = perf_counter()
             if config.baselines:
-                scores = _baseline_metrics(parts, network.positive, config.seed, report)
+                scores = _baseline_metrics(parts, network.positive, config.seed, once, report)
             seconds["baselines"] = perf_counter() - clock
             write_json(
                 output / "metrics.json",
@@ -137,20 +142,25 @@ def learn(
     valid: SequenceSet | None = None,
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
+    folder: Path | None = None,
 ) -> Learned:
-    """A training without a folder, on all of `data` but the share that decides when to stop.
+    """A training that leaves no files, on all of `data` but the share that decides when to stop.
 
-    valid: sequences that decide it instead. most_folds: as `fit` has it. Raises as `train` does.
+    valid: sequences that decide it instead. most_folds: as `fit` has it. folder: where what is done
+    of it is kept, and gone on with if it is there; remove it afterwards. Raises as `train` does.
     """
     device = choose_device(config.device)
     parts = split_parts(data, replace(config, test=0.0), valid=valid)
     config = with_defaults(config, parts.train, parts.valid)
-    with reproducible(config, device):
+    place = None if folder is None else folder / PIECES
+    about = {"config": config.get_params(), "sha256": data.sha256}
+    with reproducible(config, device), unfinished(place, **about) as once:
         architecture = architecture_of(config, parts.train)
         module = architecture.build().to(device, getattr(torch, config.precision))
         check_filter_width(parts.train, module.receptive_field)
-        history = fit(module, config, parts.train, parts.valid, report=report, most_folds=most_folds)
-        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, report=report)
+        going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
+        history = fit(module, config, parts.train, parts.valid, resume=True, most_folds=most_folds, **going_on)
+        network = calibrated(TrainedNetwork(architecture=architecture, module=module), parts, config, **going_on)
     return Learned(network=network, config=config, history=history)
 
 
@@ -174,7 +184,7 @@ def _finished_run(output: Path) -> RunResult:
 
 
 def _baseline_metrics(
-    parts: Parts, positive: str | None, seed: int, report: Callable[[Progress], None] | None
+    parts: Parts, positive: str | None, seed: int, once: Once, report: Callable[[Progress], None] | None
 ) -> dict[str, Metrics]:
     """The baselines, tuned on what the network had (training and validation part), on the same test part; best first.
 
@@ -187,7 +197,7 @@ def _baseline_metrics(
 
     test = parts.test
     assert test is not None
-    fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told)
+    fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)
     return {
         name: measure(test, each.predict_proba(test), positive, seed)
         for name, each in fitted.items()

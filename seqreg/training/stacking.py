@@ -28,16 +28,17 @@ from safetensors.torch import save
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, vstack
 
-from seqreg.baselines.linear import fit_logistic
+from seqreg.baselines.linear import as_piece, fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
 from seqreg.networks import Part, SequenceNetwork, SumNet, parts_of, per_example_loss
-from seqreg.networks.trained import features_of, logits_of, on_host
+from seqreg.networks.trained import LETTERS_PER_BATCH, features_of, logits_of, on_host
 from seqreg.records import atomic_write
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.training import loop
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig, example_weights
 from seqreg.training.loop import Progress
+from seqreg.unfinished import Once, Piece, afresh
 
 # Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
 FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
@@ -61,16 +62,19 @@ def fit(
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
+    once: Once = afresh,
 ) -> History:
     """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
 
     config must be complete (`with_defaults`). With a folder, checkpoints are kept in it and `resume` continues from
     them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it. most_folds: how many
-    of the folds are held out of a sum's parts to learn the weights, where all of them take too long.
+    of the folds are held out of a sum's parts to learn the weights, where all of them take too long. once: keeps what
+    is done of the linear parts (see `seqreg.unfinished`).
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
-    fitted = fit_parts(model, config, train, valid, folder=folder, resume=resume, report=report, most_folds=most_folds)
+    how: dict[str, Any] = {"folder": folder, "resume": resume, "report": report, "most_folds": most_folds, "once": once}
+    fitted = fit_parts(model, config, train, valid, **how)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
     if model.average:
         weights = weights * alike(fitted.scores, fitted.y, fitted.learned, fitted.weight)
@@ -112,6 +116,7 @@ def fit_parts(
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
+    once: Once = afresh,
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
     kinds = model.kinds()
@@ -129,7 +134,7 @@ def fit_parts(
         else:
             part = model.part(kind)
             part.prepare(train, config.seed)
-            scores.append(_fit_head(part, config, train, held_out))
+            scores.append(_fit_head(part, config, train, held_out, once))
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,
@@ -256,13 +261,13 @@ def _fit_cnns(
     return scores[held_out.rows]
 
 
-def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _HeldOut) -> Array:
+def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _HeldOut, once: Once) -> Array:
     """Solve for the head of a part that is linear in its features; scores (n, K) of what was held out.
 
     Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
     """
-    basis = part.coordinates()
-    read = partial(_coordinates, part, basis)
+    basis = once(lambda: {"basis": part.coordinates()})["basis"]
+    read = partial(_coordinates, part, basis, once)
     few = drawn(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
     rows, weight = read(few), _repetitions(few, config)
     scale = 1 / np.sqrt(max(float((rows * rows * weight[:, None]).sum()) / weight.sum(), 1e-12))
@@ -274,13 +279,18 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
         views = [(rows, read(held_out.data) * scale)]
     assert few.y is not None
+    labels = few.y
     best: tuple[float, float, Array] | None = None
-    for c in STRENGTHS if held_out.unseen else (USUAL_STRENGTH,):
+
+    def of_held_out(c: float) -> Piece:
         scores = np.zeros((len(held_out.data), part.outputs))
         for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
-            coef, intercept = fit_logistic(kept, few.y[inner], c, weight[inner], config.seed)
+            coef, intercept = fit_logistic(kept, labels[inner], c, weight[inner], config.seed)
             scores[outer] = left_out @ coef.T + intercept
-        scores = scores[held_out.rows]
+        return {"scores": scores[held_out.rows]}
+
+    for c in STRENGTHS if held_out.unseen else (USUAL_STRENGTH,):
+        scores = once(partial(of_held_out, c))["scores"]
         loss = mean_loss(scores, held_out.y, held_out.weight)
         if best is None or loss < best[0]:
             best = (loss, c, scores)
@@ -289,7 +299,9 @@ def _fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: _He
     if few is not many:
         rows, weight = read(many) * scale, _repetitions(many, config)
     assert many.y is not None
-    coef, intercept = fit_logistic(rows, many.y, best[1], weight, config.seed)
+    solve = partial(fit_logistic, rows, many.y, best[1], weight, config.seed)
+    solved = once(lambda: as_piece(*solve()))
+    coef, intercept = solved["coef"], solved["intercept"]
     part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
     return best[2]
 
@@ -301,15 +313,25 @@ def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
 
 
 @torch.no_grad()
-def _coordinates(part: Part, basis: Array | None, data: SequenceSet, batch: int = 256) -> csr_array | Array:
+def _coordinates(part: Part, basis: Array | None, once: Once, data: SequenceSet, batch: int = 256) -> csr_array | Array:
     """(n, D) features of sequences in coordinates whose squares add up to the norm of a part; sparse as they are."""
     if basis is not None:
-        return features_of(part, data, batch) @ basis
+        return _dense(part, once, data, batch) @ basis
     blocks = []
     for start in range(0, len(data), batch):
         features = part.read(data, np.arange(start, min(start + batch, len(data))))
         blocks.append(csr_array(features.double().cpu().numpy()))
     return csr_array(vstack(blocks, format="csr"))
+
+
+def _dense(part: Part, once: Once, data: SequenceSet, batch: int) -> NDArray[np.float32]:
+    """(n, F) `features_of` sequences, kept batch by batch of like length: alignments take their time."""
+    features = np.empty((len(data), part.width), dtype=np.float32)
+    order = np.argsort(data.lengths, kind="stable")
+    for rows in padded_batches(data.lengths[order], batch, LETTERS_PER_BATCH):
+        index = order[rows]
+        features[index] = once(lambda index=index: {"x": features_of(part, data.subset(index), batch)})["x"]
+    return features
 
 
 def alike(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:

@@ -1,10 +1,12 @@
 """The trainings of a search, by any number of processes."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import current_process
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -15,6 +17,7 @@ from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, learn
 from seqreg.tuning.folds import Pair, score
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean
+from seqreg.unfinished import unfinished
 from seqreg.workers import SECONDS_BETWEEN_LOOKS, Results, in_processes
 
 # Folds that the weights of a sum's parts are learned from. On amp, with 333 sequences to learn from, one gave the same
@@ -69,6 +72,7 @@ class Trials:
         try:
             with threadpool_limits(limits=1):
                 scores = score(self.predictor(candidate, kept, fold), held_out)
+            shutil.rmtree(self._unfinished(candidate, fold), ignore_errors=True)
             found = {name: scores[name] for name in found}
         except SeqregError as failure:
             error = str(failure)
@@ -76,15 +80,20 @@ class Trials:
 
     def predictor(self, candidate: Candidate, kept: SequenceSet, fold: int) -> Any:
         """Class probabilities by the candidate, trained on these sequences alone."""
-        config = self.config
+        config, folder = self.config, self._unfinished(candidate, fold)
         if candidate.baseline:
-            fitted = fit_baseline(candidate.baseline, kept, seed=config.seed, strand_free=config.reverse_complement)
-            return fitted.predict_proba
+            how: dict[str, Any] = {"seed": config.seed, "strand_free": config.reverse_complement}
+            with unfinished(folder / "pieces", sha256=kept.sha256, baseline=candidate.baseline, **how) as once:
+                return fit_baseline(candidate.baseline, kept, once=once, **how).predict_proba
         seed = config.seed + fold  # chance in training is averaged over, and the same for all candidates
         by = self.by if self.by == "stratified" else None
         config = replace(config, **candidate.setting, seed=seed, by=by, train_size=None, threads=1, baselines=False)
         config = replace(config, calibration="none")  # else each would be fitted thrice more
-        return learn(kept, config, valid=self.valid, most_folds=WEIGHED_ON).network.probabilities
+        return learn(kept, config, valid=self.valid, most_folds=WEIGHED_ON, folder=folder).network.probabilities
+
+    def _unfinished(self, candidate: Candidate, fold: int) -> Path:
+        """The folder of what is done of a training that is not over."""
+        return self.results.path / "unfinished" / candidate.key(fold)
 
     def work(
         self,
