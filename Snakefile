@@ -17,8 +17,8 @@ report: "workflows/report/workflow.rst"
 
 
 include: "workflows/rules/configuration.smk"
-include: "workflows/rules/attempts.smk"
 include: "workflows/rules/cluster.smk"
+include: "workflows/rules/attempts.smk"
 include: "workflows/rules/commands.smk"
 include: "workflows/rules/models.smk"
 include: "workflows/rules/benchmark.smk"

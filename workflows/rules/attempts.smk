@@ -6,7 +6,12 @@ REFUSED = "# Refused: the same input and options are not tried again."
 
 def growing(amount):
     """Memory or minutes that grow with every attempt."""
-    return lambda wildcards, attempt: amount * attempt
+
+    def of_attempt(wildcards, attempt, threads, rulename):
+        check_cores(rulename, threads)
+        return amount * attempt
+
+    return of_attempt
 
 
 def logged(command):
