@@ -35,6 +35,7 @@ from seqreg.sequences import SequenceSet, with_classes
 from seqreg.unfinished import Once, Piece, afresh
 
 EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+_TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
 COLUMNS = ("id", "label", "prediction", "margin", "certified_radius", "edits_to_change", "edits", "margin_after")
 
 _SINGLE_SCORES = {"substitution": substitution_scores, "insertion": insertion_scores, "deletion": deletion_scores}
@@ -116,19 +117,16 @@ class _Part:
 
     def to_piece(self) -> Piece:
         """What is kept of unfinished work."""
-        arrays = {name: getattr(self, name).cpu().numpy() for name in _TENSORS}
         edits = [[astuple(edit) for edit in of_one] for of_one in self.edits]
+        arrays = {name: getattr(self, name).cpu().numpy() for name in _TENSORS}
         return {**arrays, "index": self.index, "edits": edits, "proofs": list(self.proofs)}
 
     @classmethod
     def of_piece(cls, piece: Piece) -> "_Part":
         """The same again."""
-        tensors = {name: torch.from_numpy(piece[name]) for name in _TENSORS}
         edits = tuple(tuple(AppliedEdit(*edit) for edit in of_one) for of_one in piece["edits"])
+        tensors = {name: torch.from_numpy(piece[name]) for name in _TENSORS}
         return cls(index=piece["index"], edits=edits, proofs=tuple(piece["proofs"]), **tensors)
-
-
-_TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
 
 
 def evaluate_robustness(
