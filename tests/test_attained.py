@@ -182,6 +182,15 @@ def test_hidden_units_that_are_off_do_not_fall_but_may_rise(head: float) -> None
     check_bounds(Case(net=net, ids=ids, y=torch.tensor([1]), allowed=allowed), {"influences here", "intervals"})
 
 
+@pytest.mark.parametrize("pooling", ["max", "mean", "position"])
+def test_hidden_units_of_two_signs_do_not_make_up_for_each_other(pooling: str) -> None:
+    """The size of a feature falls with it, down to zero, though one unit has it with the other sign."""
+    hidden = torch.tensor([[1.0], [-1.0]])
+    kernel = letters_by_taps([1, 0, 0, 0], [1, 1, 1])
+    net = conv_net([kernel], [[1.0, 1.0]], pooling=pooling, hidden=hidden, hidden_bias=[0.0, 0.0])
+    check_bounds(Case(net=net, ids=padded(net, [(0, 0, 0)]), y=torch.tensor([1])), {*EXACT, "intervals"})
+
+
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 def test_hidden_units_are_on_or_off_by_the_windows_that_exist(pooling: str) -> None:
     """Padding would score 0 and turn the unit off, which costs what A costs when it becomes C."""
@@ -217,6 +226,14 @@ def test_the_tap_that_is_worth_most_counts(taps: list[float]) -> None:
     net = conv_net([letters_by_taps([0, 1, 0, 0], taps)], [[1.0]], pooling="max")
     ids = padded(net, [(0, 0, 1, 0, 0)])
     check_bounds(Case(net=net, ids=ids, y=torch.tensor([1])), {*EXACT, "influences of symbols"})
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "position"])
+def test_what_one_filter_loses_and_another_gains_is_charged_together(pooling: str) -> None:
+    """C in place of A costs by way of both."""
+    kernel = torch.cat([letters_by_taps([1, 0, 0, 0], [1, 2]), letters_by_taps([0, 1, 0, 0], [3, 1])])
+    net = conv_net([kernel], [[1.0, -0.7]], pooling=pooling, length=2)
+    check_bounds(Case(net=net, ids=padded(net, [(0, 0)]), y=torch.tensor([1])), EXACT)
 
 
 @pytest.mark.parametrize("second", [2.0, -2.0])
@@ -355,6 +372,13 @@ def test_constants_are_the_largest_change_of_any_letter_in_any_sequence(name: st
                 torch.testing.assert_close(found, worst, atol=SLACK, rtol=0)
             assert (found >= worst - SLACK).all()
     assert not table[:, DNA.pad].any()
+
+
+def test_constants_are_in_full_where_one_strand_rises_alone() -> None:
+    net = conv_net([letters_by_taps([3, 0, 0, 0], [1])], [[-2.0]], pooling="max", reverse_complement=True)
+    table = symbol_influences(net, torch.ones(1, 1, dtype=torch.float64))
+    fall = (net(padded(net, [(1,)])) - substitution_scores(net, padded(net, [(1,)]))).max()  # C, which becomes A
+    torch.testing.assert_close(table[0, 1], fall, atol=SLACK, rtol=0)
 
 
 def test_mean_pooling_divides_the_constant_by_the_windows_trained_on_unless_told() -> None:
@@ -500,6 +524,8 @@ def test_influences_of_all_parts_add_up() -> None:
             part.output.weight.copy_(torch.stack([worth.flatten(), 0 * worth.flatten()]))
     ids = random_ids(DNA, (5, 3, 4), symbols=4)
     check_bounds(Case(net=net, ids=ids, y=torch.zeros(3, dtype=torch.long)), EXACT)
+    constants = [hamming_lipschitz(part, windows=3) for part in parts_of(net)]
+    torch.testing.assert_close(hamming_lipschitz(net, windows=3), sum(constants))
 
 
 # ---- insertions and deletions
