@@ -379,6 +379,9 @@ def test_constants_are_in_full_where_one_strand_rises_alone() -> None:
     table = symbol_influences(net, torch.ones(1, 1, dtype=torch.float64))
     fall = (net(padded(net, [(1,)])) - substitution_scores(net, padded(net, [(1,)]))).max()  # C, which becomes A
     torch.testing.assert_close(table[0, 1], fall, atol=SLACK, rtol=0)
+    allowed = (torch.arange(4) == 0)[None, None]  # any T would do on the other strand
+    case = Case(net=net, ids=padded(net, [(1,)]), y=torch.tensor([1]), allowed=allowed, most=1)
+    check_bounds(case, {*EXACT, "intervals", "influences of symbols"})
 
 
 def test_mean_pooling_divides_the_constant_by_the_windows_trained_on_unless_told() -> None:
@@ -534,8 +537,8 @@ def test_influences_of_all_parts_add_up() -> None:
 # Networks, sequences, and the classes whose margins the worst edits reach.
 EDITED: dict[str, tuple[Callable[[], ConvNet], list[str], list[int]]] = {
     "one letter": (
-        lambda: conv_net([letters_by_taps([0.3, 2, -1, 0], [1])], [[1.0], [-0.5]], pooling="mean"),
-        ["ACGTC", "CA", "GGG"],
+        lambda: conv_net([letters_by_taps([0.3, 2, -1, 0], [1])], [[1.0], [-0.5], [0.9]], pooling="mean"),
+        ["ACGTC", "CCCC", "GGG"],
         [0, 1],
     ),
     # AA alone counts, and a letter in the middle is in two windows of it
@@ -566,7 +569,7 @@ EDITED: dict[str, tuple[Callable[[], ConvNet], list[str], list[int]]] = {
             bias=-1,
             reverse_complement=True,
         ),
-        ["AAAAAA", "TTTAA"],
+        ["AAAAAA", "TTTAA", "AAACCC"],
         [0],
     ),
     "hidden": (
@@ -603,6 +606,11 @@ def smooth(kernel: list[list[list[float]]], smoothing: float = 1e-9) -> ConvNet:
     return net
 
 
+def radius(worst: Tensor) -> Tensor:
+    """(N,) most edits that leave all margins (M + 1, N, P) positive."""
+    return (worst.amin(2) > 0).long().cumprod(0).sum(0) - 1
+
+
 @pytest.mark.parametrize("name", EDITED)
 def test_no_edits_do_less_than_the_worst_that_is_proved(name: str) -> None:
     """Where a sequence may lose its last window nothing is proved, and single edits settle one."""
@@ -619,6 +627,10 @@ def test_no_edits_do_less_than_the_worst_that_is_proved(name: str) -> None:
             assert torch.equal(bound > -math.inf, possible[:, None].expand_as(bound))
             assert (bound <= truth[m] + SLACK).all()
             if target in reached:
+                assert (
+                    m == 0
+                    or (edit_certificate(net, ids, y, most=m)[possible] == radius(truth[: m + 1])[possible]).all()
+                )
                 torch.testing.assert_close(bound[possible], truth[m][possible], atol=SLACK, rtol=0)
 
 
@@ -640,9 +652,8 @@ def test_the_last_window_and_windows_of_ambiguous_letters_are_not_taken_for_whol
     truth = worst_after_edits(net, codes, y, 2)
     for m in (1, 2):
         assert (edit_bound(certified_batch(net, ids, y), m) <= truth[m] + SLACK).all()
-    radius = (truth.amin(2) > 0).long().cumprod(0).sum(0) - 1
     singles = [edit(net, ids).flatten(1, -2) for edit in (substitution_scores, insertion_scores, deletion_scores)]
-    assert (edit_certificate(net, ids, y, most=2, singles=singles) <= radius).all()
+    assert (edit_certificate(net, ids, y, most=2, singles=singles) <= radius(truth)).all()
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

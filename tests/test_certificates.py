@@ -134,8 +134,9 @@ def test_no_bound_is_above_the_truth_in_thousands_of_networks() -> None:
 
 
 def test_a_margin_is_positive_exactly_where_the_prediction_is_right() -> None:
-    for outputs, y in ((1, torch.tensor([0, 1, 1, 0])), (3, torch.tensor([2, 0, 1, 1]))):
-        logits = torch.randn(4, outputs, dtype=torch.float64)
+    for outputs in (1, 2, 3, 4):
+        y = torch.arange(40) % max(2, outputs)
+        logits = torch.randn(40, outputs, dtype=torch.float64)
         assert torch.equal(margins(logits, y) > 0, predicted(logits) == y)
     logits, labels = torch.randn(4, 3, dtype=torch.float64), torch.randint(0, 2, (4, 3))
     assert torch.equal(margins(logits, labels) > 0, (predicted(logits, multi_label=True) == labels).all(1))

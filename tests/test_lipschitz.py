@@ -138,10 +138,10 @@ def dirac(channels: int, width: int = 1, worth: float = 1.0, **fields) -> nn.Con
     return conv
 
 
-def all_ones(width: int, **fields) -> nn.Conv1d:
+def all_ones(width: int, worth: float = 1.0, **fields) -> nn.Conv1d:
     """A sum over windows."""
     conv = nn.Conv1d(1, 1, width, bias=False, **fields)
-    nn.init.ones_(conv.weight)
+    nn.init.constant_(conv.weight, worth)
     return conv
 
 
@@ -214,6 +214,7 @@ REACHED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[float, 
     "Conv1d-strided": (lambda: all_ones(4, stride=3, padding=2), (1, 150), ZERO),
     "Conv1d-dilated": (lambda: all_ones(3, dilation=3), (1, 150), ZERO),
     "Conv1d-strided-dilated": (lambda: all_ones(3, stride=2, dilation=3), (1, 150), ZERO),
+    "Conv1d-windows": (lambda: nn.Sequential(dirac(0, 3, stride=2), nn.AdaptiveAvgPool1d(1)), (1, 8), ZERO),
     "Conv1d-grouped": (lambda: dirac(4, 3, groups=2), (4, 9), ZERO),
     "Conv1d-replicate": (lambda: dirac(0, padding=2, padding_mode="replicate"), (1, 1), ZERO),
     "Conv1d-reflect": (lambda: dirac(0, padding=2, padding_mode="reflect"), (1, 3), ZERO),
@@ -244,7 +245,7 @@ REACHED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[float, 
     "Residual": (lambda: Residual(dirac(3, worth=2), nn.ReLU()), (3, 5), (1.0,)),
     "Residual-linear": (lambda: Residual(dirac(4, 5, 0.5, padding=4, dilation=2, groups=2)), (4, 9), ZERO),
     "Residual-undone": (lambda: Residual(dirac(4, 5, -1.0, padding=4, dilation=2, groups=2)), (4, 9), ZERO),
-    "Residual-unaligned": (lambda: Residual(all_ones(2, dilation=2, padding=1)), (1, 150), ZERO),
+    "Residual-unaligned": (lambda: Residual(all_ones(2, -1.0, dilation=2, padding=1)), (1, 150), ZERO),
     "ConvNet-max": (lambda: cnn([WEIGHTS], [[2.0], [1.0]]), (4, 3), ZERO),
     "ConvNet-position": (lambda: cnn([WEIGHTS], [[2.0, 1, 0], [0, 0, 1]], pooling="position"), (4, 3), ZERO),
     "ConvNet-mean": (lambda: cnn([WEIGHTS], [[2.0], [1.0]], pooling="mean"), (4, 3), ZERO),
@@ -378,6 +379,11 @@ def test_the_encoding_is_part_of_the_first_layer() -> None:
         changed = ids.clone()
         changed[:, position] = (changed[:, position] + 7) % 20
         assert ((net(changed) - scores).abs() <= bound * math.sqrt(2) * (1 + 1e-5)).all()
+
+
+def test_a_direction_that_no_layer_takes_costs_its_norm() -> None:
+    for net in (nn.Flatten(), nn.Sequential(linear([[1.0, 0], [0, 1]]), nn.ReLU())):
+        assert lipschitz_upper_bound(net, direction=torch.tensor([3.0, -4.0])).item() == pytest.approx(5)
 
 
 def test_an_empty_network_is_the_identity() -> None:
