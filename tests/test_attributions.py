@@ -205,17 +205,17 @@ def test_modisco_lite_finds_a_planted_pattern(tmp_path: Path) -> None:
     """As its authors take it: one-hot letters and what each letter would contribute, from attributions.h5."""
     modisco = pytest.importorskip("modiscolite.tfmodisco", reason="modisco-lite is not installed")
     rng, motif = np.random.default_rng(0), "TGACTCAT"
-    codes = rng.integers(4, size=(150, 60)).astype(np.uint8)
+    codes = rng.integers(4, size=(250, 100)).astype(np.uint8)
     for row in codes:
-        at = rng.integers(5, 45)
+        at = rng.integers(20, 70)
         row[at : at + len(motif)] = ["ACGT".index(letter) for letter in motif]
     texts = ["".join("ACGT"[code] for code in row) for row in codes]
-    net = network(f"cnn:filters=1,width={len(motif)}", ("absent", "present"))
+    net = network(f"cnn:filters=9,width={len(motif)}", ("absent", "present"))
     module: ConvNet = net.module  # type: ignore[assignment]
     with torch.no_grad():
-        module.convs[0].weight.copy_(torch.eye(4)[["ACGT".index(letter) for letter in motif]].T[None])
-        module.convs[0].bias.fill_(-3)
-        module.output.weight.fill_(1)
+        module.convs[0].weight[0] = torch.eye(4)[["ACGT".index(letter) for letter in motif]].T
+        module.convs[0].bias.fill_(0)
+        module.output.weight[:, 0] = 1
     write_attributions(tmp_path / "attributions.h5", attributions(net, read_strings(texts, alphabet="dna")), {})
     with h5py.File(tmp_path / "attributions.h5") as file:
         change = file["mutagenesis"][:, :, 0].reshape(*codes.shape, 4)
@@ -223,10 +223,8 @@ def test_modisco_lite_finds_a_planted_pattern(tmp_path: Path) -> None:
     found, _ = modisco.TFMoDISco(
         hypothetical_contribs=hypothetical.astype(np.float32),
         one_hot=np.eye(4, dtype=np.float32)[codes],
-        sliding_window_size=8,
-        flank_size=3,
         target_seqlet_fdr=0.2,
-        max_seqlets_per_metacluster=500,
+        max_seqlets_per_metacluster=2000,
     )
     consensus = "".join("ACGT"[code] for code in np.asarray(found[0].sequence).argmax(1))
     assert motif in consensus or motif[::-1].translate(str.maketrans("ACGT", "TGCA")) in consensus
