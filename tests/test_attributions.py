@@ -12,8 +12,9 @@ import torch
 from seqreg.alphabet import DNA
 from seqreg.errors import InputError
 from seqreg.explain import attributions, gradient_times_input, integrated_gradients
+from seqreg.explain.explanation import _shown
 from seqreg.networks import ConvNet
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, read_strings, write_attributions
 
 Plant = Callable[..., SequenceSet]
@@ -114,6 +115,26 @@ def test_the_network_is_left_as_found(ragged: SequenceSet) -> None:
     assert net.module.training
     assert all(parameter.grad is None for parameter in net.module.parameters())
     np.testing.assert_array_equal(first[3].integrated_gradients, second[3].integrated_gradients)
+
+
+@pytest.mark.parametrize("positive", [None, "a", "b"])
+@pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
+def test_letters_speak_for_the_class_that_is_named(
+    classes: tuple[str, ...], positive: str | None, ragged: SequenceSet
+) -> None:
+    """What stands above the line raises the probability of `target`: the logit of attributions goes with it."""
+    net = network(NETWORKS[1], classes)
+    net = replace(net, architecture=replace(net.architecture, positive=positive if len(classes) == 2 else None))
+    p = probabilities(net.logits(ragged), net.architecture)
+    logits = np.stack([found.logits for found in attributions(net, ragged)])
+    for i in range(len(ragged)):
+        shown = _shown(net, ragged, p, i)
+        assert shown.prediction == classes[p[i].argmax()]
+        assert shown.target == ((positive or "b") if len(classes) == 2 else shown.prediction)
+        of_target = p[:, classes.index(shown.target)]
+        others = np.delete(p, classes.index(shown.target), axis=1).max(axis=1)
+        against = np.delete(logits, shown.k, axis=1).max(axis=1) if len(classes) > 2 else 0
+        np.testing.assert_array_equal(logits[:, shown.k] > against, of_target > others)
 
 
 # ------------------------------------------------------------------------------------------------------- the file
