@@ -108,7 +108,8 @@ def test_pgd_stays_in_its_ball_and_never_lowers_the_loss(
 def test_pgd_finds_the_worst_case_of_a_linear_module() -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * 7, 1, dtype=torch.float64))
     weight = net[1].weight.detach().view(4, 7)
-    x, y = torch.randn(3, 4, 7, dtype=torch.float64), torch.tensor([0, 1, 1])
+    x = torch.nn.functional.one_hot(torch.randint(4, (3, 7)), 4).mT.double()
+    y = torch.tensor([0, 1, 1])
     sign = 1.0 - 2 * y[:, None, None]
     torch.testing.assert_close(PGD(epsilon=0.7)(net, x, y), x + 0.7 * sign * weight / weight.norm())
     torch.testing.assert_close(PGD(epsilon=0.7, norm="linf")(net, x, y), x + 0.7 * sign * weight.sign())

@@ -103,7 +103,7 @@ def test_training_under_the_operator_constraint_stays_certified_without_shrinkin
 
 def test_a_computed_weight_is_refused_by_name() -> None:
     net = nn.Sequential(nn.Flatten(), parametrizations.weight_norm(nn.Linear(6, 2)))
-    with pytest.raises(UsageError, match="'1'"):
+    with pytest.raises(UsageError, match=r"'1\.weight'"):
         SpectralNorm().project_(net, 0)
 
 

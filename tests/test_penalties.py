@@ -313,7 +313,7 @@ def test_deformations_need_letters() -> None:
     with pytest.raises(UsageError, match="alphabets of 4 and 20"):
         Deformation()(Linear(letters=5), one_hot(letters=5), y)
     with pytest.raises(UsageError, match="each column one-hot"):
-        Tangent()(Linear(), one_hot() + 0.1, y)
+        Tangent()(Linear(), 0.5 * (one_hot() + one_hot().flip(1)), y)  # a mixture that no symbol stands for
     with pytest.raises(UsageError, match="reverse-complement needs dna or rna"):
         Deformation(set=("reverse-complement",))(Linear(letters=20), one_hot(letters=20), y)
 
@@ -322,5 +322,5 @@ def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
     net = nn.Sequential(nn.Conv1d(4, 3, 2), nn.BatchNorm1d(3), nn.Flatten(), nn.Linear(9, 2))
     expected = net[0].weight.square().sum() + net[3].weight.square().sum()
     torch.testing.assert_close(WeightDecay(weight=1)(net, one_hot(), torch.zeros(5)), expected)
-    with pytest.raises(UsageError, match="no convolution or linear layer"):
+    with pytest.raises(UsageError, match="no layer whose trained weights"):
         WeightDecay()(nn.Flatten(), one_hot(), torch.zeros(5))

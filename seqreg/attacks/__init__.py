@@ -1,13 +1,14 @@
 """Worst-case inputs.
 
-One contract: a member of `ATTACKS` is a spec with `attack(model, x, y, *, lengths=None) -> x_adv`, of the batch's
-shape, as one-hot (N, A, L) or as ids (N, L); x is ids or one-hot, y the targets. `lengths` (N,) go with one-hot x
-of unequal lengths. Nothing outside is touched: no `.grad`, no training flag, no random number of the caller's.
+One contract: a member of `ATTACKS` is an `Attack`, a frozen spec called `attack(model, x, y)` that gives x_adv of the
+batch's shape, as one-hot (N, A, L) or as ids (N, L); see `Attack.__call__` for all it takes, which is what penalties
+take. Nothing outside is touched: no `.grad`, no training flag, no buffer, no random number of the caller's.
 Searches (`beam_search`, `exhaustive_search`) say in full which edits they found.
 """
 
 from seqreg.attacks.allowed import RULES, Allowed
 from seqreg.attacks.ascent import Point, ascend, origin
+from seqreg.attacks.base import Attack
 from seqreg.attacks.beam import Beam
 from seqreg.attacks.exhaustive import exhaustive_search
 from seqreg.attacks.found import FoundEdits
@@ -23,6 +24,7 @@ __all__ = [
     "RULES",
     "Allowed",
     "AppliedEdit",
+    "Attack",
     "Beam",
     "FoundEdits",
     "Point",

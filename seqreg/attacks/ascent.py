@@ -1,8 +1,8 @@
 """Projected gradient ascent around the sequences of a batch.
 
 A point is a batch with one perturbation delta per sequence, `||delta|| <= epsilon`, zero on padding; points are
-values, `climb` makes the next one. The network is called as it is, with dropout drawn anew at every point if it is
-training. Nothing is written to any `.grad`, and no random number is drawn here.
+values, `climb` makes the next one. The network is called as it is: in training mode seqreg's draw dropout anew at
+every point, others keep one draw. Nothing is written to any `.grad`, and no random number is drawn here.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.ball import project, steepest
-from seqreg.networks import InputView
+from seqreg.networks import InputView, input_gradient
 from seqreg.networks.best_windows import BestWindows
 from seqreg.networks.lookup import Cover, first_argmax
 
@@ -65,7 +65,7 @@ class _DensePoint:
         shared = (
             self._delta is None
         )  # any number of ascents start at zero; elsewhere memory is freed for the next point
-        (gradient,) = torch.autograd.grad(values.sum(), self._leaf, retain_graph=shared)
+        gradient = input_gradient(values.sum(), self._leaf, retain_graph=shared)
         move = step * steepest(self._view.masked(gradient), self._norm)
         moved = move if self._delta is None else self._delta + move
         return _DensePoint(self._view, self._norm, project(moved, epsilon, self._norm))

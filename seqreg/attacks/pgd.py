@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.attacks.ascent import ascend, origin
 from seqreg.attacks.ball import project
-from seqreg.networks import as_onehot, per_example_loss
-from seqreg.specs import Spec, hyper
+from seqreg.attacks.base import Attack
+from seqreg.networks import InputView
+from seqreg.specs import hyper
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGD(Spec):
+class PGD(Attack):
     """x + delta that ascends the loss, `||delta|| <= epsilon` in l2 or linf (Madry et al., ICLR 2018).
 
     Steps follow the normalised gradient (l2) or its signs (linf) from delta = 0, each of size `step_size`, by default
     1.5 epsilon / steps. A sequence whose loss did not rise keeps delta = 0, so no loss is below the clean one
-    (a network in training mode with dropout is compared under two draws).
+    (seqreg's networks in training mode with dropout are compared under two draws, others under one).
     """
 
     epsilon: float = hyper(1.0, "radius of the ball around one-hot x", low=0)
@@ -25,16 +26,12 @@ class PGD(Spec):
     steps: int = hyper(5, "ascent steps", low=1)
     step_size: float | None = hyper(None, "size of a step; none for 1.5 epsilon / steps", above=0)
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, *, lengths: Tensor | None = None) -> Tensor:
-        """x_adv (N, A, L), one-hot plus delta, without graph; x is ids (N, L) or one-hot (N, A, L).
-
-        Delta is zero on padding: score x_adv together with the lengths of the sequences.
-        """
-        view = as_onehot(model, x, lengths)
+    def worst(self, view: InputView, y: Tensor) -> Tensor:
+        """x_adv (N, A, L), one-hot plus delta."""
         step_size = 1.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
 
         def loss(logits: Tensor) -> Tensor:
-            return per_example_loss(logits, y)
+            return view.losses(logits, y)
 
         clean = origin(view, self.norm)
         point = ascend(clean, loss, epsilon=self.epsilon, steps=self.steps, step_size=step_size)

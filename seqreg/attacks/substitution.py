@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.attacks.allowed import Allowed
+from seqreg.attacks.base import Attack
 from seqreg.errors import UsageError
-from seqreg.networks import SequenceNetwork, as_onehot, per_example_loss
-from seqreg.specs import Spec, hyper
+from seqreg.networks import InputView, SequenceNetwork, input_gradient
+from seqreg.specs import hyper
 
 
 @dataclass(frozen=True, kw_only=True)
-class Substitution(Spec):
+class Substitution(Attack):
     """Up to `budget` letters replaced where the loss's gradient promises most (HotFlip, Ebrahimi et al., ACL 2018).
 
     A substitution of a by b at position i is worth `g[b, i] - g[a, i]`, g the loss's gradient at one-hot x. Each of
@@ -25,17 +26,16 @@ class Substitution(Spec):
     steps: int = hyper(1, "gradients computed; the budget is divided among them", low=1)
     allowed: str = hyper("any", "rule of allowed letters: any, blosum62:1, transitions, synonymous:0")
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+    def worst(self, view: InputView, y: Tensor) -> Tensor:
         """x_adv like x, which is ids (N, L) for seqreg's networks, or one-hot (N, A, L) without mixtures for any."""
         steps = min(self.steps, self.budget)
-        free = as_onehot(model, x, lengths).mask
-        letters = self._letters(model, x)
-        current = x
+        free = view.mask
+        letters = self._letters(view)
+        current = view.given
         for step in range(steps):
             share = self.budget // steps + (step < self.budget % steps)
-            view = as_onehot(model, current, lengths)
-            loss = per_example_loss(view.forward(view.x), y).sum()
-            (gradient,) = torch.autograd.grad(loss, view.x)
+            view = view.at(current)
+            gradient = input_gradient(view.losses(view.forward(view.x), y).sum(), view.x)
             with torch.no_grad():
                 gain = gradient - (gradient * view.x).sum(1, keepdim=True)  # N, A, L
                 if letters is not None:
@@ -50,12 +50,12 @@ class Substitution(Spec):
                 else:
                     written = F.one_hot(letter, current.shape[1]).transpose(1, 2).to(current.dtype)
                     current = torch.where(chosen[:, None], written, current)
-        return current.detach()
+        return current
 
-    def _letters(self, model: nn.Module, x: Tensor) -> Tensor | None:
+    def _letters(self, view: InputView) -> Tensor | None:
         """(N, A, L) bool, or None where any letter may come."""
         if self.allowed == "any":
             return None
-        if not isinstance(model, SequenceNetwork) or x.dim() != 2:
+        if not isinstance(view.model, SequenceNetwork) or view.ids is None:
             raise UsageError(f"allowed={self.allowed!r} needs to know the letters: pass ids (N, L) to a seqreg network")
-        return Allowed(model.alphabet, self.allowed).now(x, x).transpose(1, 2)
+        return Allowed(view.model.alphabet, self.allowed).now(view.ids, view.ids).transpose(1, 2)

@@ -12,13 +12,15 @@ from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import BLOSUM62, Blosum62, Encoding, OneHot
-from seqreg.networks.inputs import InputView, as_onehot
+from seqreg.networks.foreign import ForeignNetwork
+from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
 from seqreg.networks.losses import per_example_loss
 from seqreg.networks.part import Ability, Part, Profile, added, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.networks.spectrum import SpectrumNet
 from seqreg.networks.sum import Sum, SumNet
+from seqreg.networks.weights import linear_maps_of, weights_of
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,7 +33,9 @@ __all__ = [
     "Blosum62",
     "ConvNet",
     "Encoding",
+    "ForeignNetwork",
     "InputView",
+    "Loss",
     "NetworkSpec",
     "OneHot",
     "Part",
@@ -45,9 +49,13 @@ __all__ = [
     "SumNet",
     "added",
     "as_onehot",
+    "input_gradient",
+    "linear_maps_of",
+    "open_batch",
     "parts_of",
     "per_example_loss",
     "smoothed_relu",
+    "weights_of",
 ]
 
 MODELS: dict[str, type[NetworkSpec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN}

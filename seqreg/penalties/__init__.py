@@ -1,14 +1,16 @@
 """Terms added to the loss.
 
-One contract: a member of `PENALTIES` is a spec with `penalty(model, x, y, *, progress=1.0, lengths=None) -> Tensor []`,
-differentiable in the weights of `model`. x is ids (N, L) uint8 for seqreg's networks, or one-hot (N, A, L) for any
-`torch.nn.Module` over it; `lengths` (N,) go with one-hot x of unequal lengths; y are the targets; `progress` in
-[0, 1] is how far training has come. All derivatives and perturbations are with respect to one-hot x and zero on
-padding. A penalty is finite where gradients vanish, and leaves no trace: no `.grad`, no training flag, no random
-number of the caller's; a network in training mode is called as it is, with dropout at work in every call.
+One contract: a member of `PENALTIES` is a `Penalty`, a frozen spec called `penalty(model, x, y, *, progress=1.0)` that
+gives a Tensor [], differentiable in the weights of the model, which may be any network over one-hot x (N, A, L); see
+`Penalty.__call__` for all it takes. `progress` in [0, 1] is how far training has come. All derivatives and
+perturbations are with respect to one-hot x and zero on padding. A penalty is finite where gradients vanish, is
+computed in single precision at least, and leaves no trace: no `.grad`, no training flag, no buffer, no random number of
+the caller's. A network in training mode is called as it is; if it is not one of seqreg's, the whole batch is scored in
+every call, with the dropout of one (`seqreg.networks.foreign`).
 """
 
 from seqreg.penalties.adversarial import Adversarial
+from seqreg.penalties.base import Penalty
 from seqreg.penalties.deformation import Deformation, Tangent
 from seqreg.penalties.gradient import Gradient, LossGradient
 from seqreg.penalties.hamming import Certified, Hamming
@@ -27,6 +29,7 @@ __all__ = [
     "Gradient",
     "Hamming",
     "LossGradient",
+    "Penalty",
     "Spectral",
     "Tangent",
     "VirtualAdversarial",

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.attacks import Point, ascend, origin
-from seqreg.networks import as_onehot
-from seqreg.specs import Spec, hyper
+from seqreg.networks import InputView
+from seqreg.penalties.base import Penalty, joined
+from seqreg.specs import hyper
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adversarial(Spec):
+class Adversarial(Penalty):
     """`weight * sum_k max_i (f_k(x_i + delta_ik) - f_k(x_i))^2`, `||delta_ik||_2 <= epsilon` (Bietti et al., 2019).
 
     delta_ik climbs the signed difference, whose square has no gradient at zero, in `steps` normalised steps of
@@ -26,19 +27,16 @@ class Adversarial(Spec):
     signs: int = hyper(1, "1: upwards, as in the paper; 2: also downwards", low=1, high=2)
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; does not look at y."""
-        view = as_onehot(model, x, lengths)
-        if self.over == "mean":
+        if self.over == "mean" or not view.separable:
             clean = view.forward(view.x)
-            everyone = torch.arange(len(x), device=x.device)
+            everyone = torch.arange(len(clean), device=clean.device)
             moves = [
                 view.forward(view.x.detach() + _steepest(climbs, rise, everyone))[:, k] - clean[:, k]
                 for k, rise, climbs in self._ascents(origin(view))
             ]
-            return self.weight * torch.stack(moves).square().mean(1).sum()
+            return self.weight * joined(torch.stack(moves).square(), self.over, dim=1).sum()
         rows, deltas = [], []
         for _, rise, climbs in self._ascents(origin(view)):
             rows.append(rise.amax(0).argmax()[None])

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.attacks.ball import unit
-from seqreg.networks import as_onehot
+from seqreg.networks import InputView
+from seqreg.penalties.base import Penalty, joined
 from seqreg.penalties.letters import Letters
-from seqreg.specs import Spec, hyper
+from seqreg.specs import hyper
 
 _NAMES = ("shift", "insertion", "deletion", "similar", "synonymous", "reverse-complement")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deformation(Spec):
+class Deformation(Penalty):
     """`weight * sum_k max_{i, tau} (f_k(tau x_i) - f_k(x_i))^2` over random deformations tau (Bietti et al., 2019).
 
     `set` joins the kinds of deformation with +; `samples` of each kind are drawn for every sequence by a generator
@@ -29,11 +30,9 @@ class Deformation(Spec):
     threshold: float = hyper(1.0, "least BLOSUM62 score of similar amino acids")
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; does not look at y."""
-        letters = Letters(as_onehot(model, x, lengths))
+        letters = Letters(view)
         variants = list(
             letters.deformed(
                 self.set,
@@ -44,22 +43,22 @@ class Deformation(Spec):
                 keep_length=False,
             )
         )
-        if self.over == "mean":
+        if self.over == "mean" or not view.separable:
             clean = letters.logits(letters.ids)
             moves = torch.stack([letters.logits(ids) - clean for ids in variants])  # V, N, K
-            return self.weight * moves.square().amax(0).mean(0).sum()
+            return self.weight * joined(moves.square().amax(0), self.over).sum()
         with torch.no_grad():
             clean = letters.logits(letters.ids)
             moves = torch.stack([letters.logits(ids) - clean for ids in variants])
         winner = moves.square().flatten(0, 1).argmax(0)  # of V * N, for each class
         widest = max(ids.shape[1] for ids in variants)
         pool = torch.cat([F.pad(ids, (0, widest - ids.shape[1]), value=letters.alphabet.pad) for ids in variants])
-        moved = letters.logits(pool[winner]) - letters.logits(letters.ids[winner % len(x)])
+        moved = letters.logits(pool[winner]) - letters.logits(letters.ids[winner % len(letters.ids)])
         return self.weight * moved.diagonal().square().sum()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tangent(Spec):
+class Tangent(Penalty):
     """`weight * sum_k max_i reduce_t <grad_x f_k(x_i), t>^2`, t = tau x_i - x_i for random deformations tau.
 
     Insertions and deletions keep the length here: letters leave at the end, or unknown ones move in. `reduce=max`
@@ -75,11 +74,8 @@ class Tangent(Spec):
     threshold: float = hyper(1.0, "least BLOSUM62 score of similar amino acids")
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; does not look at y."""
-        view = as_onehot(model, x, lengths)
         letters = Letters(view)
         variants = letters.deformed(
             self.set,
@@ -93,15 +89,16 @@ class Tangent(Spec):
         tangents = torch.stack([letters.one_hot(ids) - x_0 for ids in variants], 1)  # N, V, A, L
         if self.reduce == "max":
             tangents = unit(tangents.flatten(0, 1)).view_as(tangents)
+        everyone = self.over == "mean" or not view.separable
         slopes = torch.stack(
             [
-                self._slope(view.gradient(logits, create_graph=self.over == "mean", retain_graph=True), tangents)
+                self._slope(view.gradient(logits, create_graph=everyone, retain_graph=True), tangents)
                 for logits in view.logits.unbind(1)
             ],
             1,
         )  # N, K
-        if self.over == "mean":
-            return self.weight * slopes.mean(0).sum()
+        if everyone:
+            return self.weight * joined(slopes, self.over).sum()
         winner = slopes.argmax(0)
         rows = view.rows(winner)
         gradient = rows.gradient(rows.logits.diagonal(), create_graph=True)

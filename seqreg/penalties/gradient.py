@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqreg.networks import InputView, as_onehot, per_example_loss
-from seqreg.specs import Spec, hyper
+from seqreg.networks import InputView
+from seqreg.penalties.base import Penalty, joined
+from seqreg.specs import hyper
 
 
 def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
@@ -18,26 +19,23 @@ def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradient(Spec):
+class Gradient(Penalty):
     """`weight * sum_k max_i ||grad_x f_k(x_i)||_2^2` (Bietti et al., 2019): a lower bound on the squared RKHS norm."""
 
     weight: float = hyper(0.1, "strength lambda", low=0)
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; does not look at y."""
-        view = as_onehot(model, x, lengths)
-        if self.over == "mean":
-            return self.weight * squared_gradients(view, create_graph=True).mean(0).sum()
+        if self.over == "mean" or not view.separable:
+            return self.weight * joined(squared_gradients(view, create_graph=True), self.over).sum()
         winners = view.rows(squared_gradients(view).argmax(0))
         gradient = winners.gradient(winners.logits.diagonal(), create_graph=True)
         return self.weight * gradient.square().sum()
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossGradient(Spec):
+class LossGradient(Penalty):
     """`weight * mean_i ||grad_x loss_i||_2^2` (l2) or `weight * mean_i ||grad_x loss_i||_1` (l1).
 
     loss_i is the loss of one example, neither weighted nor divided by N (gradient regularization: Drucker and Le Cun,
@@ -47,11 +45,8 @@ class LossGradient(Spec):
     weight: float = hyper(0.1, "strength lambda", low=0)
     norm: str = hyper("l2", "norm of the gradient; l2 is squared", choices=("l2", "l1"))
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []."""
-        view = as_onehot(model, x, lengths)
-        gradient = view.gradient(per_example_loss(view.logits, y), create_graph=True)
+        gradient = view.gradient(view.losses(view.logits, y), create_graph=True)
         size = gradient.square() if self.norm == "l2" else gradient.abs()
-        return self.weight * size.sum() / len(x)
+        return self.weight * size.sum() / len(view.x)

@@ -4,25 +4,26 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
-from seqreg.networks import InputView, Part, SequenceNetwork, added, as_onehot, parts_of
+from seqreg.networks import InputView, Part, SequenceNetwork, added, parts_of
+from seqreg.penalties.base import Penalty
 from seqreg.penalties.letters import Letters
-from seqreg.specs import Spec, hyper
+from seqreg.specs import hyper
 
 
 def _network(view: InputView, name: str) -> SequenceNetwork:
     if not isinstance(view.model, SequenceNetwork):
         raise UsageError(
-            f"penalty {name} reads the layers of seqreg's networks and has no bound for a {type(view.model).__name__}"
+            f"penalty {name} reads the layers of seqreg's networks and has no bound for a {view.model.name}"
         )
     return view.model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hamming(Spec):
+class Hamming(Penalty):
     """`weight * sum_k D_k`, D_k the Hamming-Lipschitz constant: m substitutions move logit k by at most m D_k.
 
     K > 1 classes: the mean over pairs of classes of the constant of `f_j - f_k`, which is what margins feel.
@@ -30,11 +31,8 @@ class Hamming(Spec):
 
     weight: float = hyper(0.15, "strength lambda", low=0)
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; looks at the weights, at lengths below mean pooling, and at y for whether labels are several."""
-        view = as_onehot(model, x, lengths)
         parts = parts_of(_network(view, "hamming"))
         return self.weight * added(_constants(part, view.mask.sum(1), y) for part in parts)
 
@@ -49,7 +47,7 @@ def _constants(net: Part, lengths: Tensor, y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certified(Spec):
+class Certified(Penalty):
     """`weight * mean_i max(0, 1 - (margin_i - s bound_i(m)))`: a hinge loss on the margin that is proved at m letters.
 
     bound_i(m) is the sum of the m largest influences of the sequence's positions (K > 1: of the least certain pair of
@@ -61,11 +59,8 @@ class Certified(Spec):
     m: int = hyper(2, "substitutions to withstand", low=1)
     warmup: float = hyper(0.5, "share of training over which the bound is brought in", low=0, high=1)
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []."""
-        view = as_onehot(model, x, lengths)
         net = _network(view, "certified")
         ids = Letters(view).ids
         logits = net(ids)

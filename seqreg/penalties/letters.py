@@ -46,7 +46,8 @@ class Letters:
 
     def logits(self, ids: Tensor) -> Tensor:
         """Logits (n, K) of ids (n, L')."""
-        return self._view.model(ids if isinstance(self._view.model, SequenceNetwork) else self.one_hot(ids))
+        model = self._view.model
+        return model(ids if isinstance(model, SequenceNetwork) else self.one_hot(ids))
 
     def one_hot(self, ids: Tensor) -> Tensor:
         """X (n, A, L') of ids."""

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.errors import UsageError
-from seqreg.networks import SequenceNetwork
-from seqreg.specs import Spec, hyper
+from seqreg.networks import InputView, SequenceNetwork
+from seqreg.penalties.base import Penalty
+from seqreg.specs import hyper
 
 
 @dataclass(frozen=True, kw_only=True)
-class RKHS(Spec):
+class RKHS(Penalty):
     """`weight * sum_k w_k^T M w_k`, an upper bound on the squared RKHS norms of the logits of `smooth-cnn`.
 
     M_cc' = (rho + s^2 cosh(rho / s^2)) / 2 with rho = <W_c, W_c'>; see `seqreg.networks.smooth` for the proof.
@@ -18,11 +19,9 @@ class RKHS(Spec):
 
     weight: float = hyper(1e-3, "strength lambda", low=0)
 
-    def __call__(
-        self, model: nn.Module, x: Tensor, y: Tensor, *, progress: float = 1.0, lengths: Tensor | None = None
-    ) -> Tensor:
+    def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; looks at the weights only. Raises UsageError for any other network."""
-        squares = model.rkhs_norm_squared() if isinstance(model, SequenceNetwork) else None
+        squares = view.model.rkhs_norm_squared() if isinstance(view.model, SequenceNetwork) else None
         if squares is None:
             raise UsageError(
                 "penalty rkhs knows the norm of smooth-cnn only. Use --model smooth-cnn, or another penalty"
