@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
 
 .DELETE_ON_ERROR:
-PARTS := documentation workflow cluster properties
+PARTS := documentation workflow cluster interoperability properties
 
 .PHONY: demo workflow test test-all $(PARTS:%=test-all-%) check format bench docs clean
 
@@ -40,9 +40,14 @@ test-all-workflow: .venv/installed-test
 test-all-cluster: .venv/installed-test
 	$(PYTEST) -m cluster
 
+## Penalties in other people's training loops
+test-all-interoperability: .venv/installed-interoperability
+	$(PYTEST) tests/test_interoperability.py -m slow
+
 ## Laws over many networks, strengths and data, and all other long tests
 test-all-properties: .venv/installed-test
-	$(PYTEST) -m slow --ignore=tests/test_documentation.py --ignore=tests/test_workflow.py
+	$(PYTEST) -m slow --ignore=tests/test_documentation.py --ignore=tests/test_workflow.py \
+		--ignore=tests/test_interoperability.py
 
 ## Puts faults into a copy of the code and looks whether the tests notice, for MUTANTS="--sample 200 --seed 0"
 test-mutants: .venv/installed-mutants
@@ -88,6 +93,10 @@ clean:
 
 .venv/installed-mutants: .venv/installed-test
 	$(BIN)/python -m $(INSTALL) -e '.[mutants]'
+	@touch $@
+
+.venv/installed-interoperability: .venv/installed-test
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[interoperability]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

@@ -6,6 +6,7 @@ from itertools import product
 import torch
 from Bio.Align import substitution_matrices
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seqreg.alphabet import PROTEIN, Alphabet
 from seqreg.networks import ConvNet, per_example_loss
@@ -166,3 +167,144 @@ def best_local_alignment(one: str, other: str, alphabet: Alphabet) -> tuple[int,
             ends[i, j] = max(empty, matched, down[i, j], along[i, j])
     score, columns, identical = max(ends.values())
     return score, identical, -columns
+
+
+# ---- networks of others: plain lines on the whole batch, every forward pass from one random state
+
+
+class Plain:
+    """Logits (N, K) of a module at any x, as the next forward pass would give them, and nothing changed by it."""
+
+    def __init__(self, net: nn.Module, inputs: tuple[Tensor, ...] = ()) -> None:
+        self._net, self._inputs, self._state = net, inputs, torch.get_rng_state()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        before = torch.get_rng_state()
+        torch.set_rng_state(self._state)
+        buffers = {name: value.clone() for name, value in self._net.named_buffers()}
+        with sdpa_kernel(SDPBackend.MATH):  # other kernels of attention have no second derivative
+            logits = torch.func.functional_call(self._net, buffers, (x, *self._inputs))
+        torch.set_rng_state(before)
+        return logits[:, None] if logits.dim() == 1 else logits
+
+
+def plain_gradients(score: Plain, x: Tensor) -> Tensor:
+    """(K, N, A, L) gradients in x of each logit, added up over the batch, differentiable."""
+    x = x.detach().requires_grad_()
+    logits = score(x)
+    return torch.stack(
+        [torch.autograd.grad(logits[:, k].sum(), x, create_graph=True)[0] for k in range(logits.shape[1])]
+    )
+
+
+def plain_gradient(score: Plain, x: Tensor, y: Tensor, *, over: str = "max") -> Tensor:
+    squares = plain_gradients(score, x).square().sum((2, 3))
+    return (squares.amax(1) if over == "max" else squares.mean(1)).sum()
+
+
+def plain_loss_gradient(score: Plain, x: Tensor, y: Tensor, *, norm: str = "l2") -> Tensor:
+    x = x.detach().requires_grad_()
+    (g,) = torch.autograd.grad(per_example_loss(score(x), y).sum(), x, create_graph=True)
+    return (g.square() if norm == "l2" else g.abs()).sum() / len(x)
+
+
+def plain_climb(
+    score: Plain, x: Tensor, value: Callable[[Tensor], Tensor], epsilon: float, steps: int, step: float, norm: str
+) -> Tensor:
+    """delta (N, A, L) after projected ascent on value(logits) -> (N,)."""
+    delta = torch.zeros_like(x)
+    for _ in range(steps):
+        moved = (x + delta).detach().requires_grad_()
+        (g,) = torch.autograd.grad(value(score(moved)).sum(), moved)
+        if norm == "linf":
+            delta = (delta + step * g.sign()).clamp(-epsilon, epsilon)
+            continue
+        delta = delta + step * g / g.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
+        size = delta.flatten(1).norm(dim=1)[:, None, None]
+        delta = torch.where(size > epsilon, delta * epsilon / size, delta)
+    return delta
+
+
+def plain_adversarial(
+    score: Plain, x: Tensor, y: Tensor, *, epsilon: float = 1.0, steps: int = 5, signs: int = 1, over: str = "max"
+) -> Tensor:
+    terms = []
+    for k in range(score(x).shape[1]):
+        best, kept = torch.zeros(len(x), dtype=x.dtype), torch.zeros_like(x)
+        for sign in (1, -1)[:signs]:
+            delta = plain_climb(
+                score, x, lambda z, k=k, s=sign: s * z[:, k], epsilon, steps, 1.5 * epsilon / steps, "l2"
+            )
+            rise = sign * (score(x + delta) - score(x))[:, k].detach()
+            kept = torch.where((rise > best)[:, None, None], delta, kept)
+            best = torch.maximum(rise, best)
+        moves = (score(x + kept) - score(x))[:, k].square()
+        terms.append(moves.amax() if over == "max" else moves.mean())
+    return torch.stack(terms).sum()
+
+
+def plain_virtual_adversarial(score: Plain, x: Tensor, y: Tensor, *, epsilon: float = 1.0, steps: int = 1) -> Tensor:
+    """Power iteration by differentiating the divergence of the whole batch twice, where the perturbation is zero."""
+    clean = score(x).detach()
+    binary = y.dim() == 2 or clean.shape[1] == 1
+
+    def divergence(moved: Tensor) -> Tensor:
+        kind = torch.distributions.Bernoulli if binary else torch.distributions.Categorical
+        return torch.distributions.kl_divergence(kind(logits=clean), kind(logits=moved)).reshape(len(x), -1).sum(1)
+
+    def unit(d: Tensor) -> Tensor:
+        return d / d.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
+
+    leaf = x.detach().requires_grad_()
+    logits = score(leaf)
+    top = nn.functional.logsigmoid(logits.abs()).sum() if binary else logits.log_softmax(1).amax(1).sum()
+    direction = unit(torch.autograd.grad(-top, leaf)[0])
+    for _ in range(steps):
+        leaf = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(divergence(score(leaf)).sum(), leaf, create_graph=True)
+        direction = unit(torch.autograd.grad((slope * direction).sum(), leaf)[0])
+    return divergence(score(x + epsilon * direction)).mean()
+
+
+def plain_moves(score: Plain, x: Tensor, variants: list[Tensor], *, over: str = "max") -> Tensor:
+    """sum_k max_{i, tau} (f_k(tau x_i) - f_k(x_i))^2 for variants (N, A, L) of the batch."""
+    squares = torch.stack([(score(variant) - score(x)).square() for variant in variants]).amax(0)
+    return (squares.amax(0) if over == "max" else squares.mean(0)).sum()
+
+
+def plain_tangents(
+    score: Plain, x: Tensor, variants: list[Tensor], *, reduce: str = "max", over: str = "max"
+) -> Tensor:
+    gradients, slopes = plain_gradients(score, x), []
+    for variant in variants:
+        t = variant - x
+        if reduce == "max":
+            t = t / t.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
+        slopes.append((gradients * t).sum((2, 3)).square())
+    each = torch.stack(slopes).amax(0) if reduce == "max" else torch.stack(slopes).sum(0)  # K, N
+    return (each.amax(1) if over == "max" else each.mean(1)).sum()
+
+
+def plain_pgd(score: Plain, x: Tensor, y: Tensor, *, epsilon: float = 1.0, steps: int = 5, norm: str = "l2") -> Tensor:
+    delta = plain_climb(score, x, lambda z: per_example_loss(z, y), epsilon, steps, 1.5 * epsilon / steps, norm)
+    rose = per_example_loss(score(x + delta), y) > per_example_loss(score(x), y)
+    return torch.where(rose[:, None, None], x + delta, x).detach()
+
+
+def plain_substitution(score: Plain, x: Tensor, y: Tensor, *, budget: int = 5) -> Tensor:
+    """The letters of the largest first-order gains, at one position each, where the gain is positive."""
+    leaf = x.detach().requires_grad_()
+    (g,) = torch.autograd.grad(per_example_loss(score(leaf), y).sum(), leaf)
+    found = x.clone()
+    for i in range(len(x)):
+        gain = g[i] - (g[i] * x[i]).sum(0)
+        for place in gain.amax(0).argsort(descending=True)[:budget].tolist():
+            if gain[:, place].amax() > 0:
+                found[i, :, place] = nn.functional.one_hot(gain[:, place].argmax(), x.shape[1])
+    return found
+
+
+def clipped(matrix: Tensor, radius: float) -> Tensor:
+    """Singular values above the radius brought down to it."""
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+    return u @ torch.diag(s.clamp(max=radius)) @ v
