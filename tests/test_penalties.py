@@ -312,8 +312,8 @@ def test_deformations_need_letters() -> None:
     y = torch.zeros(5, dtype=torch.int64)
     with pytest.raises(UsageError, match="alphabets of 4 and 20"):
         Deformation()(Linear(letters=5), one_hot(letters=5), y)
+    x = one_hot()
     with pytest.raises(UsageError, match="each column one-hot"):
-        x = one_hot()
         Tangent()(Linear(), 0.7 * x + 0.3 * x.flip(1), y)  # a mixture that no symbol stands for
     with pytest.raises(UsageError, match="reverse-complement needs dna or rna"):
         Deformation(set=("reverse-complement",))(Linear(letters=20), one_hot(letters=20), y)
