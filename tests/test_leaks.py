@@ -393,9 +393,9 @@ def test_a_run_tells_random_labels_by_chance(
         held_out.extend(auroc(found.y, scores[:, 0]) for scores in found.scores)
         return found
 
-    def temperature(y: Any, logits: NDArray[Any], architecture: Any) -> float:
+    def temperature(y: Any, logits: NDArray[Any], *more: Any) -> float:
         held_out.append(auroc(y, logits[:, 0]))
-        return fit_temperature(y, logits, architecture)
+        return fit_temperature(y, logits, *more)
 
     monkeypatch.setattr(seqreg.training.stacking, "fit_parts", parts)
     monkeypatch.setattr(seqreg.training.calibration, "fit_temperature", temperature)
