@@ -12,7 +12,7 @@ import numpy as np
 from cells import Rows, divided, minutes_of_sitting, trained
 from page import data_sets, markdown_table, write_section
 
-from seqreg.evaluation.conformal import Conformal, prediction_sets
+from seqreg.evaluation.conformal import Conformal
 from seqreg.metrics import ece, log_loss
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig
@@ -34,7 +34,7 @@ def measure(
     test = parts.test
     assert test is not None
     network = trained(config, parts)
-    positive = 1 if config.positive is None else data.classes.index(config.positive)
+    target, y = test.labelled()
     rows = []
     for method, enough in ENOUGH.items():
         if method == "validation part" and parts.valid is None:
@@ -44,9 +44,9 @@ def measure(
             found = calibrated(network, parts, replace(config, calibration="none" if enough is None else "temperature"))
         seconds, p, covered = time.perf_counter() - begun, found.probabilities(test), float("nan")
         if parts.valid is not None:
-            conformal = Conformal.of(parts.valid.y, found.probabilities(parts.valid), "valid")
-            covered = prediction_sets(p, conformal.threshold(COVERAGE)).covers(test.y).mean()
-        scores = [ece(test.y, p, positive=positive), log_loss(test.y, p), covered, seconds]
+            conformal = Conformal.of(*parts.valid.labelled(), found.probabilities(parts.valid), "valid")
+            covered = target.sets(p, conformal.threshold(COVERAGE)).covers(y).mean()
+        scores = [ece(y, p, positive=target.positive_index), log_loss(y, p), covered, seconds]
         temperature = found.architecture.temperature
         rows.append((name, n, seed, method, *(round(float(value), 5) for value in (temperature, *scores))))
     return rows

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from page import SECTIONS
 
-from seqreg.networks.trained import TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 from seqreg.training.parts import Parts, split_parts
@@ -73,7 +73,7 @@ def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = No
     assert parts.test is not None
     tested = np.sort(np.random.default_rng(config.seed).permutation(len(parts.test))[:most_tested])
     config = replace(with_defaults(config, parts.train, parts.valid), device="cpu")
-    return config, replace(parts, test=parts.test.subset(tested))
+    return config, replace(parts, test=parts.test.subset(tested)).with_positive(config.positive)
 
 
 def trained(config: TrainConfig, parts: Parts) -> TrainedNetwork:

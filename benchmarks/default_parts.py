@@ -14,7 +14,7 @@ from page import data_sets, markdown_table, write_section
 
 from seqreg.evaluation.scores import evaluate
 from seqreg.networks import SumNet, parts_of
-from seqreg.networks.trained import logits_of, probabilities
+from seqreg.predictors.network import logits_of
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, reproducible
 from seqreg.training.stacking import fit_parts, stacking_weights
@@ -54,8 +54,8 @@ def measure(data: SequenceSet, n: int, seed: int) -> list[tuple[str, float, floa
         chosen = [k for k, name in enumerate(model.parts) if name in names]
         if chosen:
             weights, offset = stacking_weights(fitted.scores[chosen], fitted.y, fitted.weight)
-            p = probabilities(np.tensordot(weights, logits[chosen], 1) + offset, architecture)
-            auroc = evaluate(test.y, p, test.classes, config.positive, resamples=0).values["auroc"]
+            p = architecture.probabilities(np.tensordot(weights, logits[chosen], 1) + offset)
+            auroc = evaluate(*test.labelled(), p, resamples=0).values["auroc"]
             assert auroc is not None
             rows.append((choice, round(auroc, 5), round(seconds, 1)))
     return rows

@@ -32,7 +32,7 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
     rows = []
 
     def row(method: str, probabilities: np.ndarray, begun: float) -> None:
-        metrics = evaluate(test.y, probabilities, test.classes, config.positive, resamples=0)
+        metrics = evaluate(*test.labelled(), probabilities, resamples=0)
         auroc = metrics.values["auroc"]
         assert auroc is not None
         rows.append((name, seed, method, round(auroc, 5), round(time.perf_counter() - begun, 2)))
@@ -42,7 +42,7 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
     begun = time.perf_counter()
     for method, fitted in fit_baselines(parts.train_and_valid, seed=seed).items():
         if fitted.reads(test):
-            row(method, fitted.predict_proba(test), begun)
+            row(method, fitted.probabilities(test), begun)
     return rows
 
 

@@ -15,8 +15,9 @@ from page import SECTIONS, markdown_table, write_section
 
 from seqreg.evaluation.norm import norm_report
 from seqreg.metrics import auroc
-from seqreg.networks.trained import TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.sequences import InputSpec, SequenceSet, read_input, train_subset
+from seqreg.targets import Classes
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
 
 TRAINING_SEQUENCES, FITTED, BRACKETED = 300, 200, 200
@@ -63,7 +64,7 @@ def trained(model: str, weight: float, train: SequenceSet, seed: int) -> Trained
 
 def tested(network: TrainedNetwork, data: SequenceSet) -> float:
     assert data.y is not None
-    return float(auroc(data.y, network.logits(data)[:, 0]))
+    return float(auroc(data.y, network.outputs(data)[:, 0]))
 
 
 def cells(data: SequenceSet, model: str) -> Iterator[Cell]:
@@ -129,7 +130,8 @@ def table(measured: list[Cell]) -> str:
 def main() -> None:
     data = read_input(InputSpec(input="splice", require_labels=True))
     assert data.y is not None
-    data = replace(data, y=(data.y != data.classes.index("ei")).astype(np.int64), classes=("ei", "rest"), positive="ei")
+    rest = Classes(names=("ei", "rest"), asked_for="ei")
+    data = replace(data, target=rest, y=(data.y != data.classes.index("ei")).astype(np.int64))
     measured = {model: list(cells(data, model)) for model in NETWORKS}
     tables = "\n\n".join(f"`{model}`:\n\n{table(found)}" for model, found in measured.items())
     write_section(

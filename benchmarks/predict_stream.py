@@ -15,8 +15,9 @@ import torch
 from page import markdown_table, write_section
 
 from seqreg.alphabet import PROTEIN
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes
 
 LENGTHS = (30, 60)
 BLOCK = 20_000
@@ -24,9 +25,7 @@ ARCHITECTURE = Architecture(
     model="cnn:filters=32,width=8",
     encoding="one-hot",
     alphabet="protein",
-    classes=("no", "yes"),
-    positive="yes",
-    multi_label=False,
+    target=Classes(names=("no", "yes"), asked_for="yes"),
     length=LENGTHS[1],
     shortest=LENGTHS[0],
     reverse_complement=False,
@@ -64,11 +63,11 @@ def predict(run: Path, fasta: Path) -> tuple[float, float]:
 def forward_rate(network: TrainedNetwork) -> float:
     """Sequences per second of the network alone on sequences already in memory."""
     data = random_proteins(BLOCK, 0)
-    network.logits(data)
+    network.outputs(data)
     rates = []
     for _ in range(3):
         begun = time.perf_counter()
-        network.logits(data)
+        network.outputs(data)
         rates.append(BLOCK / (time.perf_counter() - begun))
     return float(np.median(rates))
 

@@ -56,6 +56,14 @@ class UsageError(SeqregError, ValueError):
     exit_code = 2
 
 
+class FieldError(UsageError):
+    """A value that a field of an object cannot have. owner: the class; field: its name."""
+
+    def __init__(self, owner: str, field: str, problem: str) -> None:
+        self.owner, self.field, self.problem = owner, field, problem
+        super().__init__(f"{owner}: {field} {problem}")
+
+
 class ModelError(SeqregError):
     """A folder or file that is not a seqreg model, or a damaged one."""
 

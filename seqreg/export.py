@@ -3,7 +3,7 @@
 The graph takes one-hot letters x (N, A, L) float32, a mixture of letters for an ambiguous symbol and zeros for padding,
 and lengths (N,) int64, for any N and L; it gives logits (N, K) and probabilities (N, number of classes). A length
 beyond L is an error of whatever runs the graph. Its metadata say the rest: `classes`, `logit_of` (the K classes that
-logits speak for, the positive one of two), `positive`, `multi_label`, `alphabet`, `letters` (the order of A),
+logits speak for, the positive one of two), `task`, `positive`, `multi_label`, `alphabet`, `letters` (the order of A),
 `temperature` (by which the probabilities have divided the logits already), `reverse_complement` and `seqreg` (the
 version).
 """
@@ -11,7 +11,6 @@ version).
 import json
 import logging
 import warnings
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save as save_arrays
-from safetensors.torch import save as save_tensors
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from seqreg import __version__
 from seqreg.alphabet import Alphabet
-from seqreg.baselines import FittedBaseline
 from seqreg.errors import SeqregError, UsageError
-from seqreg.networks import parts_of
-from seqreg.networks.trained import TrainedNetwork, restored
-from seqreg.records import atomic_write, to_plain, write_json
+from seqreg.networks import objective, parts_of
+from seqreg.predictors import Predictor, TrainedNetwork
+from seqreg.predictors.network import restored
+from seqreg.records import atomic_write, write_json
+from seqreg.targets import Labels
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _TOLERANCE = 1e-3
@@ -40,7 +39,8 @@ class Graph(nn.Module):
 
     def __init__(self, network: TrainedNetwork) -> None:
         super().__init__()
-        self.model, self.architecture = network.module, network.architecture
+        self.model, self.temperature = network.module, network.temperature
+        self.link, self.sign = objective(network.target), network.target.sign
         # A graph cannot ask whether x fills a window, so that it is always padded as if it held one letter.
         self.room = network.module.receptive_field - 1
 
@@ -49,12 +49,7 @@ class Graph(nn.Module):
         # A look-up is what every runtime refuses out of bounds; a graph has no other way to raise an error.
         lengths = torch.arange(x.shape[2] + 1, device=x.device).index_select(0, lengths)
         logits = self.model(F.pad(x, (0, self.room)), lengths=lengths)
-        scaled = logits / self.architecture.temperature
-        if self.architecture.multi_label:
-            return logits, torch.sigmoid(scaled)
-        if self.architecture.outputs == 1:
-            scaled = torch.cat([torch.zeros_like(scaled), scaled], 1)
-        return self.architecture.sign * logits, torch.softmax(scaled, 1)
+        return self.sign * logits, self.link.predict(logits / self.temperature)
 
 
 def onnx_bytes(network: TrainedNetwork) -> bytes:
@@ -104,10 +99,11 @@ def metadata(network: TrainedNetwork) -> dict[str, str]:
     about = network.architecture
     return {
         "seqreg": __version__,
-        "classes": json.dumps(about.classes),
-        "logit_of": json.dumps(about.logit_of),
-        "positive": about.positive or "",
-        "multi_label": json.dumps(about.multi_label),
+        "classes": json.dumps(about.target.names),
+        "logit_of": json.dumps(about.target.logit_of),
+        "task": about.target.task,
+        "positive": about.target.positive or "",
+        "multi_label": json.dumps(isinstance(about.target, Labels)),
         "alphabet": about.alphabet,
         "letters": network.alphabet.letters,
         "temperature": repr(about.temperature),
@@ -123,18 +119,13 @@ def export_onnx(network: TrainedNetwork, output: Path) -> None:
         handle.write(content)
 
 
-def export_safetensors(model: TrainedNetwork | FittedBaseline, output: Path) -> None:
+def export_safetensors(model: Predictor, output: Path) -> None:
     """Write the weights to a file, and beside it, as FILE.json, all that describes the model, letters included."""
-    if isinstance(model, TrainedNetwork):
-        content, about = save_tensors(model.weights()), asdict(model.architecture)
-    else:
-        arrays = {"coef": np.ascontiguousarray(model.coef), "intercept": model.intercept}
-        content, about = save_arrays(arrays), model.describe()
-    write_json(
-        output.with_suffix(".json"), {"seqreg": __version__, "letters": model.alphabet.letters, **to_plain(about)}
-    )
+    about = {"seqreg": __version__, "letters": model.alphabet.letters, **model.describe()}
+    write_json(output.with_suffix(".json"), about)
+    weights = {name: torch.as_tensor(value) for name, value in model.weights().items()}
     with atomic_write(output, "wb") as handle:
-        handle.write(content)
+        handle.write(save(weights))
 
 
 def _single_precision(network: TrainedNetwork) -> TrainedNetwork:

@@ -11,11 +11,12 @@ counts: (B, N) how often each sequence occurs in each of B resamples; None is ev
 Returns a float, or (B,) values when `counts` is given, NaN where a resample leaves the metric undefined. Without
 `counts` an undefined metric raises `UndefinedMetricError`. Several classes are one binary task each, one against the
 rest, several labels one each by themselves; a metric of binary tasks is the plain mean over them (macro).
-No metric depends on the order of the sequences.
+No metric depends on the order of the sequences. `METRICS` holds each with what people are told about it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,41 +78,26 @@ def ece(y: ArrayLike, probabilities: ArrayLike, *, positive: int = 1, counts: Ar
 
     Not an unbiased quantity: with few sequences per bin even perfectly calibrated forecasts give a value above 0.
     """
-    y, probabilities, resamples = _prepared(y, probabilities, positive, counts)
-    forecast, observed = _forecasts(y, probabilities, positive)
-    gaps = _per_bin(forecast, forecast - observed, resamples)
-    return _returned(np.abs(gaps).sum(axis=1) / (resamples.sum(axis=1) * forecast.shape[1]), counts, y, probabilities)
+    task = _Task.of(y, probabilities, positive, counts)
+    forecast, observed = _forecasts(task)
+    gaps = _per_bin(forecast, forecast - observed, task.resamples)
+    return _returned(np.abs(gaps).sum(axis=1) / (task.resamples.sum(axis=1) * forecast.shape[1]), counts, task)
 
 
 def log_loss(y: ArrayLike, probabilities: ArrayLike, *, positive: int = 1, counts: ArrayLike | None = None) -> Any:
     """Mean of -log(probability given to the truth), natural logarithm; probabilities are kept 2.2e-16 off 0 and 1."""
-    y, probabilities, resamples = _prepared(y, probabilities, positive, counts)
+    task = _Task.of(y, probabilities, positive, counts)
     tiny = np.finfo(np.float64).eps
-    p = np.clip(probabilities, tiny, 1 - tiny)
-    of_truth = np.where(y == 1, p, 1 - p) if y.ndim == 2 else p[np.arange(len(y)), y][:, None]
+    p = np.clip(task.p, tiny, 1 - tiny)
+    of_truth = np.where(task.truth, p, 1 - p) if task.several else p[task.truth][:, None]
     loss = -np.log(of_truth).mean(axis=1)
-    return _returned(resamples @ loss / resamples.sum(axis=1), counts, y, probabilities)
-
-
-def predicted(probabilities: ArrayLike) -> NDArray[np.int64]:
-    """(N,) the most probable class of each row of (N, K), the first of equals."""
-    return np.argmax(np.asarray(probabilities), axis=1)
-
-
-def predicted_labels(probabilities: ArrayLike) -> NDArray[np.uint8]:
-    """(N, K) labels of a multi-label task: 1 where the probability is at least one half."""
-    return (np.asarray(probabilities) >= 0.5).astype(np.uint8)
-
-
-def called(probabilities: ArrayLike, *, multi_label: bool) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """What probabilities (N, K) call each sequence: `predicted_labels` of a multi-label task, else `predicted`."""
-    return predicted_labels(probabilities) if multi_label else predicted(probabilities)
+    return _returned(task.resamples @ loss / task.resamples.sum(axis=1), counts, task)
 
 
 def confusion(y: ArrayLike, probabilities: ArrayLike) -> NDArray[np.int64]:
     """(K, K) sequences by true class (row) and predicted class (column); (K, 2, 2), one per label, for multi-label."""
-    y, p, ones = _prepared(y, probabilities, 1, None)
-    return np.squeeze(_confusions(y, p, ones)[0], axis=() if y.ndim == 2 else 0).astype(np.int64)
+    task = _Task.of(y, probabilities, 1, None)
+    return np.squeeze(_confusions(task)[0], axis=() if task.several else 0).astype(np.int64)
 
 
 def reliability(
@@ -123,10 +109,10 @@ def reliability(
     probability of the predicted class, and whether it is right. Multi-label: all N x K probabilities together.
     Returns `low`, `high` (bin limits), `count`, `forecast` (mean), `observed` (share), one entry per bin.
     """
-    y, probabilities, ones = _prepared(y, probabilities, positive, None)
-    forecast, observed = _forecasts(y, probabilities, positive)
+    task = _Task.of(y, probabilities, positive, None)
+    forecast, observed = _forecasts(task)
     count, forecast_sum, observed_sum = (
-        _per_bin(forecast, values, ones, bins)[0] for values in (np.ones_like(forecast), forecast, observed)
+        _per_bin(forecast, values, task.resamples, bins)[0] for values in (np.ones_like(forecast), forecast, observed)
     )
     filled = np.flatnonzero(count)
     return {
@@ -138,30 +124,52 @@ def reliability(
     }
 
 
-def _prepared(
-    y: ArrayLike, probabilities: ArrayLike, positive: int, counts: ArrayLike | None
-) -> tuple[NDArray[np.int64], Array, Array]:
-    """y, probabilities (N, K) and counts (B, N) as arrays."""
-    y = np.asarray(y).astype(np.int64)
-    p = np.asarray(probabilities, dtype=np.float64)
-    if p.ndim == 1:
-        p = np.stack([1 - p, p] if positive == 1 else [p, 1 - p], axis=1)
-    if len(y) == 0 and counts is None:
-        raise UndefinedMetricError("no sequences")
-    resamples = np.ones((1, len(y))) if counts is None else np.asarray(counts, dtype=np.float64)
-    return y, p, resamples
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Task:
+    """y and probabilities understood once.
+
+    several: whether a sequence may carry several labels. truth (N, K): whether it carries each class or label.
+    resamples (B, N): how often each sequence occurs in each resample.
+    """
+
+    several: bool
+    truth: NDArray[np.bool_]
+    p: Array
+    positive: int
+    resamples: Array
+
+    @classmethod
+    def of(cls, y: ArrayLike, probabilities: ArrayLike, positive: int, counts: ArrayLike | None) -> "_Task":
+        y = np.asarray(y).astype(np.int64)
+        p = np.asarray(probabilities, dtype=np.float64)
+        if p.ndim == 1:
+            p = np.stack([1 - p, p] if positive == 1 else [p, 1 - p], axis=1)
+        if len(y) == 0 and counts is None:
+            raise UndefinedMetricError("no sequences")
+        several = y.ndim == 2
+        return cls(
+            several=several,
+            truth=y == 1 if several else y[:, None] == np.arange(p.shape[1]),
+            p=p,
+            positive=positive,
+            resamples=np.ones((1, len(y))) if counts is None else np.asarray(counts, dtype=np.float64),
+        )
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes, of which one is the positive one."""
+        return not self.several and self.p.shape[1] == 2
 
 
-def _returned(values: Array, counts: ArrayLike | None, y: NDArray[np.int64], probabilities: Array) -> float | Array:
+def _returned(values: Array, counts: ArrayLike | None, task: _Task) -> float | Array:
     """The values of resamples as they are, the one value of the data as a float, or the reason why there is none."""
     if counts is not None:
         return values
     if not np.isnan(values[0]):
         return float(values[0])
-    classes = range(probabilities.shape[1])
-    sizes = y.sum(axis=0) if y.ndim == 2 else np.bincount(y, minlength=len(classes))
-    for reason, size in (("no sequence of class {}", 0), ("every sequence is of class {}", len(y))):
-        for index in classes:
+    sizes = task.truth.sum(axis=0)
+    for reason, size in (("no sequence of class {}", 0), ("every sequence is of class {}", len(task.truth))):
+        for index in range(len(sizes)):
             if sizes[index] == size:
                 raise UndefinedMetricError(reason, index)
     raise UndefinedMetricError("probabilities that are not numbers")
@@ -178,15 +186,14 @@ def _of_ranking(
     counts: ArrayLike | None,
 ) -> Any:
     """Mean over binary tasks of measure(positives (B, G), negatives (B, G)) -> (B,)."""
-    y, p, resamples = _prepared(y, probabilities, positive, counts)
-    columns = [positive] if y.ndim == 1 and p.shape[1] == 2 else range(p.shape[1])
-    values = np.zeros(len(resamples))
+    task = _Task.of(y, probabilities, positive, counts)
+    columns = [positive] if task.binary else range(task.p.shape[1])
+    values = np.zeros(len(task.resamples))
     for column in columns:
-        truth = y[:, column] == 1 if y.ndim == 2 else y == column
-        positives, negatives = _groups_of_equals(truth, p[:, column], resamples)
+        positives, negatives = _groups_of_equals(task.truth[:, column], task.p[:, column], task.resamples)
         with np.errstate(invalid="ignore"):
             values += measure(positives, negatives)
-    return _returned(values / len(columns), counts, y, p)
+    return _returned(values / len(columns), counts, task)
 
 
 def _groups_of_equals(truth: NDArray[np.bool_], scores: Array, counts: Array) -> tuple[Array, Array]:
@@ -231,25 +238,25 @@ def _of_confusion(
     positive: int,
     counts: ArrayLike | None,
 ) -> Any:
-    y, p, resamples = _prepared(y, probabilities, positive, counts)
-    tables = _confusions(y, p, resamples)
+    task = _Task.of(y, probabilities, positive, counts)
+    tables = _confusions(task)
     with np.errstate(invalid="ignore"):
         values = measure(tables).mean(axis=1)
-    return _returned(values, counts, y, p)
+    return _returned(values, counts, task)
 
 
-def _confusions(y: NDArray[np.int64], probabilities: Array, counts: Array) -> Array:
+def _confusions(task: _Task) -> Array:
     """(B, T, K, K) true by predicted class: T = 1 table over all classes, or a 2 x 2 table for each of T labels."""
-    n, k = probabilities.shape
-    if y.ndim == 2:
-        cells = 4 * np.arange(k) + 2 * y + predicted_labels(probabilities)
+    n, k = task.p.shape
+    if task.several:
+        cells = 4 * np.arange(k) + 2 * task.truth + (task.p >= 0.5)
         shape = (k, 2, 2)
     else:
-        cells = (y * k + predicted(probabilities))[:, None]
+        cells = (task.truth.argmax(axis=1) * k + task.p.argmax(axis=1))[:, None]
         shape = (1, k, k)
     pointer = np.arange(n + 1) * cells.shape[1]
     where = csr_array((np.ones(cells.size), cells.ravel(), pointer), shape=(n, int(np.prod(shape))))
-    return (where.T @ counts.T).T.reshape(-1, *shape)
+    return (where.T @ task.resamples.T).T.reshape(-1, *shape)
 
 
 def _accuracy(tables: Array) -> Array:
@@ -273,14 +280,15 @@ def _mcc(tables: Array) -> Array:
 # Calibration.
 
 
-def _forecasts(y: NDArray[np.int64], probabilities: Array, positive: int) -> tuple[Array, Array]:
+def _forecasts(task: _Task) -> tuple[Array, Array]:
     """Forecasts (N, J) in [0, 1] and whether what they forecast was observed (N, J); J is 1, or K for multi-label."""
-    if y.ndim == 2:
-        return probabilities, y.astype(np.float64)
-    if probabilities.shape[1] == 2:
-        return probabilities[:, [positive]], (y == positive).astype(np.float64)[:, None]
-    right = predicted(probabilities) == y
-    return probabilities.max(axis=1, keepdims=True), right.astype(np.float64)[:, None]
+    if task.several:
+        return task.p, task.truth.astype(np.float64)
+    if task.binary:
+        return task.p[:, [task.positive]], task.truth[:, [task.positive]].astype(np.float64)
+    likeliest = task.p.argmax(axis=1)[:, None]
+    right = np.take_along_axis(task.truth, likeliest, axis=1)
+    return np.take_along_axis(task.p, likeliest, axis=1), right.astype(np.float64)
 
 
 def _per_bin(forecast: Array, values: Array, counts: Array, bins: int = CALIBRATION_BINS) -> Array:
@@ -291,13 +299,77 @@ def _per_bin(forecast: Array, values: Array, counts: Array, bins: int = CALIBRAT
     return (table.T @ counts.T).T
 
 
-METRICS: dict[str, Callable[..., Any]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "auroc": auroc,
-    "auroc50": auroc50,
-    "auprc": auprc,
-    "mcc": mcc,
-    "ece": ece,
-    "log_loss": log_loss,
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric and what people are told about it.
+
+    title: its name in sentences. meaning: what it says, its value for guessing included. less_is_better: its direction.
+    needs: what it looks at of p: `ranking` (any real scores do), `calls`, or `probabilities` that mean what they say.
+    chance: its value for a model that knows nothing, whatever the data; None where that depends on them.
+    """
+
+    function: Callable[..., Any]
+    title: str
+    meaning: str
+    needs: Literal["ranking", "calls", "probabilities"]
+    less_is_better: bool = False
+    chance: float | None = None
+
+    def __call__(
+        self, y: ArrayLike, probabilities: ArrayLike, *, positive: int = 1, counts: ArrayLike | None = None
+    ) -> Any:
+        """The metric, by the contract of this module."""
+        return self.function(y, probabilities, positive=positive, counts=counts)
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(
+        function=accuracy, title="Accuracy", meaning="share of sequences classified right", needs="calls"
+    ),
+    "balanced_accuracy": Metric(
+        function=balanced_accuracy,
+        title="Balanced accuracy",
+        meaning="the same, every class counting equally",
+        needs="calls",
+    ),
+    "auroc": Metric(
+        function=auroc,
+        title="AUROC",
+        meaning="chance that a positive sequence scores above a negative one; 0.5 is guessing",
+        needs="ranking",
+        chance=0.5,
+    ),
+    "auroc50": Metric(
+        function=auroc50,
+        title="AUROC50",
+        meaning="the same, judged on the 50 best-scoring negatives only",
+        needs="ranking",
+    ),
+    "auprc": Metric(
+        function=auprc,
+        title="AUPRC",
+        meaning="average precision; guessing gives the share of positives",
+        needs="ranking",
+    ),
+    "mcc": Metric(
+        function=mcc,
+        title="MCC",
+        meaning="agreement of prediction and truth; 0 is guessing, 1 perfect",
+        needs="calls",
+        chance=0.0,
+    ),
+    "ece": Metric(
+        function=ece,
+        title="ECE",
+        meaning="how far stated probabilities are from what comes true; 0 is best",
+        needs="probabilities",
+        less_is_better=True,
+    ),
+    "log_loss": Metric(
+        function=log_loss,
+        title="Log loss",
+        meaning="surprise per sequence at the truth; 0 is best",
+        needs="probabilities",
+        less_is_better=True,
+    ),
 }

@@ -9,10 +9,11 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from seqreg.errors import UsageError
+from seqreg.errors import FieldError, UsageError
 
 
 def hyper(
@@ -24,10 +25,14 @@ def hyper(
     high: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
+    **shown: str,
 ) -> Any:
-    """A dataclass field with its meaning and allowed range: low <= value <= high, above < value < below."""
+    """A dataclass field with its meaning and allowed range: low <= value <= high, above < value < below.
+
+    shown: what is more to be known of it where it is an option: its family, metavar and panel of the help.
+    """
     limits = {"low": low, "above": above, "high": high, "below": below, "choices": choices}
-    return field(default=default, metadata={"meaning": meaning, **limits})
+    return field(default=default, metadata={"meaning": meaning, **limits, **shown})
 
 
 class Spec:
@@ -37,13 +42,14 @@ class Spec:
         hints = get_type_hints(type(self))
         for entry in fields(self):  # pyright: ignore[reportArgumentType]  # every subclass is a dataclass
             value = getattr(self, entry.name)
-            if get_origin(hints[entry.name]) is tuple and not isinstance(value, tuple):
+            if holds_several(hints[entry.name]) and value is not None and not isinstance(value, tuple):
                 value = tuple(value) if isinstance(value, list) else (value,)
                 object.__setattr__(self, entry.name, value)
-            problem = _out_of_range(value, entry.metadata)
+            problem = None if fits(value, hints[entry.name]) else _wanted(hints[entry.name])
+            problem = problem or _out_of_range(value, entry.metadata)
             if problem:
                 given = _written(value) if isinstance(value, tuple) else repr(value)
-                raise UsageError(f"{type(self).__name__}: {entry.name} must be {problem}; got {given}")
+                raise FieldError(type(self).__name__, entry.name, f"must be {problem}; got {given}")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All hyperparameters by name (scikit-learn's protocol; there is nothing nested, `deep` changes nothing)."""
@@ -62,6 +68,26 @@ class Spec:
 
 
 Member = TypeVar("Member", bound=Spec)
+
+
+def holds_several(hint: Any) -> bool:
+    """Whether a field of this type takes several values."""
+    return any(get_origin(option) is tuple for option in (hint, *get_args(hint)))
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type of a field; a whole number is a number, NumPy's numbers are numbers."""
+    if hint is Any:
+        return True
+    if get_origin(hint) in (Union, UnionType):
+        return any(fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(fits(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return isinstance(value, Real) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, hint)
 
 
 def _out_of_range(value: Any, limits: Mapping[str, Any]) -> str | None:
@@ -118,7 +144,7 @@ def parse(kind: str, family: Mapping[str, type[Member]], text: str) -> Member:
         try:
             values[key] = _read(written, known[key])
         except ValueError:
-            wanted = _type_name(known[key])
+            wanted = _wanted(known[key])
             raise UsageError(
                 f"{kind} {name!r}: {key} must be {wanted}; got {written!r}. Its fields: {describe(cls)}"
             ) from None
@@ -182,6 +208,12 @@ def _read(text: str, hint: Any) -> Any:
             raise ValueError(text)
         return text.lower() in ("true", "yes", "1")
     return hint(text)
+
+
+def _wanted(hint: Any) -> str:
+    """The type in a sentence: "must be ..."."""
+    name = _type_name(hint)
+    return f"a {name}" if name.startswith(("number", "whole")) else name
 
 
 def _type_name(hint: Any) -> str:

@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes
 
 # Runs repeat exactly, on any machine: no clock (deadline), no fresh examples, no memory of earlier failures.
 settings.register_profile("seqreg", deadline=None, derandomize=True, database=None)
@@ -74,9 +75,8 @@ def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, 
         names=[f"s{i}" for i in range(n)],
         codes=np.concatenate(sequences),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        classes=("absent", "with"),
+        target=Classes(names=("absent", "with"), asked_for="with"),
         y=y.astype(np.int64),
-        positive="with",
         source="planted",
     )
 

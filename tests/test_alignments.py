@@ -25,8 +25,9 @@ from seqreg.mutagenesis.scores import forward_substitution_scores
 from seqreg.networks import BLOSUM62, AlignmentNet, Sum, as_onehot
 from seqreg.networks.alignments import draw_references
 from seqreg.networks.local_alignment import BETA, EXTEND, OPEN, Queries, blocks_of, log_sums, passing
-from seqreg.networks.trained import load_trained
+from seqreg.predictors.network import load_trained
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, train, with_defaults
 from seqreg.training.run import learn
 from seqreg.training.stacking import fit_parts, mean_loss
@@ -289,7 +290,7 @@ def test_the_head_is_the_kernel_machine_that_minimises_loss_and_norm(
         np.testing.assert_allclose(fitted.scores[0], of_valid, atol=1e-4)
         return
     assert data.y is not None
-    inner, outer = inner_folds(data.y, None, 5, config.seed)[0]
+    inner, outer = inner_folds(data, 5, config.seed)[0]
     without = solved(inner)
     np.testing.assert_allclose(fitted.scores[0][outer, 0], scores[outer] @ without[:-1] + without[-1], atol=0.02)
 
@@ -310,9 +311,8 @@ def family(rng: np.random.Generator, n: int) -> SequenceSet:
         names=[f"s{i}" for i in range(n)],
         codes=np.concatenate(rows),
         offsets=np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64),
-        classes=("other", "relative"),
+        target=Classes(names=("other", "relative"), asked_for="relative"),
         y=y.astype(np.int64),
-        positive="relative",
         source="family",
     )
 
@@ -334,7 +334,7 @@ def test_alignments_stand_beside_networks_and_a_saved_model_is_the_same(protein:
     model = "sum:spectrum=1,positions=false,alignments=12,filters=4,width=5,average=true"
     run = train(protein, TrainConfig(model=model, threads=1, epochs=2), tmp_path / "run")
     again = load_trained(tmp_path / "run")
-    np.testing.assert_array_equal(again.logits(protein), run.network.logits(protein))
+    np.testing.assert_array_equal(again.outputs(protein), run.network.outputs(protein))
     part = again.module.part("alignments")  # pyright: ignore[reportCallIssue]
     assert int((part.reference_lengths() > 0).sum()) == 12
     with pytest.raises(UsageError, match="alignments"):

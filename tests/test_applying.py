@@ -20,10 +20,10 @@ from seqreg.baselines import fit_baseline
 from seqreg.cli import app
 from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
-from seqreg.evaluation.conformal import Conformal, load_conformal, prediction_sets
-from seqreg.evaluation.variants import log_odds, score_variants
-from seqreg.metrics import log_loss, predicted, predicted_labels
-from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
+from seqreg.evaluation.conformal import Conformal, load_conformal
+from seqreg.evaluation.variants import score_variants
+from seqreg.metrics import log_loss
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import read_json, read_tsv, write_json
 from seqreg.sequences import (
     InputSpec,
@@ -36,6 +36,7 @@ from seqreg.sequences import (
     write_fasta,
 )
 from seqreg.sequences.windows import slide
+from seqreg.targets import Classes, Labels, Target
 from seqreg.training import Progress, TrainConfig, train
 from tests.conftest import planted
 
@@ -200,17 +201,13 @@ def test_what_is_no_variant_is_refused(text: str) -> None:
         apply_edits(DNA.encode("AAAAAAAAAAAAAAAA"), read_edits(text, DNA), DNA)
 
 
-def network(
-    data: SequenceSet, classes: tuple[str, ...], *, multi_label: bool = False, **fields: object
-) -> TrainedNetwork:
+def network(data: SequenceSet, target: Target, **fields: object) -> TrainedNetwork:
     spec = ",".join(f"{name}={value}" for name, value in {"filters": 5, "width": 4, **fields}.items())
     about = Architecture(
         model=f"cnn:{spec}",
         encoding="one-hot",
         alphabet=data.alphabet.name,
-        classes=classes,
-        positive=classes[0] if len(classes) == 2 and not multi_label else None,
-        multi_label=multi_label,
+        target=target,
         length=34,
         shortest=21,
         reverse_complement=False,
@@ -220,12 +217,10 @@ def network(
 
 
 @pytest.mark.parametrize(
-    ("classes", "multi_label"), [(("a", "b"), False), (("a", "b", "c"), False), (("a", "b", "c"), True)]
+    "target", [Classes(names=("a", "b"), asked_for="a"), Classes(names=("a", "b", "c")), Labels(names=("a", "b", "c"))]
 )
-def test_variants_score_as_edited_sequences_do(
-    protein: SequenceSet, classes: tuple[str, ...], multi_label: bool
-) -> None:
-    model = network(protein, classes, multi_label=multi_label, depth=2)
+def test_variants_score_as_edited_sequences_do(protein: SequenceSet, target: Target) -> None:
+    model = network(protein, target, depth=2)
     first, second = protein.sequence(4), protein.sequence(9)
     texts = [
         f"p.{first[6]}7W",
@@ -247,21 +242,22 @@ def test_variants_score_as_edited_sequences_do(
         first[:6] + "A" + first[7:],
     ]
     scores = score_variants(model, protein, listed)
-    per_variant = len(classes) if multi_label else 1
+    several = isinstance(target, Labels)
+    per_variant = 3 if several else 1
     assert [score.variant for score in scores] == [text for text in texts for _ in range(per_variant)]
 
     def p_of(text: str) -> np.ndarray:
         ids = torch.from_numpy(PROTEIN.encode(text).copy())[None]
-        return probabilities(model.module(ids).detach().numpy(), model.architecture)[0]
+        return model.architecture.probabilities(model.module(ids).detach().numpy())[0]
 
     for i, score in enumerate(scores):
         before, after = p_of((first, second)[rows[i // per_variant] == 9]), p_of(edited[i // per_variant])
-        k = classes.index(score.named)
+        k = target.names.index(score.named)
         assert score.p_before == pytest.approx(before[k], abs=1e-6)
         assert score.p_after == pytest.approx(after[k], abs=1e-6)
         assert score.logit_after == pytest.approx(np.log(after[k] / (1 - after[k])), abs=1e-4)
         called = [
-            ";".join(np.array(classes)[p >= 0.5]) if multi_label else classes[p.argmax()] for p in (before, after)
+            ";".join(np.array(target.names)[p >= 0.5]) if several else target.names[p.argmax()] for p in (before, after)
         ]
         assert [score.prediction_before, score.prediction_after] == called
         assert score.certified == (called[0] == called[1])
@@ -272,7 +268,7 @@ def test_variants_score_as_edited_sequences_do(
 
 
 def test_a_certificate_of_any_letter_is_that_of_all_single_mutants(protein: SequenceSet) -> None:
-    model = network(protein, ("a", "b"), pooling="mean")
+    model = network(protein, Classes(names=("a", "b"), asked_for="a"), pooling="mean")
     with torch.no_grad():  # calls near the middle, of which some can be changed
         model.module.output.bias -= model.module(torch.from_numpy(protein.padded())).median()
     listed = [
@@ -293,7 +289,7 @@ def test_variants_of_a_baseline(dna: SequenceSet) -> None:
     text = dna.sequence(3)
     listed = [ListedVariant("list", 1, "s3", f"5{text[4]}>{'A' if text[4] != 'A' else 'C'}")]
     (score,) = score_variants(model, dna, listed)
-    assert score.p_before == pytest.approx(model.predict_proba(dna)[3, dna.classes.index(score.named)])
+    assert score.p_before == pytest.approx(model.probabilities(dna)[3, dna.classes.index(score.named)])
     assert score.certified_any is None
     assert score.p_after != score.p_before
 
@@ -301,7 +297,7 @@ def test_variants_of_a_baseline(dna: SequenceSet) -> None:
 def test_variants_of_a_baseline_of_several_labels(dna: SequenceSet) -> None:
     assert dna.y is not None
     labels = np.stack([dna.y, np.arange(len(dna)) % 3 == 0], axis=1).astype(np.uint8)
-    data = replace(dna, y=labels, classes=("cre", "third"), positive=None)
+    data = replace(dna, y=labels, target=Labels(names=("cre", "third")))
     model = fit_baseline("kmer-logistic:k=2", data)
     site = next(i for i in range(len(dna)) if "TGACGTCA" in dna.sequence(i))
     text = dna.sequence(site)
@@ -309,7 +305,7 @@ def test_variants_of_a_baseline_of_several_labels(dna: SequenceSet) -> None:
     other = text[: start + 2] + "C" + text[start + 3 :]
     found = score_variants(model, data, [ListedVariant("list", 1, dna.names[site], f"{start + 3}A>C")])
     assert [score.named for score in found] == ["cre", "third"]
-    p = model.predict_proba(read_strings([text, other], alphabet="dna"))
+    p = model.probabilities(read_strings([text, other], alphabet="dna"))
     for k, score in enumerate(found):
         assert (score.p_before, score.p_after) == pytest.approx(tuple(p[:, k]))
         assert (score.logit_before, score.logit_after) == pytest.approx(tuple(np.log(p[:, k] / (1 - p[:, k]))))
@@ -353,45 +349,34 @@ def test_the_list_of_robustness_is_a_list_of_variants(folder: Path, call: Call) 
 # ---------------------------------------------------------------------------------------------------- calibration
 
 
-def architecture(classes: int, *, multi_label: bool = False) -> Architecture:
-    names = tuple("abcdef"[:classes])
-    return Architecture(
-        model="cnn", encoding="one-hot", alphabet="dna", classes=names, positive=None, multi_label=multi_label,
-        length=9, shortest=9, reverse_complement=False,
-    )  # fmt: skip
-
-
-def drawn(about: Architecture, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (n, K) and targets drawn from the very probabilities they give."""
-    logits = rng.normal(size=(n, about.outputs)) * 2
-    p = probabilities(logits, about)
-    if about.multi_label:
+def drawn(target: Target, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (n, K) and y drawn from the very probabilities they give."""
+    logits = rng.normal(size=(n, target.outputs)) * 2
+    p = target.predict(logits)
+    if isinstance(target, Labels):
         return logits, (rng.random(p.shape) < p).astype(np.int64)
-    return logits, (rng.random(n)[:, None] > p.cumsum(axis=1)).sum(axis=1).clip(max=len(about.classes) - 1)
+    return logits, (rng.random(n)[:, None] > p.cumsum(axis=1)).sum(axis=1).clip(max=len(target.names) - 1)
 
 
-KINDS = [(2, False), (4, False), (3, True)]
+TWO = Classes(names=("a", "b"))
+KINDS = [TWO, Classes(names=("a", "b", "c", "d")), Labels(names=("a", "b", "c"))]
 
 
-@pytest.mark.parametrize(("classes", "multi_label"), KINDS)
-def test_temperature_is_found_again_and_changes_no_call(
-    classes: int, multi_label: bool, rng: np.random.Generator
-) -> None:
-    about = architecture(classes, multi_label=multi_label)
-    logits, y = drawn(about, 4000, rng)
+@pytest.mark.parametrize("target", KINDS)
+def test_temperature_is_found_again_and_changes_no_call(target: Target, rng: np.random.Generator) -> None:
+    logits, y = drawn(target, 4000, rng)
     for scale in (0.4, 1.0, 3.0):
-        found = fit_temperature(y, scale * logits, about)
+        found = fit_temperature(target, y, scale * logits)
         assert found == pytest.approx(scale, rel=0.08)
-        before, after = (probabilities(scale * logits, replace(about, temperature=t)) for t in (1.0, found))
-        called = predicted_labels if multi_label else predicted
-        np.testing.assert_array_equal(called(before), called(after))
+        before, after = (target.predict(scale * logits / t) for t in (1.0, found))
+        np.testing.assert_array_equal(target.call(before), target.call(after))
         assert log_loss(y, after) <= log_loss(y, before) + 1e-6
 
 
 def test_temperature_is_the_minimum_of_what_it_says(rng: np.random.Generator) -> None:
-    about = architecture(3)
-    logits, y = drawn(about, 50, rng)
-    found = fit_temperature(y, 2 * logits, about)
+    target = Classes(names=("a", "b", "c"))
+    logits, y = drawn(target, 50, rng)
+    found = fit_temperature(target, y, 2 * logits)
     grid = np.exp(np.linspace(-2, 2, 4001))
     objective = [
         -np.log(softmax(2 * logits / t, axis=1)[np.arange(50), y]).sum() + np.log(t) ** 2 / (2 * 0.25) for t in grid
@@ -400,24 +385,22 @@ def test_temperature_is_the_minimum_of_what_it_says(rng: np.random.Generator) ->
 
 
 def test_too_few_sequences_move_the_temperature_little(rng: np.random.Generator) -> None:
-    about = architecture(2)
     logits = rng.normal(size=(5, 1)) * 3
     y = (logits[:, 0] > 0).astype(np.int64)  # all right: without a prior T would be 0
-    assert 0.3 < fit_temperature(y, logits, about) < 1
+    assert 0.3 < fit_temperature(TWO, y, logits) < 1
 
 
 def test_probabilities_at_extreme_logits_are_probabilities() -> None:
     z = np.array([[900.0], [-900.0]])
-    np.testing.assert_array_equal(probabilities(z, replace(architecture(2), temperature=0.1)), [[0, 1], [1, 0]])
-    np.testing.assert_allclose(probabilities(z / 900, architecture(2))[:, 1], expit([1, -1]))
+    np.testing.assert_array_equal(TWO.predict(z / 0.1), [[0, 1], [1, 0]])
+    np.testing.assert_allclose(TWO.predict(z / 900)[:, 1], expit([1, -1]))
 
 
-@pytest.mark.parametrize(("classes", "multi_label"), KINDS)
-def test_log_odds_are_those_of_the_probabilities(classes: int, multi_label: bool, rng: np.random.Generator) -> None:
-    about = replace(architecture(classes, multi_label=multi_label), temperature=0.6)
-    logits = rng.normal(size=(7, about.outputs))
-    p = probabilities(logits, about)
-    np.testing.assert_allclose(log_odds(logits, about), np.log(p / (1 - p)), rtol=1e-9)
+@pytest.mark.parametrize("target", KINDS)
+def test_log_odds_are_those_of_the_probabilities(target: Target, rng: np.random.Generator) -> None:
+    logits = rng.normal(size=(7, target.outputs))
+    p = target.predict(logits)
+    np.testing.assert_allclose(target.log_odds(logits), np.log(p / (1 - p)), rtol=1e-9)
 
 
 def test_training_calibrates_unless_told_not_to(tmp_path: Path, dna: SequenceSet) -> None:
@@ -480,13 +463,15 @@ def test_a_large_validation_part_gives_the_temperature_itself(tmp_path: Path, mo
     part = {row["id"]: row["split"] for row in read_tsv(tmp_path / "run" / "splits.tsv")}
     valid = data.subset(np.flatnonzero([part[name] == "valid" for name in data.names]))
     assert network.architecture.temperature == pytest.approx(
-        fit_temperature(valid.y, network.logits(valid), network.architecture)
+        fit_temperature(network.target, valid.y, network.outputs(valid))
     )
     stored = load_conformal(tmp_path / "run")
     assert stored is not None
     assert stored.part == "valid"
     np.testing.assert_allclose(
-        stored.nonconformity, Conformal.of(valid.y, network.probabilities(valid), "valid").nonconformity, atol=1e-8
+        stored.nonconformity,
+        Conformal.of(*valid.labelled(), network.probabilities(valid), "valid").nonconformity,
+        atol=1e-8,
     )
     rows = read_json(tmp_path / "run" / "metrics.json")["calibration"]["abstain"]
     assert [row["coverage"] for row in rows] == [0.8, 0.9, 0.95]
@@ -495,19 +480,14 @@ def test_a_large_validation_part_gives_the_temperature_itself(tmp_path: Path, mo
 # ------------------------------------------------------------------------------------------------ prediction sets
 
 
-@pytest.mark.parametrize(("classes", "multi_label"), KINDS)
+@pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
-def test_sets_hold_the_truth_as_often_as_asked(
-    classes: int, multi_label: bool, coverage: float, rng: np.random.Generator
-) -> None:
-    about = architecture(classes, multi_label=multi_label)
+def test_sets_hold_the_truth_as_often_as_asked(target: Target, coverage: float, rng: np.random.Generator) -> None:
     trials, held_out, covered = 600, 39, 0
     for _ in range(trials):
-        logits, y = drawn(about, held_out + 1, rng)
-        p = probabilities(logits * 2.5, about)  # overconfident: the law holds for any model
-        sets = prediction_sets(
-            p[-1:], Conformal.of(y[:-1], p[:-1], "valid").threshold(coverage), multi_label=multi_label
-        )
+        logits, y = drawn(target, held_out + 1, rng)
+        p = target.predict(logits * 2.5)  # overconfident: the law holds for any model
+        sets = target.sets(p[-1:], Conformal.of(target, y[:-1], p[:-1], "valid").threshold(coverage))
         covered += int(sets.covers(y[-1:])[0])
     # Exactly ceil((n + 1) c) / (n + 1) where there are no ties, as here: 20, 32 and 36 of 40.
     exact = np.ceil(40 * coverage) / 40
@@ -516,15 +496,15 @@ def test_sets_hold_the_truth_as_often_as_asked(
 
 
 def test_sets_are_nested_and_hold_everything_where_little_was_held_out() -> None:
-    conformal = Conformal.of(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), "valid")
+    conformal = Conformal.of(TWO, np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), "valid")
     np.testing.assert_allclose(conformal.nonconformity, [0.1, 0.2, 0.6])
     assert [conformal.threshold(c) for c in (0.25, 0.5, 0.75, 0.8)] == pytest.approx([0.1, 0.2, 0.6, np.inf])
     p = np.array([[0.85, 0.15], [0.5, 0.5], [0.3, 0.7]])
-    smaller, larger, whole = (prediction_sets(p, conformal.threshold(c)).may for c in (0.5, 0.75, 0.8))
+    smaller, larger, whole = (TWO.sets(p, conformal.threshold(c)).may for c in (0.5, 0.75, 0.8))
     assert (smaller <= larger).all()
     assert whole.all()
-    assert prediction_sets(p, 0.2).written(["a", "b"]) == ["a", "", ""]
-    assert prediction_sets(p, 0.6).written(["a", "b"]) == ["a", "a;b", "b"]
+    assert TWO.sets(p, 0.2).written(["a", "b"]) == ["a", "", ""]
+    assert TWO.sets(p, 0.6).written(["a", "b"]) == ["a", "a;b", "b"]
     for wrong in (0.0, 1.0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="between 0 and 1"):
             conformal.threshold(wrong)
@@ -532,7 +512,7 @@ def test_sets_are_nested_and_hold_everything_where_little_was_held_out() -> None
 
 def test_sets_of_labels_hold_combinations() -> None:
     p = np.array([[0.95, 0.5, 0.02], [0.96, 0.97, 0.1]])
-    sets = prediction_sets(p, 0.6, multi_label=True)
+    sets = Labels(names=("x", "y", "z")).sets(p, 0.6)
     assert sets.written(["x", "y", "z"]) == ["x;y?", "x;y"]
     assert sets.single.tolist() == [False, True]
     assert sets.covers(np.array([[1, 0, 0], [1, 1, 1]])).tolist() == [True, False]
@@ -566,7 +546,10 @@ def test_a_run_that_held_nothing_out_cannot_abstain(folder: Path, call: Call) ->
     call("train", "data.fa", "-o", "all", *QUICK, "--valid", "0", "--test", "0", "--calibration", "none")
     done = call("predict", "all", "long.fa", "--abstain", "0.9")
     assert (done.returncode, "all has no calibration.json" in done.stderr) == (2, True)
-    assert calibration_effect([0, 1], [[1, 0], [0, 1]], [[1, 0], [0, 1]], temperature=1.0)["abstain"] is None
+    assert (
+        calibration_effect(TWO, np.array([0, 1]), [[1, 0], [0, 1]], [[1, 0], [0, 1]], temperature=1.0)["abstain"]
+        is None
+    )
     write_json("all/calibration.json", {"part": "test"})
     with pytest.raises(ModelError, match=r"all/calibration.json cannot be read"):
         load_conformal(Path("all"))

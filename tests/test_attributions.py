@@ -14,8 +14,9 @@ from seqreg.errors import InputError
 from seqreg.explain import attributions, gradient_times_input, integrated_gradients
 from seqreg.explain.explanation import _shown
 from seqreg.networks import ConvNet
-from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
+from seqreg.predictors import Architecture, TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, read_strings, write_attributions
+from seqreg.targets import Classes
 
 Plant = Callable[..., SequenceSet]
 NETWORKS = [
@@ -42,9 +43,7 @@ def network(model: str, classes: tuple[str, ...] = ("a", "b", "c"), *, strands: 
         model=model,
         encoding="one-hot",
         alphabet="dna",
-        classes=classes,
-        positive=None,
-        multi_label=False,
+        target=Classes(names=classes),
         length=11,
         shortest=3,
         reverse_complement=strands,
@@ -125,7 +124,7 @@ def test_letters_speak_for_the_class_that_is_named(
     """What stands above the line raises the probability of `target`: the logit of attributions goes with it."""
     net = network(NETWORKS[1], classes)
     net = replace(net, architecture=replace(net.architecture, positive=positive if len(classes) == 2 else None))
-    p = probabilities(net.logits(ragged), net.architecture)
+    p = net.probabilities(ragged)
     logits = np.stack([found.logits for found in attributions(net, ragged)])
     for i in range(len(ragged)):
         shown = _shown(net, ragged, p, i)

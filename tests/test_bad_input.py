@@ -9,7 +9,8 @@ from subprocess import CompletedProcess
 import h5py
 import pytest
 
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.targets import Classes
 
 Call = Callable[..., CompletedProcess[str]]
 
@@ -136,14 +137,14 @@ TRAINING = {
     ),
     "a field of a wrong type": Bad(
         "train in.fa -o out --model cnn:filters=many",
-        "model 'cnn': filters must be whole number; got 'many'",
+        "model 'cnn': filters must be a whole number; got 'many'",
         {"in.fa": FASTA},
     ),
     "a field out of range": Bad(
         "train in.fa -o out --model cnn:width=0", "CNN: width must be at least 1; got 0", {"in.fa": FASTA}
     ),
     "an option out of range": Bad(
-        "train in.fa -o out --epochs 0", "TrainConfig: epochs must be at least 1; got 0", {"in.fa": FASTA}
+        "train in.fa -o out --epochs 0", "--epochs must be at least 1; got 0", {"in.fa": FASTA}
     ),
     "both strands of proteins": Bad(
         "train in.fa -o out --alphabet protein --reverse-complement",
@@ -249,9 +250,7 @@ def test_what_cannot_be_scored_is_refused(kind: str, folder: Path, call: Call) -
         model="cnn:filters=3,width=4" if kind != "weights of another network" else "cnn:filters=5,width=4",
         encoding="one-hot",
         alphabet="dna",
-        classes=("x", "y"),
-        positive="y",
-        multi_label=False,
+        target=Classes(names=("x", "y"), asked_for="y"),
         length=9,
         shortest=5,
         reverse_complement=False,

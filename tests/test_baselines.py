@@ -26,6 +26,7 @@ from seqreg.baselines.tuning import drawn, inner_folds, tune
 from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes, Labels
 
 
 def sequence_set(
@@ -42,7 +43,7 @@ def sequence_set(
         names=[f"s{i}" for i in range(len(texts))],
         codes=np.concatenate([np.zeros(0, dtype=np.uint8), *codes]),
         offsets=np.cumsum([0, *map(len, codes)]).astype(np.int64),
-        classes=() if y is None else classes,
+        target=None if y is None else (Classes if np.ndim(y) == 1 else Labels)(names=classes),
         y=None if y is None else np.asarray(y),
         group=None if group is None else np.array(group),
         weight=weight,
@@ -134,7 +135,7 @@ def test_held_out_scores_tell_as_much_as_those_of_fresh_sequences() -> None:
     train, fresh = planted(300, ("", "GAT"), seed=1), planted(1500, ("", "GAT"), seed=2)
     fitted = fit_baseline(KmerLogistic(k=3), train)
     assert fitted.cv_auroc is not None
-    assert fitted.cv_auroc == pytest.approx(auroc(fresh.y, fitted.predict_proba(fresh)), abs=0.07)
+    assert fitted.cv_auroc == pytest.approx(auroc(fresh.y, fitted.probabilities(fresh)), abs=0.07)
 
 
 @pytest.mark.parametrize("name", ["kmer-logistic", "kmer-svm"])
@@ -143,7 +144,7 @@ def test_a_planted_motif_is_found(name: str, alphabet: Alphabet) -> None:
     motif = {"dna": "GATTACA", "rna": "GAUUACA", "protein": "WHWC"}[alphabet.name]
     fitted = fit_baseline(name, planted(80, ("", motif), alphabet=alphabet))
     fresh = planted(200, ("", motif), seed=9, alphabet=alphabet)
-    p = fitted.predict_proba(fresh)
+    p = fitted.probabilities(fresh)
     assert p.shape == (200, 2)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert auroc(fresh.y, p) > 0.9
@@ -152,7 +153,7 @@ def test_a_planted_motif_is_found(name: str, alphabet: Alphabet) -> None:
 @pytest.mark.parametrize("name", ["kmer-logistic", "kmer-svm", "majority"])
 def test_several_classes(name: str) -> None:
     train = planted(90, ("", "GATTACA", "CCGCCGG"))
-    p = fit_baseline(name if name == "majority" else f"{name}:k=4", train).predict_proba(train)
+    p = fit_baseline(name if name == "majority" else f"{name}:k=4", train).probabilities(train)
     assert p.shape == (90, 3)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     if name == "majority":
@@ -168,7 +169,7 @@ def test_several_labels_at_once(name: str) -> None:
     y = np.stack([one.y == 1, two.y == 2, np.ones(100, dtype=bool)], axis=1).astype(np.uint8)
     text = name if name == "majority" else f"{name}:k=4"
     fitted = fit_baseline(text, sequence_set(texts, y, ("a", "b", "every")))
-    p = fitted.predict_proba(sequence_set(texts))
+    p = fitted.probabilities(sequence_set(texts))
     assert p.shape == (100, 3)
     if name != "majority":
         assert min(auroc(y[:, k], p[:, k]) for k in range(2)) > 0.9
@@ -202,7 +203,7 @@ def test_what_is_loaded_is_what_was_saved(name: str, tmp_path: Path) -> None:
     fitted = fit_baseline(f"{name}:k=3" if name.startswith("kmer") else name, train, seed=3)
     fitted.save(tmp_path / "run")
     loaded = FittedBaseline.load(tmp_path / "run")
-    np.testing.assert_array_equal(loaded.predict_proba(train), fitted.predict_proba(train))
+    np.testing.assert_array_equal(loaded.probabilities(train), fitted.probabilities(train))
     assert loaded.describe() == fitted.describe()
     loaded.save(tmp_path / "again")
     for file in ("model.json", "model.safetensors"):
@@ -242,14 +243,14 @@ def test_folders_that_hold_no_baseline(tmp_path: Path) -> None:
 def test_too_few_sequences_to_hold_any_out() -> None:
     train = sequence_set(["ACGTACGT", "GGGGCCCC", "GGGCCCGG"], [0, 1, 1])
     for fitted in fit_baselines(train).values():
-        assert np.isfinite(fitted.predict_proba(train)).all()
+        assert np.isfinite(fitted.probabilities(train)).all()
     assert fit_baseline("kmer-svm", train).cv_auroc is None
 
 
 def test_groups_stay_together_in_every_fold() -> None:
     y = np.arange(60) % 3
     group = np.array([f"g{i // 4}" if i < 48 else "" for i in range(60)])
-    splits = inner_folds(y, group, 5, seed=0)
+    splits = inner_folds(sequence_set(["A"] * 60, y, ("a", "b", "c"), group=group.tolist()), 5, seed=0)
     assert len(splits) == 5
     for kept, out in splits:
         assert not (set(group[kept]) - {""}) & set(group[out])
@@ -259,10 +260,11 @@ def test_groups_stay_together_in_every_fold() -> None:
 
 def test_folds_without_a_class_to_learn_are_left_out() -> None:
     y = np.array([0, 0, 0, 0, 1, 1])
-    assert inner_folds(y, np.array(list("aabbcc")), 3, seed=0)
-    for kept, _ in inner_folds(y, np.array(list("aabbcc")), 3, seed=0):
+    splits = inner_folds(sequence_set(["A"] * 6, y, group=list("aabbcc")), 3, seed=0)
+    assert splits
+    for kept, _ in splits:
         assert set(y[kept]) == {0, 1}
-    assert inner_folds(y, np.array(["a"] * 6), 3, seed=0) == []
+    assert inner_folds(sequence_set(["A"] * 6, y, group=["a"] * 6), 3, seed=0) == []
 
 
 def test_a_draw_keeps_the_shares_of_the_classes() -> None:
@@ -300,7 +302,7 @@ def test_scores_on_fresh_sequences_can_hardly_be_scaled_better(name: str, motifs
     fresh = planted(1200, motifs, seed=2)
     assert fresh.y is not None
     # Logits of all classes, of which softmax gives the probabilities in binary tasks too.
-    logits = np.log(fitted.predict_proba(fresh))
+    logits = np.log(fitted.probabilities(fresh))
     losses = {
         factor: -log_softmax(factor * logits, axis=1)[range(1200), fresh.y].mean() for factor in (0.3, 0.6, 1, 1.6, 3)
     }
@@ -322,7 +324,7 @@ def test_a_strand_free_baseline_reads_both_strands_alike() -> None:
     train = planted(60, ("", "GATTACA"))
     fitted = fit_baseline("kmer-svm:k=4", train, strand_free=True)
     mirrored = [train.sequence(i).translate(str.maketrans("ACGT", "TGCA"))[::-1] for i in range(60)]
-    np.testing.assert_allclose(fitted.predict_proba(train), fitted.predict_proba(sequence_set(mirrored)))
+    np.testing.assert_allclose(fitted.probabilities(train), fitted.probabilities(sequence_set(mirrored)))
 
 
 def test_what_cannot_be_learned_from_or_read() -> None:
@@ -334,10 +336,10 @@ def test_what_cannot_be_learned_from_or_read() -> None:
         fit_baseline("kmer-svn", planted(10, ("", "GATTACA")))
     fitted = fit_baseline("majority", planted(10, ("", "GATTACA")))
     with pytest.raises(UsageError, match="reads dna, the sequences are protein"):
-        fitted.predict_proba(sequence_set(["MKV"], alphabet=PROTEIN))
+        fitted.probabilities(sequence_set(["MKV"], alphabet=PROTEIN))
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_nothing_to_predict_is_predicted(name: str) -> None:
     train = sequence_set(["ACGTAA", "GGGGCC", "ACGTAC", "GGCGCC"], [0, 1, 0, 1])
-    assert fit_baseline(name, train).predict_proba(sequence_set([])).shape == (0, 2)
+    assert fit_baseline(name, train).probabilities(sequence_set([])).shape == (0, 2)

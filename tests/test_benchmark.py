@@ -282,7 +282,7 @@ def test_a_setting_that_diverges_is_not_chosen(protein: SequenceSet) -> None:
 
 def homology(n: int = 240) -> tuple[SequenceSet, dict[str, list[str]]]:
     """Sequences in 24 families, 3 to a superfamily, one superfamily to a fold."""
-    sequences = replace(planted(PROTEIN, "WKHFCC", n=n), y=None, classes=(), positive=None)
+    sequences = replace(planted(PROTEIN, "WKHFCC", n=n), target=None, y=None)
     number = np.arange(n) % 24
     return sequences, {
         "family": [f"f{k // 3}.{k % 3}" for k in number],

@@ -14,6 +14,7 @@ from seqreg.records import read_tsv
 from seqreg.sequences import read_store, write_fasta
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.read import read_input, read_strings
+from seqreg.targets import Classes
 
 Call = Callable[..., CompletedProcess[str]]
 SEQUENCES = {"a": "ACGTACGTTA", "b": "GGGTACGAA", "c": "TTTACGTAACC"}
@@ -49,7 +50,7 @@ def test_a_store_is_an_input_too(folder: Path, call: Call) -> None:
     call("encode", "headers.fa", "-o", "one.h5", "--positive", "y")
     done = call("encode", "one.h5", "-o", "two.h5", "--alphabet", "dna", "--quiet")
     assert (done.stdout, done.stderr) == ("", "")
-    assert read_store("two.h5").positive == "y"
+    assert read_store("two.h5").target == Classes(names=("x", "y"), asked_for="y")
     assert read_store("two.h5").sha256 == read_store("one.h5").sha256
 
 

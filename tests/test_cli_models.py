@@ -21,7 +21,7 @@ from seqreg.alphabet import DNA
 from seqreg.baselines import FittedBaseline
 from seqreg.cli import app
 from seqreg.evaluation import evaluate
-from seqreg.networks.trained import load_trained
+from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import InputSpec, read_input, write_fasta
 from tests.conftest import planted
@@ -207,10 +207,11 @@ def test_metrics_are_those_of_the_evaluation(run: Path, call: Call) -> None:
     done = call("evaluate", "run", "sorted.csv", "-o", "out/m.json")
     data = read_input(InputSpec(input="sorted.csv", require_labels=True))
     assert data.y is not None
-    p = load_trained(run).probabilities(data)
+    network = load_trained(run)
+    p = network.probabilities(data)
     found = read_json("out/m.json")
     assert found.pop("calibration")["temperature"] == 1
-    assert found == evaluate(data.y, p, data.classes, "with", split="all").to_plain()
+    assert found == evaluate(network.target, data.y, p, split="all").to_plain()
     assert {row["metric"] for row in table(done.stdout)} >= {"auroc", "auroc50", "auprc", "mcc", "accuracy", "ece"}
     assert json.loads(call("evaluate", "run", "sorted.csv", "--json").stdout) == read_json("out/m.json")
 
@@ -245,7 +246,7 @@ def test_a_baseline_is_a_run_like_another(folder: Path, call: Call) -> None:
     assert {row["metric"]: row["value"] for row in table(done.stdout)}["auroc"] == f"{metrics['auroc']:.4g}"
 
     data = read_input(InputSpec(input="new.fa"))
-    wanted = FittedBaseline.load("kmers").predict_proba(data)
+    wanted = FittedBaseline.load("kmers").probabilities(data)
     rows = table(call("predict", "kmers", "new.fa").stdout)
     assert np.allclose([[float(row["p_absent"]), float(row["p_with"])] for row in rows], wanted, atol=1e-6)
     assert call("evaluate", "kmers", "sorted.csv", "-o", "kmers.json").returncode == 0

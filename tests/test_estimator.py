@@ -38,8 +38,8 @@ from seqreg.baselines import KmerLogistic
 from seqreg.constraints import SpectralNorm
 from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.networks import CNN
-from seqreg.networks.trained import load_trained
 from seqreg.penalties import Adversarial, Gradient
+from seqreg.predictors.network import load_trained
 from seqreg.sequences import InputSpec, SequenceSet, homology_groups, read_input, read_strings
 from seqreg.training import TrainConfig, train, train_baseline
 

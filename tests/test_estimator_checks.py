@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from seqreg import KmerClassifier, SequenceClassifier
+from seqreg.targets import Classes
 
 # What scikit-learn and seqreg warn of in data this odd is not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -52,7 +53,7 @@ class NetworkOnRows(Rows, SequenceClassifier):
 
     def predict_proba(self, X: Any) -> Any:
         p = np.round(super().predict_proba(X), 4)
-        if not self._classes.multi_label:
+        if isinstance(self._labels.target, Classes):
             p[:, -1] += 1 - p.sum(axis=1)
         return p
 

@@ -1,6 +1,7 @@
 """The metrics record: its keys, its laws, its intervals."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,11 +13,16 @@ from seqreg.evaluation import bootstrap_intervals, evaluate
 from seqreg.evaluation.intervals import draw_counts
 from seqreg.metrics import METRICS, accuracy, auroc
 from seqreg.records import dump_json, to_plain
+from seqreg.targets import Classes, Labels, Target
 
 KEYS = [
     "n", "classes", "positive", "split", "accuracy", "balanced_accuracy", "auroc", "auroc50", "auprc", "mcc", "ece",
     "log_loss", "intervals", "per_class",
 ]  # fmt: skip
+
+
+def classes(names: Sequence[str], positive: str | None = None) -> Classes:
+    return Classes(names=tuple(names), asked_for=positive if len(names) == 2 else None)
 
 
 def task(n: int, k: int, seed: int = 0, skill: float = 1.0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -35,7 +41,7 @@ def labels_task(n: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]
 @pytest.mark.parametrize("k", [2, 3])
 def test_the_record_has_the_keys_of_metrics_json(k: int) -> None:
     y, p = task(90, k)
-    record = evaluate(y, p, ["a", "b", "c"][:k], "a" if k == 2 else None, split="valid", resamples=50)
+    record = evaluate(classes("abc"[:k], "a"), y, p, split="valid", resamples=50)
     plain = record.to_plain()
     assert list(plain)[: len(KEYS)] == KEYS
     assert (plain["n"], plain["split"], plain["positive"]) == (90, "valid", "a" if k == 2 else None)
@@ -47,9 +53,9 @@ def test_the_record_has_the_keys_of_metrics_json(k: int) -> None:
 
 def test_the_positive_class_may_be_the_first() -> None:
     y, p = task(301, 2)
-    record = evaluate(y, p, ("amp", "other"), "amp", resamples=0)
+    record = evaluate(classes(("amp", "other"), "amp"), y, p, resamples=0)
     assert record.values["auprc"] == pytest.approx(reference.average_precision_score(y == 0, p[:, 0]))
-    other = evaluate(y, p, ("amp", "other"), resamples=0)
+    other = evaluate(classes(("amp", "other"), "other"), y, p, resamples=0)
     assert other.positive == "other"
     assert other.values["auprc"] == pytest.approx(reference.average_precision_score(y, p[:, 1]))
 
@@ -58,14 +64,15 @@ def test_the_positive_class_may_be_the_first() -> None:
 def test_the_order_of_the_sequences_changes_nothing(labels: bool) -> None:
     y, p = labels_task(70, 3) if labels else task(70, 3)
     shuffled = np.random.default_rng(1).permutation(70)
-    first = evaluate(y, p, "abc", multi_label=labels, resamples=40)
-    second = evaluate(y[shuffled], p[shuffled], "abc", multi_label=labels, resamples=40)
+    target = Labels(names=tuple("abc")) if labels else classes("abc")
+    first = evaluate(target, y, p, resamples=40)
+    second = evaluate(target, y[shuffled], p[shuffled], resamples=40)
     assert first == second
 
 
 def test_per_class_numbers_agree_with_scikit_learn() -> None:
     y, p = task(211, 3)
-    rows = evaluate(y, p, ("ei", "ie", "n"), resamples=0).per_class
+    rows = evaluate(classes(("ei", "ie", "n")), y, p, resamples=0).per_class
     expected = reference.classification_report(y, p.argmax(axis=1), target_names=["ei", "ie", "n"], output_dict=True)
     for k, name in enumerate(("ei", "ie", "n")):
         assert rows[name]["auroc"] == pytest.approx(reference.roc_auc_score(y == k, p[:, k]))
@@ -81,7 +88,7 @@ def test_per_class_numbers_agree_with_scikit_learn() -> None:
 
 def test_per_label_numbers_of_a_multi_label_task() -> None:
     y, p = labels_task(60, 4)
-    record = evaluate(y, p, ("er", "golgi", "nucleus", "vacuole"), multi_label=True, resamples=20)
+    record = evaluate(Labels(names=("er", "golgi", "nucleus", "vacuole")), y, p, resamples=20)
     assert record.positive is None
     assert record.per_class["golgi"]["recall"] == pytest.approx(reference.recall_score(y[:, 1], p[:, 1] >= 0.5))
     assert np.shape(record.confusion) == (4, 2, 2)
@@ -91,7 +98,7 @@ def test_per_label_numbers_of_a_multi_label_task() -> None:
 def test_what_is_undefined_is_null_and_says_why() -> None:
     y = np.zeros(12, dtype=int)
     p = np.tile([0.3, 0.7], (12, 1))
-    plain = evaluate(y, p, ("amp", "other"), "other", resamples=30).to_plain()
+    plain = evaluate(classes(("amp", "other"), "other"), y, p, resamples=30).to_plain()
     for name in ("auroc", "auroc50", "auprc", "mcc", "balanced_accuracy"):
         assert plain[name] is None
         assert plain["intervals"][name] is None
@@ -104,7 +111,7 @@ def test_what_is_undefined_is_null_and_says_why() -> None:
 
 
 def test_no_sequences_at_all() -> None:
-    plain = evaluate(np.zeros(0, dtype=int), np.zeros((0, 2)), ("a", "b"), resamples=10).to_plain()
+    plain = evaluate(classes("ab", "b"), np.zeros(0, dtype=int), np.zeros((0, 2)), resamples=10).to_plain()
     assert plain["n"] == 0
     assert [plain[name] for name in METRICS] == [None] * len(METRICS)
     assert plain["reason"].keys() == METRICS.keys()
@@ -113,7 +120,7 @@ def test_no_sequences_at_all() -> None:
 @pytest.mark.parametrize("n", [60, 3000])
 def test_intervals_hold_their_value_and_depend_on_the_seed_alone(n: int) -> None:
     y, p = task(n, 3, skill=0.4)
-    first, again, other = (evaluate(y, p, "abc", seed=seed, resamples=60) for seed in (4, 4, 5))
+    first, again, other = (evaluate(classes("abc"), y, p, seed=seed, resamples=60) for seed in (4, 4, 5))
     assert first == again
     assert first.intervals != other.intervals
     for name, interval in first.intervals.items():
@@ -129,7 +136,7 @@ def test_an_interval_of_accuracy_is_that_of_a_share() -> None:
     n, right = 400, 0.8
     y = np.zeros(n, dtype=int)
     p = np.where((np.arange(n) < right * n)[:, None], [0.9, 0.1], [0.1, 0.9])
-    interval = bootstrap_intervals({"accuracy": accuracy}, y, p, resamples=4000)["accuracy"]
+    interval = bootstrap_intervals({"accuracy": accuracy}, y, p, strata=y, resamples=4000)["accuracy"]
     assert interval is not None
     half = 1.96 * np.sqrt(right * (1 - right) / n)
     np.testing.assert_allclose(interval, [right - half, right + half], atol=0.15 * half)
@@ -143,28 +150,33 @@ def test_resamples_keep_the_size_of_every_class() -> None:
     assert counts.std(axis=0).min() > 0
 
 
+def test_every_resample_of_an_evaluation_has_the_classes_of_the_data() -> None:
+    """So the accuracy of a model that always calls one class has an interval of no width."""
+    y, p = np.repeat([0, 1, 2], [3, 40, 11]), np.tile([0.2, 0.5, 0.3], (54, 1))
+    assert evaluate(classes("abc"), y, p, resamples=50).intervals["accuracy"] == pytest.approx((40 / 54, 40 / 54))
+
+
 def test_draws_that_leave_a_label_out_are_left_out() -> None:
     y = np.array([[1, 0], [0, 1], [0, 0], [0, 1]])
     p = np.array([[0.9, 0.2], [0.3, 0.6], [0.4, 0.7], [0.2, 0.8]])
-    interval = bootstrap_intervals({"auroc": auroc}, y, p, resamples=200)["auroc"]
+    interval = bootstrap_intervals({"auroc": auroc}, y, p, strata=None, resamples=200)["auroc"]
     assert interval is not None
     assert 0 <= interval[0] <= interval[1] <= 1
 
 
 @pytest.mark.parametrize(
-    ("y", "p", "classes", "options", "says"),
+    ("target", "y", "p", "says"),
     [
-        ([0, 1], [[0.5, 0.5]], "ab", {}, "a column per class"),
-        ([0, 1], [[1.0, 0.0, 0.0]] * 2, "ab", {}, "a column per class"),
-        ([[0, 1]], [[0.5, 0.5]], "ab", {}, "class indices"),
-        ([0, 2], [[0.5, 0.5]] * 2, "ab", {}, "class indices 0 to 1"),
-        ([0, 1], [[0.5, 0.5], [0.5, float("nan")]], "ab", {}, "the first is row 1"),
-        ([0, 1], [[1.5, -0.5]] * 2, "ab", {}, "2 rows are no probabilities"),
-        ([0, 1], [[0.5, 0.4]] * 2, "ab", {}, "sum to 1"),
-        ([0, 1], [[0.5, 0.5]] * 2, "ab", {"positive": "c"}, "not one of the classes a, b"),
-        ([0, 1], [[0.5, 0.5]] * 2, "ab", {"multi_label": True}, "zeros and ones"),
+        (classes("ab"), [0, 1], [[0.5, 0.5]], "a column per class"),
+        (classes("ab"), [0, 1], [[1.0, 0.0, 0.0]] * 2, "a column per class"),
+        (classes("ab"), [[0, 1]], [[0.5, 0.5]], "class indices"),
+        (classes("ab"), [0, 2], [[0.5, 0.5]] * 2, "class indices 0 to 1"),
+        (classes("ab"), [0, 1], [[0.5, 0.5], [0.5, float("nan")]], "the first is row 1"),
+        (classes("ab"), [0, 1], [[1.5, -0.5]] * 2, "2 rows are no probabilities"),
+        (classes("ab"), [0, 1], [[0.5, 0.4]] * 2, "sum to 1"),
+        (Labels(names=("a", "b")), [0, 1], [[0.5, 0.5]] * 2, "zeros and ones"),
     ],
 )
-def test_arrays_that_do_not_fit(y: list, p: list, classes: str, options: dict, says: str) -> None:
+def test_arrays_that_do_not_fit(target: Target, y: list, p: list, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        evaluate(y, p, classes, **options)
+        evaluate(target, y, p)

@@ -16,9 +16,10 @@ from safetensors.numpy import load_file
 from seqreg.alphabet import ALPHABETS
 from seqreg.errors import UsageError
 from seqreg.export import onnx_bytes
-from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes, Labels
 
 Call = Callable[..., CompletedProcess[str]]
 NETWORKS = {
@@ -27,12 +28,11 @@ NETWORKS = {
     "cnn:filters=5,width=4,depth=3,activation=smoothed-relu": {
         "alphabet": "protein",
         "encoding": "blosum62",
-        "classes": ("a", "b"),
-        "multi_label": True,
+        "target": Labels(names=("a", "b")),
     },
     "cnn:filters=5,width=4,pooling=position": {"reverse_complement": True},
     "smooth-cnn:filters=5,width=4": {},
-    "sum:spectrum=2,filters=4,pooling=max+position": {"classes": ("a", "b"), "alphabet": "rna"},
+    "sum:spectrum=2,filters=4,pooling=max+position": {"target": Classes(names=("a", "b")), "alphabet": "rna"},
 }
 
 
@@ -40,12 +40,11 @@ def network(model: str, **fields: Any) -> TrainedNetwork:
     settings: dict[str, Any] = {
         "encoding": "one-hot",
         "alphabet": "dna",
-        "classes": ("a", "b", "c"),
-        "multi_label": False,
+        "target": Classes(names=("a", "b", "c")),
         "reverse_complement": False,
         **fields,
     }
-    about = Architecture(model=model, positive=None, length=17, shortest=9, temperature=0.6, **settings)
+    about = Architecture(model=model, length=17, shortest=9, temperature=0.6, **settings)
     return TrainedNetwork(architecture=about, module=about.build().eval())
 
 
@@ -68,7 +67,7 @@ def test_the_graph_computes_what_the_network_does(model: str, rng: np.random.Gen
         with torch.inference_mode():
             wanted = trained.module(torch.from_numpy(ids)).numpy()
         np.testing.assert_allclose(logits, wanted, atol=2e-6, rtol=1e-4)
-        np.testing.assert_allclose(p, probabilities(wanted, trained.architecture), atol=2e-6)
+        np.testing.assert_allclose(p, trained.architecture.probabilities(wanted), atol=2e-6)
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -83,7 +82,7 @@ def test_lengths_beyond_the_letters_are_an_error(model: str) -> None:
 
 
 def test_the_graph_says_what_it_is(tmp_path: Path, call: Call) -> None:
-    network("cnn:filters=2,width=3", classes=("no", "yes")).save(tmp_path / "run")
+    network("cnn:filters=2,width=3", target=Classes(names=("no", "yes"))).save(tmp_path / "run")
     done = call("export", tmp_path / "run", "-o", tmp_path / "out" / "m.onnx")
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith("m.onnx\n")

@@ -19,7 +19,7 @@ from torch import nn
 
 import seqreg.baselines.models
 import seqreg.baselines.tuning
-import seqreg.networks.trained
+import seqreg.predictors.network
 import seqreg.training.calibration
 import seqreg.training.loop
 import seqreg.training.run
@@ -35,6 +35,7 @@ from seqreg.benchmark.tasks import Task
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet, folds, homology_groups
 from seqreg.sequences.splits import with_split
+from seqreg.targets import Classes, Target
 from seqreg.training import TrainConfig, train, train_baseline
 from seqreg.training.parts import split_parts
 from seqreg.tuning import Halving, prepared, tune
@@ -65,9 +66,8 @@ def families(count: int, seed: int = 0) -> SequenceSet:
         names=[f"family{number // SEQUENCES}.{number % SEQUENCES}" for number in range(len(texts))],
         codes=np.concatenate(texts),
         offsets=np.cumsum([0, *map(len, texts)]).astype(np.int64),
-        classes=("no", "yes"),
+        target=Classes(names=("no", "yes"), asked_for="yes"),
         y=np.repeat(labels, SEQUENCES),
-        positive="yes",
         weight=rng.uniform(0.9, 1.1, len(texts)),
         source="families",
     )
@@ -168,7 +168,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
 
         return spied
 
-    for module, what in ((seqreg.networks.trained, "network"), (seqreg.training.stacking, "stacked network")):
+    for module, what in ((seqreg.predictors.network, "network"), (seqreg.training.stacking, "stacked network")):
         monkeypatch.setattr(module, "logits_of", scoring(what, module.logits_of))
 
     def numbered(rows: Any, y: Any, c: float, weight: Any, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -188,10 +188,10 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
     fit_head = seqreg.training.stacking._fit_head
     search = seqreg.baselines.models.tune
     tuned = seqreg.baselines.models._tuned
-    scores = FittedBaseline.scores
+    scores = FittedBaseline.outputs
 
-    def spied_head(part: Any, config: TrainConfig, kept: SequenceSet, held_out: Any) -> Any:
-        found = fit_head(part, config, kept, held_out)
+    def spied_head(part: Any, config: TrainConfig, kept: SequenceSet, held_out: Any, *more: Any) -> Any:
+        found = fit_head(part, config, kept, held_out, *more)
         scored_by("stacked head", found, spies.names(held_out.data.subset(held_out.rows)))
         return found
 
@@ -214,7 +214,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
     monkeypatch.setattr(seqreg.training.stacking, "_fit_head", spied_head)
     monkeypatch.setattr(seqreg.baselines.models, "tune", spied_search)
     monkeypatch.setattr(seqreg.baselines.models, "_tuned", spied_baseline)
-    monkeypatch.setattr(FittedBaseline, "scores", spied_scores)
+    monkeypatch.setattr(FittedBaseline, "outputs", spied_scores)
     return spies
 
 
@@ -380,7 +380,7 @@ def by_chance(values: Any, count: int) -> None:
     assert (np.abs(values - 0.5) < 3 * np.sqrt((count + 1) / (3 * count**2))).all(), values
 
 
-@pytest.mark.parametrize("model", [BY_HEART.model, "sum:spectrum=2,filters=16,width=6"])
+@pytest.mark.parametrize("model", ["cnn:filters=16,width=6", "sum:spectrum=2,filters=16,width=6"])
 def test_a_run_tells_random_labels_by_chance(
     random_labels: SequenceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
@@ -393,16 +393,16 @@ def test_a_run_tells_random_labels_by_chance(
         held_out.extend(auroc(found.y, scores[:, 0]) for scores in found.scores)
         return found
 
-    def temperature(y: Any, logits: NDArray[Any], *more: Any) -> float:
+    def temperature(target: Target, y: Any, logits: NDArray[Any], *more: Any) -> float:
         held_out.append(auroc(y, logits[:, 0]))
-        return fit_temperature(y, logits, *more)
+        return fit_temperature(target, y, logits, *more)
 
     monkeypatch.setattr(seqreg.training.stacking, "fit_parts", parts)
     monkeypatch.setattr(seqreg.training.calibration, "fit_temperature", temperature)
     config = replace(BY_HEART, model=model, test=0.4, baselines="cnn" in model)
     kept = split_parts(random_labels, config).train
     run = train(random_labels, config, tmp_path / "run")
-    by_heart = auroc(kept.y, run.network.logits(kept)[:, 0])
+    by_heart = auroc(kept.y, run.network.outputs(kept)[:, 0])
     assert by_heart == 0.5 if "sum" in model else by_heart > 0.99, "a sum of parts that tell nothing tells nothing"
     assert len(held_out) == (3 if "sum" in model else 1)
     by_chance(held_out, 36)

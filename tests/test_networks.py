@@ -1,6 +1,7 @@
 """Networks: padding never matters, and the look-up path gives the dense path's numbers to every order needed."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from seqreg.errors import ModelError, UsageError
 from seqreg.networks import BLOSUM62, CNN, Blosum62, ConvNet, as_onehot
 from seqreg.networks.convolution import conv, conv_outer, conv_place
 from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
-from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
+from seqreg.predictors.network import Architecture, TrainedNetwork, load_trained
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes
 
 LENGTHS = torch.tensor([23, 2, 5, 10, 11, 12, 13, 3, 1])
 CASES = [
@@ -172,9 +174,7 @@ def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
         model="cnn:filters=5,width=3",
         encoding="blosum62",
         alphabet="protein",
-        classes=("no", "yes"),
-        positive="yes",
-        multi_label=False,
+        target=Classes(names=("no", "yes"), asked_for="yes"),
         length=20,
         shortest=1,
         reverse_complement=False,
@@ -189,8 +189,10 @@ def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
     )
     network.save(tmp_path)
     again = load_trained(tmp_path)
-    np.testing.assert_array_equal(network.logits(data), again.logits(data))
-    np.testing.assert_allclose(again.logits(data, batch_size=2), network.module(ids).detach().numpy(), atol=1e-6)
+    np.testing.assert_array_equal(network.outputs(data), again.outputs(data))
+    np.testing.assert_allclose(
+        replace(again, batch_size=2).outputs(data), network.module(ids).detach().numpy(), atol=1e-6
+    )
     np.testing.assert_allclose(again.probabilities(data).sum(1), 1)
 
     weights = (tmp_path / "model.safetensors").read_bytes()
@@ -209,23 +211,21 @@ def test_a_batch_holds_no_more_letters_than_it_may(protein: SequenceSet, monkeyp
         model="cnn:filters=3,width=4",
         encoding="one-hot",
         alphabet="protein",
-        classes=("a", "b"),
-        positive="b",
-        multi_label=False,
+        target=Classes(names=("a", "b"), asked_for="b"),
         length=34,
         shortest=21,
         reverse_complement=False,
     )
     network = TrainedNetwork(architecture=architecture, module=architecture.build())
-    whole = network.logits(protein)
+    whole = network.outputs(protein)
     shapes: list[tuple[int, int]] = []
     network.module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
-    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 100)
-    np.testing.assert_allclose(network.logits(protein, batch_size=4), whole, atol=1e-6)
+    monkeypatch.setattr("seqreg.predictors.network.LETTERS_PER_BATCH", 100)
+    np.testing.assert_allclose(replace(network, batch_size=4).outputs(protein), whole, atol=1e-6)
     assert sum(n for n, _ in shapes) == len(protein)
     assert max(n * length for n, length in shapes) <= 100
-    monkeypatch.setattr("seqreg.networks.trained.LETTERS_PER_BATCH", 1)  # a sequence longer than a batch goes alone
-    np.testing.assert_allclose(network.logits(protein), whole, atol=1e-6)
+    monkeypatch.setattr("seqreg.predictors.network.LETTERS_PER_BATCH", 1)  # a sequence longer than a batch goes alone
+    np.testing.assert_allclose(network.outputs(protein), whole, atol=1e-6)
 
 
 def test_what_inference_mode_has_seen_can_be_trained_on() -> None:

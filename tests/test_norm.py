@@ -11,9 +11,10 @@ import torch
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.evaluation.norm import norm_report
 from seqreg.networks.smooth import arc_cosine, window_kernel
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults
 
 LENGTHS = (12, 5, 20, 9, 3, 20, 16)
@@ -28,7 +29,7 @@ def some_sequences(
         names=[str(i) for i in range(len(lengths))],
         codes=generator.integers(0, alphabet.pad, sum(lengths)).astype(np.uint8),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        classes=classes,
+        target=Classes(names=classes),
         y=np.arange(len(lengths)) % len(classes),
     )
 
@@ -40,9 +41,7 @@ def network(
         model=model,
         encoding="one-hot",
         alphabet=data.alphabet.name,
-        classes=data.classes,
-        positive=None,
-        multi_label=False,
+        target=Classes(names=data.classes),
         length=int(data.lengths.max()),
         shortest=int(data.lengths.min()) if shortest is None else shortest,
         reverse_complement=strands,
@@ -182,7 +181,7 @@ def test_the_terms_of_the_margin_bound() -> None:
     data = some_sequences(DNA, ("a", "b"), lengths=(9,) * 20)
     net = network("smooth-cnn:filters=3,width=2", data)
     report = norm_report(net, data, restarts=0)
-    logits = net.logits(data)[:, 0]
+    logits = net.outputs(data)[:, 0]
     margin = np.quantile(np.where(data.y == 1, logits, -logits), 0.1)
     assert report.margin_bound is not None
     assert report.margin_bound["norm"] == report.rkhs["upper_bound"]

@@ -27,10 +27,11 @@ from seqreg.explain import explain
 from seqreg.export import onnx_bytes
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.networks import CNN, Part, Profile, SequenceNetwork, SpectrumNet, SumNet, as_onehot, parts_of
-from seqreg.networks.trained import Architecture, TrainedNetwork, logits_of
 from seqreg.penalties import PENALTIES
+from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of
 from seqreg.sequences import SequenceSet
 from seqreg.spectral import linear_norm
+from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults
 
 OUTPUTS, LENGTH = 3, 7
@@ -148,13 +149,16 @@ def beside_a_cnn(part: Part) -> SumNet:
     return SumNet({"new": part, "cnn-mean": cnn}).double().eval()
 
 
+TWO = Classes(names=("a", "b"), asked_for="b")
+
+
 def planted(n: int = 120) -> SequenceSet:
     rng = np.random.default_rng(0)
     y = np.arange(n) % 2
     codes = rng.integers(0, 4, (n, LENGTH)).astype(np.uint8)
     names = [f"s{i}" for i in range(n)]
     offsets = np.arange(n + 1) * LENGTH
-    return SequenceSet(alphabet=DNA, names=names, codes=codes.ravel(), offsets=offsets, classes=("a", "b"), y=y)
+    return SequenceSet(alphabet=DNA, names=names, codes=codes.ravel(), offsets=offsets, target=TWO, y=y)
 
 
 def trained(net: SequenceNetwork) -> TrainedNetwork:
@@ -162,9 +166,7 @@ def trained(net: SequenceNetwork) -> TrainedNetwork:
         model="sum",
         encoding="one-hot",
         alphabet="dna",
-        classes=("a", "b"),
-        positive="b",
-        multi_label=False,
+        target=TWO,
         length=LENGTH,
         shortest=LENGTH,
         reverse_complement=False,

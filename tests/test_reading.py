@@ -21,17 +21,18 @@ from seqreg.errors import InputError, UsageError
 from seqreg.sequences import (
     InputSpec,
     SequenceSet,
-    choose_positive,
     class_weights,
+    in_terms_of,
     joined,
     read_ahead,
     read_input,
     read_strings,
     stream_batches,
-    with_classes,
+    with_positive,
     write_fasta,
     write_store,
 )
+from seqreg.targets import Classes, Labels
 
 ROWS = [
     ("a", "ACGTTACCGTA", "off"),
@@ -272,8 +273,7 @@ def test_multi_label(tmp_path: Path) -> None:
     rows = [("a", "ACGT", "x;y"), ("b", "CCGT", "z"), ("c", "CGT", ";"), ("d", "CTT", "z; x")]
     path = written(tmp_path, "m.csv", table(rows, ",", ("id", "sequence", "label")))
     found = read_input(InputSpec(input=path, require_labels=True))
-    assert found.multi_label
-    assert found.classes == ("x", "y", "z")
+    assert found.target == Labels(names=("x", "y", "z"))
     assert found.y is not None
     assert found.y.tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 1]]
     write_fasta(tmp_path / "again.fa", found)
@@ -330,7 +330,8 @@ def test_conflicts_and_duplicates_are_counted_and_the_first_three_named(tmp_path
 def test_positive_class() -> None:
     def chosen(labels: list[str], wanted: str | None = None) -> str | None:
         texts = ["A" * (i + 1) for i in range(len(labels))]
-        return choose_positive(read_strings(texts, labels), wanted)
+        target = with_positive(read_strings(texts, labels), wanted).target
+        return None if target is None else target.positive
 
     assert chosen(["a", "b", "b"]) == "a"
     assert chosen(["a", "a", "b"]) == "b"
@@ -340,21 +341,21 @@ def test_positive_class() -> None:
     assert chosen(["a", "b", "c"]) is None
     with pytest.raises(UsageError, match="Did you mean 'yes'"):
         chosen(["yes", "no"], "yess")
-    assert choose_positive(read_input(InputSpec(input="amp"))) == "amp"
+    assert read_input(InputSpec(input="amp")).target == Classes(names=("amp", "other"), asked_for="amp")
 
 
 def test_labels_in_terms_of_a_model() -> None:
     found = read_strings(["AC", "CA", "CC"], ["b", "c", "b"])
-    moved = with_classes(found, ("a", "b", "c"))
+    moved = in_terms_of(found, Classes(names=("a", "b", "c")))
     assert moved.y is not None
     assert moved.y.tolist() == [1, 2, 1]
     with pytest.raises(InputError, match=r"record 2 \(seq2\): label 'c' is not a class of the model. Its classes"):
-        with_classes(found, ("a", "b"))
-    several = with_classes(found, ("a", "b", "c"), multi_label=True)
+        in_terms_of(found, Classes(names=("a", "b")))
+    several = in_terms_of(found, Labels(names=("a", "b", "c")))
     assert several.y is not None
     assert several.y.tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
     with pytest.raises(InputError, match="exactly one class"):
-        with_classes(read_strings(["AC", "CA"], ["a;b", "a"]), ("a", "b"))
+        in_terms_of(read_strings(["AC", "CA"], ["a;b", "a"]), Classes(names=("a", "b")))
 
 
 def test_parts_that_were_given_apart() -> None:

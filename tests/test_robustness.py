@@ -15,37 +15,34 @@ from seqreg.attacks import PGD, RULES, Allowed, exhaustive_search
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.evaluation import Robustness, evaluate_robustness
 from seqreg.evaluation.robustness import COLUMNS
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.networks import per_example_loss
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import dump_json
 from seqreg.report.robustness_figure import damaging_positions
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Classes, Labels
 
 
 def network(
     data: SequenceSet, model: str = "cnn:filters=8,width=5", *, steps: int = 60, strands: bool = False
 ) -> TrainedNetwork:
     """A network that has learned the data's labels more or less."""
+    target, labels = data.labelled()
     architecture = Architecture(
         model=model,
         encoding="one-hot",
         alphabet=data.alphabet.name,
-        classes=data.classes,
-        positive=data.positive,
-        multi_label=data.multi_label,
+        target=target,
         length=int(data.lengths.max()),
         shortest=int(data.lengths.min()),
         reverse_complement=strands,
     )
     module = architecture.build()
-    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(np.asarray(data.y))
+    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(labels)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
     for _ in range(steps):
         logits = module(ids)
-        if data.multi_label or architecture.outputs == 1:
-            target = y if data.multi_label else y[:, None]
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target.float())
-        else:
-            loss = torch.nn.functional.cross_entropy(logits, y)
+        loss = per_example_loss(logits, y).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -91,7 +88,7 @@ def test_every_sequence_is_told_apart(dna: SequenceSet) -> None:
     found = evaluate_robustness(net, dna, max_substitutions=3, epsilons=())
     for position, one in enumerate(found.sequences):
         assert one.id == dna.names[position]
-        logit = net.logits(dna)[position, 0]
+        logit = net.outputs(dna)[position, 0]
         assert one.margin == pytest.approx(logit if dna.y[position] else -logit, abs=1e-4)
         assert (one.certified_radius == -1) == (one.margin <= 0)
         codes = dna.sequence(position)
@@ -118,9 +115,8 @@ def labelled(alphabet: Alphabet, sequences: list[str]) -> SequenceSet:
         names=[f"s{i}" for i in range(len(sequences))],
         codes=np.concatenate([alphabet.encode(text) for text in sequences]),
         offsets=np.concatenate([[0], np.cumsum([len(text) for text in sequences])]),
-        classes=("absent", "with"),
+        target=Classes(names=("absent", "with"), asked_for="with"),
         y=np.arange(len(sequences)) % 2,
-        positive="with",
     )
 
 
@@ -291,10 +287,10 @@ def test_insertions_and_deletions_count_as_edits(dna: SequenceSet, pooling: str)
 
 def test_several_classes_and_several_labels(dna: SequenceSet) -> None:
     y = np.arange(len(dna)) % 3
-    three = dataclasses.replace(dna, classes=("a", "b", "c"), y=y.astype(np.int64), positive=None)
+    three = dataclasses.replace(dna, target=Classes(names=("a", "b", "c")), y=y.astype(np.int64))
     check(evaluate_robustness(network(three), three, max_substitutions=2, l2_steps=2))
     labels = np.stack([dna.y == 1, np.arange(len(dna)) % 3 > 0, dna.lengths > 28], 1).astype(np.uint8)
-    several = dataclasses.replace(dna, classes=("a", "b", "c"), y=labels, positive=None)
+    several = dataclasses.replace(dna, target=Labels(names=("a", "b", "c")), y=labels)
     found = evaluate_robustness(network(several), several, max_substitutions=2, l2_steps=2)
     assert found.attacked_balanced_accuracy is None
     assert all(low <= high for low, high in zip(found.certified_accuracy, found.attacked_accuracy, strict=True))
@@ -304,7 +300,7 @@ def test_several_classes_and_several_labels(dna: SequenceSet) -> None:
 def test_what_cannot_be_asked_is_refused(dna: SequenceSet) -> None:
     net = network(dna, steps=1)
     with pytest.raises(InputError, match="need labels"):
-        evaluate_robustness(net, dataclasses.replace(dna, y=None, classes=()))
+        evaluate_robustness(net, dataclasses.replace(dna, target=None, y=None))
     with pytest.raises(UsageError, match="radii must rise"):
         evaluate_robustness(net, dna, epsilons=(2.0, 1.0))
     with pytest.raises(UsageError, match="for protein"):

@@ -14,9 +14,10 @@ import torch
 from seqreg.estimator import SequenceClassifier
 from seqreg.explain import explain
 from seqreg.export import metadata, onnx_bytes
-from seqreg.networks.trained import Architecture, TrainedNetwork
+from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings
+from seqreg.targets import Classes
 
 Call = Callable[..., CompletedProcess[str]]
 CLASSES = ("amp", "other")
@@ -30,9 +31,7 @@ def network(request: pytest.FixtureRequest) -> TrainedNetwork:
         model=f"cnn:filters=1,width={len(MOTIF)}",
         encoding="one-hot",
         alphabet="dna",
-        classes=CLASSES,
-        positive=request.param,
-        multi_label=False,
+        target=Classes(names=CLASSES, asked_for=request.param),
         length=30,
         shortest=30,
         reverse_complement=False,
@@ -51,8 +50,8 @@ def network(request: pytest.FixtureRequest) -> TrainedNetwork:
 def data(network: TrainedNetwork) -> SequenceSet:
     """Sequences with the motif at position 13, and without any."""
     with_it, without = f"{'A' * 12}{MOTIF}{'G' * 12}", "A" * 15 + "G" * 15
-    other = next(name for name in CLASSES if name != network.positive)
-    return read_strings([with_it, without] * 4, [network.positive, other] * 4, alphabet="dna")
+    other = next(name for name in CLASSES if name != network.target.positive)
+    return read_strings([with_it, without] * 4, [network.target.positive, other] * 4, alphabet="dna")
 
 
 @pytest.fixture
@@ -62,10 +61,10 @@ def run(network: TrainedNetwork, tmp_path: Path) -> Path:
 
 
 def test_the_case_is_what_it_says(network: TrainedNetwork, data: SequenceSet) -> None:
-    p = network.probabilities(data)[:, CLASSES.index(str(network.positive))]
+    p = network.probabilities(data)[:, CLASSES.index(str(network.target.positive))]
     assert (p[::2] > 0.9).all()
     assert (p[1::2] < 0.1).all()
-    assert (network.logits(data)[::2, 0] > 0).all() == (network.positive == CLASSES[1])
+    assert (network.outputs(data)[::2, 0] > 0).all() == (network.target.positive == CLASSES[1])
 
 
 def test_attributions(network: TrainedNetwork, data: SequenceSet, run: Path, tmp_path: Path, call: Call) -> None:
@@ -77,7 +76,7 @@ def test_attributions(network: TrainedNetwork, data: SequenceSet, run: Path, tmp
         stored = {
             name: file[name][:] for name in ("logits", "mutagenesis", "gradient_times_input", "integrated_gradients")
         }
-        assert list(file.attrs["logit_of"]) == [file.attrs["positive"]] == [network.positive]
+        assert list(file.attrs["logit_of"]) == [file.attrs["positive"]] == [network.target.positive]
     assert (stored["logits"][::2] > 0).all()
     assert (stored["logits"][1::2] < 0).all()
     motif = slice(12, 12 + len(MOTIF))
@@ -86,17 +85,17 @@ def test_attributions(network: TrainedNetwork, data: SequenceSet, run: Path, tmp
     assert (stored["gradient_times_input"][motif] > 0).all()
     assert stored["integrated_gradients"][motif].sum() > 1
     about = read_json(tmp_path / "out" / "explain.json")
-    assert {shown["target"] for shown in about["sequences"]} == {network.positive}
+    assert {shown["target"] for shown in about["sequences"]} == {network.target.positive}
     assert {shown["prediction"] for shown in about["sequences"]} == set(CLASSES)
-    assert f"of {network.positive} against" in (tmp_path / "out" / "explain.html").read_text()
+    assert f"of {network.target.positive} against" in (tmp_path / "out" / "explain.html").read_text()
 
 
 def test_motifs(network: TrainedNetwork, data: SequenceSet) -> None:
     found = explain(network, data)
-    assert found.logit_of == (network.positive,)
-    assert found.motifs[0].effect[str(network.positive)] > 0
+    assert found.logit_of == (network.target.positive,)
+    assert found.motifs[0].effect[str(network.target.positive)] > 0
     unlabelled = explain(network, read_strings([data.sequence(i) for i in range(len(data))], alphabet="dna"))
-    assert unlabelled.motifs[0].fires[str(network.positive)] == 1, "classes are those that are predicted"
+    assert unlabelled.motifs[0].fires[str(network.target.positive)] == 1, "classes are those that are predicted"
 
 
 def test_the_estimator(network: TrainedNetwork, data: SequenceSet, run: Path) -> None:
@@ -110,7 +109,7 @@ def test_variants(network: TrainedNetwork, data: SequenceSet, run: Path, tmp_pat
     variants.write_text(f"id\tvariant\none\t13{MOTIF[0]}>A\n")
     assert call("predict", run, fasta, "--variants", variants, "-o", out).returncode == 0
     (row,) = read_tsv(out)
-    assert row["class"] == network.positive
+    assert row["class"] == network.target.positive
     assert float(row["logit_before"]) > 0
     assert float(row["change"]) < 0
     assert float(row["p_after"]) < float(row["p_before"])
@@ -122,7 +121,7 @@ def test_scans(network: TrainedNetwork, data: SequenceSet, run: Path, tmp_path: 
     assert call("predict", run, fasta, "--scan", 30, "--threshold", 0.5, "-o", out).returncode == 0
     lines = [line.split("\t") for line in out.read_text().splitlines() if not line.startswith("#")]
     forward = [line for line in lines if line[5] == "+"]
-    assert [(line[1], line[3]) for line in forward] == [("30", network.positive)]
+    assert [(line[1], line[3]) for line in forward] == [("30", network.target.positive)]
     assert float(forward[0][6]) > 0.9
 
 

@@ -24,6 +24,7 @@ from seqreg.sequences import (
     tasks_of,
     write_store,
 )
+from seqreg.targets import Classes
 from tests.test_reading import dataset
 
 FIELDS = ("codes", "offsets", "y", "group", "weight")
@@ -56,9 +57,9 @@ def test_remarks_and_the_positive_class_are_kept(tmp_path: Path) -> None:
     for sequences in (read_input(InputSpec(input="amp")), read_strings(["MUK"])):
         write_store(tmp_path / "x.h5", sequences)
         again = read_store(tmp_path / "x.h5")
-        assert (again.warnings, again.positive, again.y is None) == (
+        assert (again.warnings, again.target, again.y is None) == (
             sequences.warnings,
-            sequences.positive,
+            sequences.target,
             sequences.y is None,
         )
 
@@ -209,7 +210,7 @@ def test_more_data_sets_are_found_on_the_path(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SEQREG_DATA", f"/nowhere:{tmp_path}")
     assert "toy" in [entry.name for entry in list_data_sets()]
     sequences = read_input(InputSpec(input="toy", require_labels=True))
-    assert (sequences.classes, sequences.positive) == (("off", "on"), "off")
+    assert sequences.target == Classes(names=("off", "on"), asked_for="off")
     assert check_data_set("toy").classes == {"off": 1, "on": 2}
 
 

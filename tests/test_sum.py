@@ -19,6 +19,7 @@ from seqreg.mutagenesis.edits import DELETION, INSERTION
 from seqreg.networks import MODELS, SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
+from seqreg.targets import Classes
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
 from seqreg.training.loop import fit as loop_fit
 from seqreg.training.run import learn
@@ -55,7 +56,7 @@ def random_set(n: int = 90, length: int = 12, classes: int = 2) -> SequenceSet:
         names=[f"s{i}" for i in range(n)],
         codes=codes.ravel(),
         offsets=np.arange(n + 1) * length,
-        classes=tuple("abc"[:classes]),
+        target=Classes(names=tuple("abc"[:classes])),
         y=y,
     )
 
@@ -199,7 +200,7 @@ def test_weights_can_be_learned_from_fewer_folds() -> None:
     config = with_defaults(TrainConfig(model="sum:spectrum=2,filters=4,width=4", epochs=1, threads=1), data, None)
     parts = Sum(spectrum=2, filters=4, width=4).build(DNA, outputs=1, length=12)
     whole, first = (fit_parts(parts, config, data, None, most_folds=most) for most in (None, 1))
-    folds = inner_folds(data.y, None, FOLDS_OF_FEW, config.seed)
+    folds = inner_folds(data, FOLDS_OF_FEW, config.seed)
     assert whole.scores.shape[1] == len(data)
     assert np.array_equal(first.y, data.y[np.sort(folds[0][1])])
     assert first.unseen
@@ -215,7 +216,7 @@ def test_several_networks_of_a_kind_are_those_of_the_folds() -> None:
     assert net.kinds()["cnn-max"] == ["cnn-max#1", "cnn-max#2", "cnn-max#3"]
     fitted = fit_parts(net, config, data, None)
     assert fitted.scores.shape == (3, len(data), 1)
-    folds = inner_folds(data.y, None, 3, config.seed)
+    folds = inner_folds(data, 3, config.seed)
     for number, (kept, outer) in enumerate(folds):
         torch.manual_seed(0)
         alone = spec.build(DNA, outputs=1, length=12).part(f"cnn-max#{number + 1}")
@@ -298,7 +299,7 @@ def test_sums_learn_several_labels_of_proteins() -> None:
     assert data.y is not None
     data = replace(
         data,
-        classes=("a", "b"),
+        target=Classes(names=("a", "b")),
         y=np.stack([data.y, data.codes.reshape(90, -1)[:, 5] > 1], 1).astype(np.uint8),
     )
     config = with_defaults(TrainConfig(epochs=4, threads=1), data, None)

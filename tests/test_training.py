@@ -13,9 +13,10 @@ from safetensors.torch import save
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks import MODELS, Sum
-from seqreg.networks.trained import load_trained
+from seqreg.predictors import load_trained
 from seqreg.records import read_tsv
 from seqreg.sequences import SequenceSet, read_strings
+from seqreg.targets import Classes, Labels
 from seqreg.training import Progress, TrainConfig, train, with_defaults
 from seqreg.training.config import example_weights
 from seqreg.training.loop import epoch_order, learning_rate
@@ -41,7 +42,7 @@ def planted(n: int = 120, length: int = 30, seed: int = 0) -> SequenceSet:
         names=[f"s{i}" for i in range(n)],
         codes=DNA.encode("".join(texts)),
         offsets=np.arange(n + 1) * length,
-        classes=("motif", "none"),
+        target=Classes(names=("motif", "none")),
         y=np.arange(n) % 2,
     )
 
@@ -66,7 +67,7 @@ def test_a_run_learns_and_leaves_every_file(tmp_path: Path) -> None:
     parts = [line.split("\t")[1] for line in (tmp_path / "run" / "splits.tsv").read_text().splitlines()[1:]]
     assert len(parts) == 300
     assert parts.count("test") == 60
-    np.testing.assert_array_equal(load_trained(tmp_path / "run").logits(data), result.network.logits(data))
+    np.testing.assert_array_equal(load_trained(tmp_path / "run").outputs(data), result.network.outputs(data))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
@@ -134,11 +135,15 @@ def test_divergence_ends_with_a_message_and_no_model(tmp_path: Path) -> None:
 def test_unusable_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     data = planted()
     with pytest.raises(InputError, match="no labels"):
-        train(replace(data, y=None, classes=()), SMALL, tmp_path / "run")
+        train(replace(data, target=None, y=None), SMALL, tmp_path / "run")
     with pytest.raises(InputError, match="only one class"):
-        train(replace(data, y=np.zeros(len(data), dtype=np.int64), classes=("motif",)), SMALL, tmp_path / "run")
+        train(
+            replace(data, target=Classes(names=("motif",)), y=np.zeros(len(data), dtype=np.int64)),
+            SMALL,
+            tmp_path / "run",
+        )
     with pytest.raises(InputError, match="no training sequence of class 'rare'"):
-        train(replace(data, classes=("motif", "none", "rare")), SMALL, tmp_path / "run")
+        train(replace(data, target=Classes(names=("motif", "none", "rare"))), SMALL, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -146,15 +151,19 @@ def test_every_kind_of_target_trains(tmp_path: Path) -> None:
     data = planted(90)
     several = np.stack([np.arange(90) % 2, np.arange(90) % 3 == 0, np.ones(90)], 1).astype(np.uint8)
     for name, kind in {
-        "three": replace(data, classes=("a", "b", "c"), y=np.arange(90) % 3),
-        "several": replace(data, classes=("a", "b", "c"), y=several),
+        "three": replace(data, target=Classes(names=("a", "b", "c")), y=np.arange(90) % 3),
+        "several": replace(data, target=Labels(names=("a", "b", "c")), y=several),
         "grouped": replace(data, group=np.array([f"g{i // 3}" for i in range(90)])),
     }.items():
-        class_weight = None if kind.multi_label else "balanced"
+        class_weight = None if name == "several" else "balanced"
         result = train(kind, replace(SMALL, epochs=2, class_weight=class_weight), tmp_path / name)
         assert result.network.probabilities(data).shape == (90, len(kind.classes))
     with pytest.raises(UsageError, match="--class-weight balanced: these sequences may carry several labels each"):
-        train(replace(data, classes=("a", "b", "c"), y=several), replace(SMALL, class_weight="balanced"), tmp_path)
+        train(
+            replace(data, target=Labels(names=("a", "b", "c")), y=several),
+            replace(SMALL, class_weight="balanced"),
+            tmp_path,
+        )
 
 
 def test_class_weights_give_every_class_the_same_total() -> None:

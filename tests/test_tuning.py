@@ -15,7 +15,7 @@ from sklearn.base import clone
 from seqreg import SequenceClassifier
 from seqreg.alphabet import DNA, PROTEIN
 from seqreg.errors import DivergedError, InputError, SeqregError, UsageError
-from seqreg.networks.trained import load_trained
+from seqreg.predictors import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
 from seqreg.training import TrainConfig, with_defaults
@@ -374,7 +374,7 @@ def test_time_that_is_up_ends_the_search_and_failed_trainings_are_recorded(
         return SimpleNamespace(network=SimpleNamespace(probabilities=lambda data: np.tile(p, (len(data), 1))))
 
     monkeypatch.setattr("seqreg.tuning.trials.learn", learned)
-    fitted = SimpleNamespace(predict_proba=lambda data: np.full((len(data), 2), 0.5))
+    fitted = SimpleNamespace(probabilities=lambda data: np.full((len(data), 2), 0.5))
     monkeypatch.setattr("seqreg.tuning.trials.fit_baseline", lambda *_, **__: learned(dna, SMALL) and fitted)
     monkeypatch.setattr("seqreg.tuning.trials.time", SimpleNamespace(time=lambda: now[0], perf_counter=lambda: now[0]))
     trials = prepared(split_parts(dna, SMALL), SMALL, Halving(folds=3), tmp_path)

@@ -18,12 +18,12 @@ from seqreg.baselines.linear import fit_logistic, fit_svm, sigmoid_of_scores, te
 from seqreg.evaluation.calibration import fit_temperature
 from seqreg.evaluation.intervals import bootstrap_intervals
 from seqreg.sequences import SequenceSet, class_weights
+from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig
 from seqreg.training.config import example_weights
 from seqreg.training.run import learn
 from seqreg.training.stacking import alike, stacking_weights
 from tests.conftest import planted
-from tests.test_applying import architecture
 
 TARGETS = ("two classes", "three classes", "labels")
 FOLDS = 3
@@ -42,7 +42,8 @@ def weighted(target: str, n: int = 30) -> SequenceSet:
     else:
         y, classes = np.stack([with_motif, generator.integers(2, size=n)], axis=1).astype(np.uint8), ("a", "b")
     weight = generator.integers(0, 4, size=n) + (np.arange(n) % 3 == 0)
-    return replace(data, y=y, classes=classes, positive=None, weight=weight.astype(np.float64))
+    kind = Labels if target == "labels" else Classes
+    return replace(data, y=y, target=kind(names=classes), weight=weight.astype(np.float64))
 
 
 def repeated(data: SequenceSet) -> SequenceSet:
@@ -62,7 +63,8 @@ def fold_of(data: SequenceSet) -> NDArray[np.int64]:
 def folds_by_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[SequenceSet], SequenceSet]:
     """Gives sequences the groups from which the folds are then taken."""
 
-    def by_group(y: Any, group: Any, folds: int, seed: int) -> list[tuple[Any, Any]]:
+    def by_group(train: SequenceSet, folds: int, seed: int) -> list[tuple[Any, Any]]:
+        group = train.group
         return [(np.flatnonzero(group != f), np.flatnonzero(group == f)) for f in np.unique(group)]
 
     def by_name(data: SequenceSet, folds: int, **_: Any) -> Any:
@@ -209,10 +211,10 @@ def test_temperatures(target: str) -> None:
     generator = np.random.default_rng(2)
     logits = 5 * generator.normal(size=(30, {"two classes": 1, "three classes": 3, "labels": 2}[target]))
     twice = np.repeat(np.arange(30), data.weight.astype(int))
-    about = architecture(len(data.classes), multi_label=data.multi_label)
-    found = fit_temperature(data.y, logits, about, data.weight)
-    assert found == pytest.approx(fit_temperature(data.y[twice], logits[twice], about), rel=1e-5)
-    assert found != pytest.approx(fit_temperature(data.y, logits, about), rel=1e-3)
+    learned, y = data.labelled()
+    found = fit_temperature(learned, y, logits, data.weight)
+    assert found == pytest.approx(fit_temperature(learned, y[twice], logits[twice]), rel=1e-5)
+    assert found != pytest.approx(fit_temperature(learned, y, logits), rel=1e-3)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -285,8 +287,10 @@ def test_every_resample_has_the_classes_of_the_data() -> None:
     y = np.repeat([0, 1, 2], [5, 17, 30])
     p = np.full((52, 3), 1 / 3)
     for k, size in enumerate((5, 17, 30)):
-        assert bootstrap_intervals({"share": share}, y, p, positive=k)["share"] == pytest.approx((size / 52, size / 52))
+        assert bootstrap_intervals({"share": share}, y, p, strata=y, positive=k)["share"] == pytest.approx(
+            (size / 52, size / 52)
+        )
     labels = np.eye(3, dtype=int)[y]
-    low, high = bootstrap_intervals({"share": share}, labels, p, positive=1)["share"]  # pyright: ignore[reportGeneralTypeIssues]
+    low, high = bootstrap_intervals({"share": share}, labels, p, strata=None, positive=1)["share"]  # pyright: ignore[reportGeneralTypeIssues]
     spread = np.sqrt(5 / 52 * 47 / 52 / 52)
     assert (low, high) == pytest.approx((5 / 52 - 1.96 * spread, 5 / 52 + 1.96 * spread), abs=spread)

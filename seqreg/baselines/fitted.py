@@ -11,22 +11,24 @@ from safetensors.numpy import load_file, save
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
-from seqreg.baselines.linear import Array, probabilities
+from seqreg.baselines.linear import Array
 from seqreg.errors import ModelError, SeqregError, UsageError
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Target, from_plain
 
 FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
+FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`
 _KIND = "baseline"
 _ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedBaseline:
-    """scores = features(sequence) @ coef.T + intercept, and a link from scores to probabilities.
+    """A `Predictor`: scores = features(sequence) @ coef.T + intercept, which the target turns into probabilities.
 
     name: its name in `BASELINES`. features: None for the majority baseline, which has no columns (D = 0).
-    coef (J, D), intercept (J,): J = 1 for a binary task, else K. link: "sigmoid" or "softmax".
+    coef (J, D), intercept (J,): J outputs of the target.
     c: strength of fit, the inverse of regularization. cv_auroc: mean over the inner folds, macro for several classes.
     c and cv_auroc are None where nothing was tuned, or the sequences were too few to hold any out.
     trials: features, c and cv_auroc of all that was compared in the last round of tuning, best first.
@@ -34,41 +36,65 @@ class FittedBaseline:
 
     name: str
     alphabet: Alphabet
-    classes: tuple[str, ...]
-    multi_label: bool
-    positive: str | None
+    target: Target
     features: KmerFeatures | OneHotFeatures | None
     coef: Array
     intercept: Array
-    link: str
     c: float | None = None
     cv_auroc: float | None = None
     trained_on: int = 0
     trials: tuple[dict[str, Any], ...] = ()
 
-    def reads(self, sequences: SequenceSet) -> bool:
-        """Whether it can score all of these: a one-hot baseline knows one length only."""
-        features = self.features
-        return not isinstance(features, OneHotFeatures) or bool((sequences.lengths == features.length).all())
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name
 
-    def scores(self, sequences: SequenceSet) -> Array:
+    @property
+    def length(self) -> int | None:
+        """The one length that a one-hot baseline reads."""
+        return self.features.length if isinstance(self.features, OneHotFeatures) else None
+
+    @property
+    def strand_free(self) -> bool:
+        """Whether a k-mer and its reverse complement count as one, or nothing counts at all."""
+        return self.features is None or (isinstance(self.features, KmerFeatures) and self.features.both_strands)
+
+    @property
+    def temperature(self) -> float:
+        """Scores are calibrated as they are."""
+        return 1.0
+
+    def reads(self, data: SequenceSet) -> bool:
+        """Whether it can score all of these: a one-hot baseline knows one length only."""
+        return self.length is None or bool((data.lengths == self.length).all())
+
+    def outputs(self, data: SequenceSet) -> Array:
         """(N, J) before the link."""
-        if sequences.alphabet.name != self.alphabet.name:
+        if data.alphabet.name != self.alphabet.name:
             raise UsageError(
-                f"this baseline reads {self.alphabet.name}, the sequences are {sequences.alphabet.name}; "
+                f"this baseline reads {self.alphabet.name}, the sequences are {data.alphabet.name}; "
                 f"read them with --alphabet {self.alphabet.name}"
             )
         parts = [np.zeros((0, len(self.intercept)))]
-        for start in range(0, len(sequences), _ROWS_AT_ONCE):
-            part = sequences.subset(np.arange(start, min(start + _ROWS_AT_ONCE, len(sequences))))
+        for start in range(0, len(data), _ROWS_AT_ONCE):
+            part = data.subset(np.arange(start, min(start + _ROWS_AT_ONCE, len(data))))
             linear = 0.0 if self.features is None else self.features.matrix(part) @ self.coef.T
             parts.append(np.broadcast_to(linear + self.intercept, (len(part), len(self.intercept))))
         return np.concatenate(parts)
 
-    def predict_proba(self, sequences: SequenceSet) -> Array:
-        """(N, K) probabilities, a column per class; rows sum to 1 unless the task is multi-label."""
-        p = probabilities(self.scores(sequences), self.link)
-        return p if self.multi_label or p.shape[1] > 1 else np.concatenate([1 - p, p], axis=1)
+    def probabilities(self, data: SequenceSet) -> Array:
+        """(N, K) probabilities, a column per name of the target."""
+        return self.target.predict(self.outputs(data))
+
+    def both_probabilities(self, data: SequenceSet) -> tuple[Array, Array]:
+        """The same twice: a baseline has no temperature."""
+        p = self.probabilities(data)
+        return p, p
+
+    def weights(self) -> dict[str, Array]:
+        """coef and intercept."""
+        return {"coef": np.ascontiguousarray(self.coef), "intercept": self.intercept}
 
     def describe(self) -> dict[str, Any]:
         """What was chosen, in JSON's own types: what `model.json` holds."""
@@ -76,17 +102,15 @@ class FittedBaseline:
         if self.features is not None:
             named = next(name for name, cls in FEATURES.items() if type(self.features) is cls)
         return {
+            "format": FORMAT,
             "kind": _KIND,
             "baseline": self.name,
             "alphabet": self.alphabet.name,
-            "classes": list(self.classes),
-            "multi_label": self.multi_label,
-            "positive": self.positive,
+            **self.target.to_plain(),
             "features": None
             if named is None or self.features is None
             else {"name": named, **self.features.get_params()},
             "c": self.c,
-            "link": self.link,
             "cv_auroc": self.cv_auroc,
             "trained_on": self.trained_on,
             "trials": list(self.trials),
@@ -96,7 +120,7 @@ class FittedBaseline:
         """Write `model.safetensors` (coef, intercept) and `model.json` into the folder, each whole or not at all."""
         folder = Path(folder)
         with atomic_write(folder / "model.safetensors", "wb") as handle:
-            handle.write(save({"coef": np.ascontiguousarray(self.coef), "intercept": self.intercept}))
+            handle.write(save(self.weights()))
         write_json(folder / "model.json", self.describe())
 
     @classmethod
@@ -113,13 +137,10 @@ class FittedBaseline:
             loaded = cls(
                 name=about["baseline"],
                 alphabet=ALPHABETS[about["alphabet"]],
-                classes=tuple(about["classes"]),
-                multi_label=about["multi_label"],
-                positive=about["positive"],
+                target=from_plain(about),
                 features=features,
                 coef=weights["coef"],
                 intercept=weights["intercept"],
-                link=about["link"],
                 c=about["c"],
                 cv_auroc=about["cv_auroc"],
                 trained_on=about["trained_on"],
@@ -131,7 +152,7 @@ class FittedBaseline:
             raise
         except (OSError, SafetensorError, json.JSONDecodeError, KeyError, TypeError, ValueError, SeqregError) as error:
             raise ModelError(f"the baseline in {folder} cannot be read: {error}. Train it again") from None
-        outputs = 1 if len(loaded.classes) == 2 and not loaded.multi_label else len(loaded.classes)
+        outputs = loaded.target.outputs
         columns = 0 if features is None else features.columns(loaded.alphabet)
         if loaded.coef.shape != (outputs, columns) or loaded.intercept.shape != (outputs,):
             raise ModelError(f"the weights in {folder} do not belong to its model.json. Train it again")

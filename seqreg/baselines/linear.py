@@ -1,7 +1,7 @@
-"""Linear classifiers on sparse rows: fitting, and scores to probabilities.
+"""Linear classifiers on sparse rows: fitting, and the scale of their scores.
 
 A linear classifier is `coef` (J, D) and `intercept` (J,): J = 1 score for a binary task, for the second class; one
-score per class or label otherwise. Its `link` turns scores into probabilities.
+score per class or label otherwise. The target turns scores into probabilities.
 """
 
 import warnings
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_array
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -94,11 +94,6 @@ def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None)
 
     best: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
     return float(10**best.x)
-
-
-def probabilities(scores: Array, link: str) -> Array:
-    """(N, J) from scores (N, J): "sigmoid" of the one score or of that of each label, or "softmax" over classes."""
-    return np.asarray(softmax(scores, axis=1) if link == "softmax" else expit(scores))
 
 
 def as_piece(coef: Array, intercept: Array) -> Piece:

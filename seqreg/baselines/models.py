@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,11 @@ from seqreg.baselines.linear import (
     sigmoid_of_scores,
     temperature_of_scores,
 )
-from seqreg.baselines.tuning import Features, Trial, labels_of, score_columns, tune
+from seqreg.baselines.tuning import Features, Trial, labels_of, tune
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, hyper
+from seqreg.targets import Target
 from seqreg.unfinished import Once, afresh
 
 # Strengths for rows of length 1. What is best lies inside on every data set looked at, from 50 sequences up.
@@ -88,22 +88,22 @@ class Majority(Spec):
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
     ) -> FittedBaseline:
         """Nothing is random, nothing is tuned."""
-        y = labels_of(train)
-        if y.ndim == 2:
-            intercept, link = np.concatenate([log_odds(label, train.weight) for label in y.T]), "sigmoid"
+        target, y = labels_of(train)
+        classes = target.one_class(y)
+        if classes is None:
+            intercept = np.concatenate([log_odds(label, train.weight) for label in y.T])
         else:
-            sizes = np.bincount(y, weights=train.weight, minlength=len(train.classes))
-            binary = len(sizes) == 2
-            intercept = np.log(sizes[1:] / sizes[0]) if binary else np.log(sizes / sizes.sum())
-            link = "sigmoid" if binary else "softmax"
+            sizes = np.bincount(classes, weights=train.weight, minlength=len(train.classes))
+            intercept = np.log(sizes[1:] / sizes[0]) if target.outputs == 1 else np.log(sizes / sizes.sum())
         return FittedBaseline(
             name="majority",
             features=None,
             coef=np.zeros((len(intercept), 0)),
             intercept=intercept,
-            link=link,
+            target=target,
+            alphabet=train.alphabet,
+            trained_on=len(train),
             cv_auroc=0.5,
-            **_of(train),
         )
 
 
@@ -139,52 +139,42 @@ def _tuned(
     once: Once,
 ) -> FittedBaseline:
     """The best features and strength by inner cross-validation, fitted to all of `train`."""
-    y = labels_of(train)
+    target, y = labels_of(train)
     trials = tune(candidates, strengths, fit, train, folds=folds, seed=seed, once=once)
     best = trials[0] if trials else None
     features, c = (best.features, best.c) if best else (candidates[-1], _USUAL_STRENGTH)
     solved = once(lambda: as_piece(*fit(features.matrix(train), y, c, train.weight, seed)))
     coef, intercept = solved["coef"], solved["intercept"]
-    link = "sigmoid" if y.ndim == 2 or score_columns(train) == 1 else "softmax"
     if best is not None:
-        coef, intercept = _calibrated(coef, intercept, link, best)
+        coef, intercept = _calibrated(target, coef, intercept, best)
     return FittedBaseline(
         name=name,
         features=features,
         coef=coef,
         intercept=intercept,
-        link=link,
+        target=target,
+        alphabet=train.alphabet,
+        trained_on=len(train),
         c=c,
         cv_auroc=best.auroc if best else None,
         trials=tuple({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc} for t in trials),
-        **_of(train),
     )
 
 
-def _calibrated(coef: Array, intercept: Array, link: str, trial: Trial) -> tuple[Array, Array]:
-    """Scores of held-out sequences turned into calibrated ones: a factor, and for sigmoids an offset too.
+def _calibrated(target: Target, coef: Array, intercept: Array, trial: Trial) -> tuple[Array, Array]:
+    """Scores of held-out sequences turned into calibrated ones: a factor, and where each has its own link an offset.
 
     That stays linear in the features, and leaves the order of sequences as it was.
     """
     known = ~np.isnan(trial.held_out[:, 0])
     scores, y = trial.held_out[known], trial.y[known]
     weight = None if trial.weight is None else trial.weight[known]
-    if link == "softmax":
-        factor = temperature_of_scores(scores, y, weight)
+    classes = target.one_class(y)
+    if classes is not None and target.outputs > 1:
+        factor = temperature_of_scores(scores, classes, weight)
         return coef * factor, intercept * factor
     slopes, offsets = np.ones(len(intercept)), np.zeros(len(intercept))
-    for j in range(len(intercept)):
-        truth = y[:, j] == 1 if y.ndim == 2 else y == (1 if len(intercept) == 1 else j)
+    for j, truth in enumerate(target.members(y)[:, -len(intercept) :].T):  # the second of two classes, or every label
         if truth.any() and not truth.all():
             slopes[j], offsets[j] = sigmoid_of_scores(scores[:, j], truth, weight)
     return coef * slopes[:, None], intercept * slopes + offsets
-
-
-def _of(train: SequenceSet) -> dict[str, Any]:
-    return {
-        "alphabet": train.alphabet,
-        "classes": train.classes,
-        "multi_label": train.multi_label,
-        "positive": train.positive,
-        "trained_on": len(train),
-    }

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
-from scipy.special import log_softmax
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
@@ -16,6 +15,7 @@ from seqreg.baselines.linear import Array, Fit, Labels
 from seqreg.errors import UsageError
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Target
 from seqreg.unfinished import Once, Piece, afresh
 
 Features = KmerFeatures | OneHotFeatures
@@ -84,8 +84,8 @@ def _trials(
     once: Once,
 ) -> list[Trial]:
     """Every candidate at every strength, on folds drawn once with each seed."""
-    y = labels_of(train)
-    splits = [split for seed in seeds for split in inner_folds(y, train.group, folds, seed)]
+    target, y = labels_of(train)
+    splits = [split for seed in seeds for split in inner_folds(train, folds, seed)]
     counts: dict[tuple[int, bool], csr_array] = {}
     trials: list[Trial] = []
 
@@ -93,13 +93,14 @@ def _trials(
         return short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
 
     def measured(views: Callable[[], list[tuple[Rows, Rows]]], c: float) -> Piece:
-        held_out = np.full((len(y), score_columns(train)), np.nan)
+        held_out = np.full((len(y), target.outputs), np.nan)
         values: list[float] = []
         for (inner, outer), (kept, left_out) in zip(splits, views(), strict=True):
             weight = None if train.weight is None else train.weight[inner]
             coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
             held_out[outer] = left_out @ coef.T + intercept
-            values += _auroc(y[outer], held_out[outer], None if train.weight is None else train.weight[outer])
+            weight = None if train.weight is None else train.weight[outer]
+            values += _auroc(target, y[outer], held_out[outer], weight)
         return {"auroc": float(np.mean(values)) if values else None, "held_out": held_out}
 
     for features in candidates:
@@ -130,54 +131,54 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
     return views
 
 
-def _auroc(y: Labels, scores: Array, weight: Array | None) -> list[float]:
-    """The area under the ROC curve in a list, or nothing where the fold leaves it undefined."""
-    if y.ndim == 1:
-        scores = scores[:, 0] if scores.shape[1] == 1 else log_softmax(scores, axis=1)
-    (area,) = auroc(y, scores, counts=np.ones((1, len(y))) if weight is None else weight[None])
+def _auroc(target: Target, y: Labels, scores: Array, weight: Array | None) -> list[float]:
+    """The area under the ROC curve in a list, or nothing where the fold leaves it undefined.
+
+    Of logarithms: probabilities that round to 1 would be ties.
+    """
+    (area,) = auroc(y, target.log_odds(scores), counts=np.ones((1, len(y))) if weight is None else weight[None])
     return [] if np.isnan(area) else [float(area)]
 
 
-def inner_folds(y: Labels, group: NDArray[np.str_] | None, folds: int, seed: int) -> list[Split]:
+def inner_folds(train: SequenceSet, folds: int, seed: int) -> list[Split]:
     """(kept, held out) row numbers of up to `folds` folds, stratified by class, groups whole; [] where there are none.
 
     Folds whose kept part lacks a class are left out. An empty group name is a group of its own.
     """
-    n = len(y)
-    together = None
-    if group is not None:
+    target, y = train.labelled()
+    n, classes, together = len(y), target.one_class(y), None
+    if train.group is not None:
         alone = np.array([f"\0{i}" for i in range(n)])
-        together = np.unique(np.where(group == "", alone, group), return_inverse=True)[1]
+        together = np.unique(np.where(train.group == "", alone, train.group), return_inverse=True)[1]
         folds = min(folds, int(together.max(initial=-1)) + 1)
-    folds = min(folds, n if y.ndim == 2 else int(np.bincount(y).min()))
+    folds = min(folds, n if classes is None else int(np.bincount(classes).min()))
     if folds < 2:
         return []
-    if y.ndim == 2:
+    if classes is None:
         plan = KFold if together is None else GroupKFold
     else:
         plan = StratifiedKFold if together is None else StratifiedGroupKFold
-    splits = plan(folds, shuffle=True, random_state=seed).split(np.zeros(n), y, together)
-    return [
-        (inner, outer)
-        for inner, outer in splits
-        if len(outer) and (y.ndim == 2 or len(np.unique(y[inner])) == len(np.unique(y)))
-    ]
+    splits = plan(folds, shuffle=True, random_state=seed).split(np.zeros(n), classes, together)
+    return [(inner, outer) for inner, outer in splits if len(outer) and holds_all_classes(train, inner)]
 
 
-def score_columns(train: SequenceSet) -> int:
-    """J: one score for a binary task, else one per class or label."""
-    return 1 if len(train.classes) == 2 and not train.multi_label else len(train.classes)
+def holds_all_classes(train: SequenceSet, rows: NDArray[np.int64]) -> bool:
+    """Whether these rows hold a sequence of every class that occurs; of labels, each is learned by itself."""
+    target, y = train.labelled()
+    classes = target.one_class(y)
+    return classes is None or len(np.unique(classes[rows])) == len(np.unique(classes))
 
 
-def labels_of(train: SequenceSet) -> Labels:
-    """The labels of a training set. Raises UsageError where there are none, or where a class has no sequence."""
-    if train.y is None:
+def labels_of(train: SequenceSet) -> tuple[Target, Labels]:
+    """Target and labels of a training set. Raises UsageError where there are none, and for a class without sequence."""
+    if train.target is None or train.y is None:
         raise UsageError("a baseline learns from labelled sequences; these have no labels")
-    if train.y.ndim == 1:
-        sizes = np.bincount(train.y, minlength=len(train.classes))
+    classes = train.target.one_class(train.y)
+    if classes is not None:
+        sizes = np.bincount(classes, minlength=len(train.classes))
         if (sizes == 0).any():
             raise UsageError(f"class {train.classes[int(np.argmin(sizes))]!r} has no sequence to learn from")
-    return train.y
+    return train.target, train.y
 
 
 def drawn(sequences: SequenceSet, most: int, seed: int) -> SequenceSet:
@@ -186,11 +187,12 @@ def drawn(sequences: SequenceSet, most: int, seed: int) -> SequenceSet:
     if n <= most:
         return sequences
     order = np.random.default_rng(seed).permutation(n)
-    y = labels_of(sequences)
-    if y.ndim == 1:
+    target, y = labels_of(sequences)
+    classes = target.one_class(y)
+    if classes is not None:
         turn = np.empty(n)
         for k in range(len(sequences.classes)):
-            members = np.flatnonzero(y[order] == k)
+            members = np.flatnonzero(classes[order] == k)
             place = np.arange(len(members))
             turn[members] = np.where(place < 10, -1, place / len(members))
         order = order[np.argsort(turn, kind="stable")]

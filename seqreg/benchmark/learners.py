@@ -6,23 +6,17 @@ One contract: `fit(learner, fields, train, seed=, device=)` sees training sequen
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.attacks import ATTACKS
 from seqreg.baselines import BASELINES
 from seqreg.benchmark.ls_gkm import LsGkm
-from seqreg.constraints import CONSTRAINTS
-from seqreg.deformations import AUGMENTATIONS
 from seqreg.errors import UsageError
-from seqreg.networks import ENCODINGS, MODELS
-from seqreg.networks.trained import TrainedNetwork
-from seqreg.penalties import PENALTIES
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.sequences import SequenceSet
-from seqreg.specs import Spec, parse, unknown_name
+from seqreg.specs import Spec, fits, holds_several, unknown_name
 from seqreg.training import TrainConfig, learn
 
 NETWORK = "network"
@@ -31,14 +25,6 @@ LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": 
 _NOT_OF_A_METHOD = {
     *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "identity", "leave_out", "train_size"),
     *("positive", "baselines", "calibration"),
-}
-_SPECS: Mapping[str, tuple[str, Mapping[str, type[Spec]]]] = {
-    "model": ("model", MODELS),
-    "encoding": ("encoding", ENCODINGS),
-    "penalty": ("penalty", PENALTIES),
-    "constraint": ("constraint", CONSTRAINTS),
-    "attack": ("attack", ATTACKS),
-    "augment": ("augmentation", AUGMENTATIONS),
 }
 
 
@@ -61,7 +47,7 @@ def fit(learner: str, setting: Mapping[str, Any], train: SequenceSet, *, seed: i
     if learner != NETWORK:
         fitted: Any = LEARNERS[learner](**setting)
         model = fitted(train, seed=seed)
-        return Fitted(predict=model.predict_proba, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
+        return Fitted(predict=model.probabilities, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
     config = TrainConfig(**setting, seed=seed, device=device, threads=1, baselines=False, calibration="none")
     network = learn(replace(train, split=None), config).network
     return Fitted(predict=network.probabilities, network=network)
@@ -78,7 +64,7 @@ def inapplicable(learner: str, train: SequenceSet, test: SequenceSet) -> str | N
     """Why a learner cannot learn from these sequences, or not read the others; None where it can."""
     if learner == "one-hot-logistic" and len(np.unique(np.concatenate([train.lengths, test.lengths]))) > 1:
         return "sequences of several lengths"
-    if learner == "ls-gkm" and (train.alphabet.name != "dna" or len(train.classes) != 2 or train.multi_label):
+    if learner == "ls-gkm" and (train.alphabet.name != "dna" or train.target is None or not train.target.binary):
         return "not two classes of DNA"
     return None
 
@@ -95,7 +81,7 @@ def checked_fields(learner: str, values: Mapping[str, Any]) -> dict[str, Any]:
         name = written.removeprefix("+").replace("-", "_")
         if name not in known:
             raise unknown_name(f"field of {learner}", written, known)
-        several = _holds_several(hints[name])
+        several = holds_several(hints[name])
         if written.startswith("+") and not several:
             raise UsageError(f"{learner}: {name} is one value, to which nothing can be added")
         if several and not isinstance(value, list | tuple):
@@ -104,26 +90,6 @@ def checked_fields(learner: str, values: Mapping[str, Any]) -> dict[str, Any]:
             value = tuple(value)
         if not fits(value, hints[name]):
             raise UsageError(f"{learner}: {written} cannot be {value!r}")
-        if learner == NETWORK and name in _SPECS and value is not None:
-            for text in value if isinstance(value, tuple) else (value,):
-                parse(*_SPECS[name], text)
         checked["+" * written.startswith("+") + name] = value
     cls(**{name.removeprefix("+"): value for name, value in checked.items()})
     return checked
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value read from TOML is of the type of a field; a whole number is a number."""
-    if get_origin(hint) in (Union, UnionType):
-        return any(fits(value, option) for option in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(fits(item, get_args(hint)[0]) for item in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return hint in (str, bool, NoneType) and isinstance(value, hint)
-
-
-def _holds_several(hint: Any) -> bool:
-    return any(get_origin(option) is tuple for option in (hint, *get_args(hint)))

@@ -28,7 +28,7 @@ class LsGkm(Spec):
 
     def __call__(self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None) -> "FittedGkm":
         """The kernel reads both strands, whatever `strand_free`. Raises UsageError for other than two DNA classes."""
-        if train.alphabet.name != "dna" or len(train.classes) != 2 or train.multi_label:
+        if train.alphabet.name != "dna" or train.target is None or not train.target.binary:
             raise UsageError("ls-gkm learns two classes of DNA sequences")
         options = {"-l": self.word, "-k": self.informative, "-d": self.mismatches, "-c": self.c, "-t": self.kernel}
         with tempfile.TemporaryDirectory() as temporary:
@@ -58,7 +58,7 @@ class FittedGkm:
     cv_auroc: None = None
     trials: tuple[()] = ()
 
-    def predict_proba(self, sequences: SequenceSet) -> NDArray[np.float64]:
+    def probabilities(self, sequences: SequenceSet) -> NDArray[np.float64]:
         """(N, 2): the logistic function of the score, which ranks as the score does and is not calibrated."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
@@ -75,7 +75,7 @@ class FittedGkm:
 def _write(path: Path, sequences: SequenceSet) -> None:
     """FASTA with short names and without labels: names of users may hold what these programs do not read."""
     names = [f"s{i}" for i in range(len(sequences))]
-    write_fasta(path, replace(sequences, names=names, y=None, classes=(), split=None, group=None, weight=None))
+    write_fasta(path, replace(sequences, names=names, target=None, y=None, split=None, group=None, weight=None))
 
 
 def _run(program: str, *words: str) -> None:

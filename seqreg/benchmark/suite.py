@@ -22,7 +22,7 @@ PROTOCOLS = {
 }
 # The columns of the robustness protocol: accuracy at m substitutions, and at an l2 radius.
 ROBUSTNESS = re.compile(r"(l2_)?(attacked|certified)_(balanced_)?accuracy_([\d.]+)")
-SCORES = tuple(name for name in METRICS if name not in ("ece", "log_loss"))
+SCORES = tuple(name for name, metric in METRICS.items() if metric.needs != "probabilities")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from seqreg.benchmark.suite import Suite
 from seqreg.errors import SeqregError, UsageError
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of, train_subset
+from seqreg.targets import Classes
 
-CLASSES = ("negative", "positive")
+TARGET = Classes(names=("negative", "positive"), asked_for="positive")
 NOISE = 0.1  # of the copies by which a small superfamily is topped up
 POSITIVE_SHARE = 0.5
 
@@ -236,8 +237,8 @@ def family_task(
 def labelled(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
     """The sequences at index (n,) as a task of two classes: the first `positives` of them are positive."""
     y = (np.arange(len(index)) < positives).astype(np.int64)
-    bare = replace(sequences, y=None, split=None, group=None, weight=None)
-    return replace(bare.subset(index), classes=CLASSES, y=y, positive="positive")
+    bare = replace(sequences, target=None, y=None, split=None, group=None, weight=None)
+    return replace(bare.subset(index), target=TARGET, y=y)
 
 
 def _with_noise(sequences: SequenceSet, start: int, end: int, generator: np.random.Generator) -> SequenceSet:

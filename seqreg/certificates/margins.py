@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqreg.networks import Part
+from seqreg.networks import Part, objective_of
+from seqreg.networks.objectives import ONE_OF_MANY, ONE_OF_TWO
 
 
 def margin_directions(y: Tensor, outputs: int) -> Tensor:
@@ -13,14 +14,7 @@ def margin_directions(y: Tensor, outputs: int) -> Tensor:
     y (N,) of 0 and 1 with K = outputs = 1: the signed logit, P = 1. y (N,) class indices: f_y - f_j for the P = K - 1
     other classes j. y (N, K) of 0 and 1 (multi-label): every signed logit, P = K. A tie counts as not predicted.
     """
-    if y.dim() == 2:
-        return torch.diag_embed(2.0 * y.double() - 1)
-    if outputs == 1:
-        return (2.0 * y.double() - 1)[:, None, None]
-    others = torch.arange(outputs - 1, device=y.device)
-    others = others + (others >= y[:, None])
-    unit = torch.eye(outputs, dtype=torch.float64, device=y.device)
-    return unit[y.long()][:, None] - unit[others]
+    return objective_of(y, outputs).directions(y, outputs)
 
 
 def margins(logits: Tensor, y: Tensor) -> Tensor:
@@ -29,11 +23,9 @@ def margins(logits: Tensor, y: Tensor) -> Tensor:
     return torch.einsum("n...k,npk->n...p", logits, directions).amin(-1)
 
 
-def predicted(logits: Tensor, multi_label: bool = False) -> Tensor:
-    """y that the logits (N, K) speak for: (N,) int64, or (N, K) for a multi-label task."""
-    if multi_label:
-        return (logits > 0).long()
-    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+def predicted(logits: Tensor) -> Tensor:
+    """(N,) int64 the class that logits (N, K) speak for; K = 1: whether it is the second of two."""
+    return (ONE_OF_TWO if logits.shape[1] == 1 else ONE_OF_MANY).call(logits)
 
 
 def head_sensitivity(model: Part, directions: Tensor, active: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -13,11 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 from seqreg import __version__
-from seqreg.cli.options import CommonOptions
+from seqreg.cli.options import CommonOptions, declared, typed
 from seqreg.cli.terminal import Terminal
-from seqreg.errors import SeqregError
+from seqreg.errors import FieldError, SeqregError
+from seqreg.settings import TrainSettings
 
 INTERRUPTED = 130
+OPTIONS = {entry.name for entry in fields(TrainSettings)} | {"valid", "test"}
 
 
 class Commands(TyperGroup):
@@ -62,6 +64,8 @@ def _report(message: str, code: int) -> int:
 
 def _message(error: Exception) -> tuple[str, int]:
     """What to say about an error, and the exit code."""
+    if isinstance(error, FieldError) and error.field in OPTIONS:
+        return f"--{error.field.replace('_', '-')} {error.problem}", error.exit_code
     if isinstance(error, SeqregError):
         return str(error), error.exit_code
     format_message = getattr(error, "format_message", None)  # Typer's own usage errors, from its copy of click or click
@@ -136,7 +140,8 @@ def command(
         @functools.wraps(function)
         def run(context: typer.Context, **values: Any) -> None:
             def taken(options: Any) -> Any:
-                return options(**{entry.name: values.pop(entry.name) for entry in fields(options)})
+                given = {entry.name: values.pop(entry.name) for entry in fields(options)}
+                return options(**{name: value for name, value in given.items() if value not in (None, [])})
 
             common: CommonOptions = taken(CommonOptions)
             objects = {name: taken(options) for name, options in grouped.items()}
@@ -154,14 +159,17 @@ def command(
 
 
 def _parameters(options: type) -> list[inspect.Parameter]:
-    """The fields of a dataclass of options as parameters of a function."""
+    """The fields of a dataclass of options, or of the settings of a training, as parameters of a function."""
     hints = get_type_hints(options, include_extras=True)
+    if options is TrainSettings:
+        hints = {name: Annotated[typed(name), declared(name)] for name in hints}
+    defaults = {MISSING: inspect.Parameter.empty, (): None}
     return [
         inspect.Parameter(
             entry.name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=hints[entry.name],
-            default=inspect.Parameter.empty if entry.default is MISSING else entry.default,
+            default=defaults.get(entry.default, entry.default),
         )
         for entry in fields(options)
     ]

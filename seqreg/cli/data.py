@@ -73,11 +73,11 @@ def _counts(classes: dict[str, int]) -> str:
 @command(panel=PANEL, example="seqreg encode --pos pos.fa.gz --neg neg.fa.gz -o sequences.h5")
 def encode(terminal: Terminal, data: InputOptions, output: Output, positive: Positive = None) -> None:
     """Check sequences and write them to an HDF5 store, which loads at once."""
-    from seqreg.sequences import choose_positive, write_store
+    from seqreg.sequences import with_positive, write_store
 
     sequences = data.read(terminal)
     if positive is not None:
-        sequences = replace(sequences, positive=choose_positive(sequences, positive))
+        sequences = with_positive(sequences, positive)
     write_store(output, sequences)
     terminal.wrote(
         output, {"sequences": len(sequences), "letters": int(sequences.offsets[-1]), "sha256": sequences.sha256}

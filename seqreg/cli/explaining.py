@@ -36,7 +36,7 @@ def explain(
 
     from seqreg.explain import write_explanation
     from seqreg.report import write_explain_page, write_report
-    from seqreg.sequences import with_classes
+    from seqreg.sequences import in_terms_of
 
     if sequences < 0:
         raise UsageError(f"--sequences must be at least 0; got {sequences}")
@@ -44,7 +44,7 @@ def explain(
     given = data.read(terminal, alphabet=network.alphabet.name)
     given = only_part(terminal, run, given, part)
     if given.y is not None:
-        given = with_classes(given, network.classes, multi_label=network.multi_label)
+        given = in_terms_of(given, network.target)
     with terminal.progress("Explained") as moved:
         write_explanation(
             output,

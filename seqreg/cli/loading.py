@@ -1,105 +1,45 @@
 """What a run folder holds, network or baseline, ready to score sequences."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from seqreg.alphabet import Alphabet
-    from seqreg.baselines import FittedBaseline
-    from seqreg.networks.trained import TrainedNetwork
+    from seqreg.predictors import Predictor, TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """What a run folder holds, network or baseline.
-
-    trained: the object itself. probabilities: set -> (N, K), a column per class; both_probabilities: those at
-    temperature 1, and these. length: letters of the longest training sequence, where known. strand_free: a sequence and
-    its reverse complement score the same.
-    """
-
-    trained: "TrainedNetwork | FittedBaseline"
-    alphabet: "Alphabet"
-    classes: tuple[str, ...]
-    positive: str | None
-    multi_label: bool
-    probabilities: "Callable[[SequenceSet], NDArray[Any]]"
-    both_probabilities: "Callable[[SequenceSet], tuple[NDArray[Any], ...]]"
-    temperature: float
-    length: int | None
-    strand_free: bool
-
-
-def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> Model:
+def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> "Predictor":
     """The model of a run folder; raises ModelError for anything else."""
-    if not _holds_baseline(folder):
-        network = load_network(terminal, folder, device, threads)
-        return Model(
-            trained=network,
-            alphabet=network.alphabet,
-            classes=network.classes,
-            positive=network.positive,
-            multi_label=network.multi_label,
-            probabilities=lambda sequences: network.probabilities(sequences, batch_size),
-            both_probabilities=lambda sequences: network.both_probabilities(sequences, batch_size),
-            temperature=network.architecture.temperature,
-            length=network.architecture.length,
-            strand_free=network.architecture.reverse_complement,
-        )
-    from seqreg.baselines import FittedBaseline
+    from seqreg.predictors import holds_baseline, load_predictor
 
-    baseline = FittedBaseline.load(folder)
-    terminal.note(f"Model: {baseline.name} of {folder}; classes {', '.join(baseline.classes)}")
-    return Model(
-        trained=baseline,
-        alphabet=baseline.alphabet,
-        classes=baseline.classes,
-        positive=baseline.positive,
-        multi_label=baseline.multi_label,
-        probabilities=baseline.predict_proba,
-        both_probabilities=lambda sequences: (baseline.predict_proba(sequences),) * 2,
-        temperature=1.0,
-        length=getattr(baseline.features, "length", None),
-        strand_free=baseline.features is None or getattr(baseline.features, "both_strands", False),
-    )
+    if not holds_baseline(folder):
+        return replace(load_network(terminal, folder, device, threads), batch_size=batch_size)
+    baseline = load_predictor(folder)
+    terminal.note(f"Model: {baseline.title} of {folder}; classes {', '.join(baseline.target.names)}")
+    return baseline
 
 
 def load_network(terminal: Terminal, folder: Path, device: str, threads: int | None) -> "TrainedNetwork":
     """The network of a run folder, on the device; raises ModelError for anything else, baselines included."""
-    if _holds_baseline(folder):
-        raise ModelError(f"{folder} holds a baseline, and this needs a network. Give a folder that `train` wrote")
     import torch
 
-    from seqreg.networks.trained import load_trained
+    from seqreg.predictors import holds_baseline, load_trained
     from seqreg.training import choose_device
 
+    if holds_baseline(folder):
+        raise ModelError(f"{folder} holds a baseline, and this needs a network. Give a folder that `train` wrote")
     place = choose_device(device)
     network = load_trained(folder, str(place))
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
-    terminal.note(
-        f"Model: {network.architecture.model} of {folder}; classes {', '.join(network.classes)}; device {place}"
-    )
+    terminal.note(f"Model: {network.title} of {folder}; classes {', '.join(network.target.names)}; device {place}")
     return network
 
 
-def _holds_baseline(folder: Path) -> bool:
-    from seqreg.records import read_json
-
-    try:
-        return read_json(folder / "model.json").get("kind") == "baseline"
-    except (OSError, ValueError, AttributeError):
-        return False  # load_trained says what is wrong
-
-
-def check_alphabet(model: Model, spec: "InputSpec") -> "InputSpec":
+def check_alphabet(model: "Predictor", spec: "InputSpec") -> "InputSpec":
     """The same input; raises UsageError if it is known to be in another alphabet than the model's."""
     known = spec.known_alphabet
     if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):

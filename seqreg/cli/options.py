@@ -3,15 +3,18 @@
 Fields carry the names of the library's parameters; heavy types are built in methods, which import what they need.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
 from seqreg.cli.config_file import apply_config
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import UsageError
+from seqreg.settings import TrainSettings
+from seqreg.specs import holds_several
 
 if TYPE_CHECKING:
     from seqreg.sequences import InputSpec, SequenceSet
@@ -34,42 +37,51 @@ def option(panel: str, flag: str, metavar: str | None, about: str, *more: str, d
     return typer.Option(flag, *more, metavar=metavar, help=about, rich_help_panel=panel, show_default=default)
 
 
+def declared(name: str) -> Any:
+    """The option of a training that `TrainSettings` declares under this name."""
+    entry = next(entry for entry in fields(TrainSettings) if entry.name == name)
+    hint, about = get_type_hints(TrainSettings)[name], entry.metadata
+    flag = f"--{name.replace('_', '-')}"
+    metavar: str | None = about.get("metavar") or ("SPEC" if "family" in about else _metavar(hint))
+    if bool in (hint, *get_args(hint)):
+        flag, metavar = (flag if entry.default is False else f"{flag}/--no-{flag[2:]}"), ""
+    shown = not isinstance(entry.default, bool | tuple) and entry.default is not None
+    return option(about["panel"], flag, None if about["choices"] else metavar, about["meaning"], default=shown)
+
+
+def _metavar(hint: Any) -> str | None:
+    return next((word for kind, word in ((int, "N"), (float, "NUMBER")) if kind in (hint, *get_args(hint))), None)
+
+
+def typed(name: str) -> Any:
+    """The type that Typer reads an option of `TrainSettings` as: texts, or one of its choices."""
+    entry = next(entry for entry in fields(TrainSettings) if entry.name == name)
+    hint = get_type_hints(TrainSettings)[name]
+    if "family" in entry.metadata:
+        return (list[str] if holds_several(hint) else str) | None
+    if choices := entry.metadata["choices"]:
+        one: Any = Literal[*choices]
+        return one | None if NoneType in get_args(hint) else one
+    return hint
+
+
 Output = Annotated[Path, option(OUTPUT, "--output", "PATH", "Where the result goes.", "-o")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train or baseline wrote.", show_default=False)]
-Positive = Annotated[
-    str | None,
-    option(SEQUENCES, "--positive", "CLASS", "The positive class of a binary task, else chosen and printed."),
-]
-Seed = Annotated[int, option(MACHINE, "--seed", "N", "Seed of every random choice.", default=True)]
-By = Annotated[
-    Literal["stratified", "group", "homology"] | None,
-    option(PARTS, "--by", None, "Keep groups, or similar sequences, on one side; by group where there are groups."),
-]
-Similarity = Annotated[
-    float,
-    option(PARTS, "--similarity", "SHARE", "Sequences that share so many k-mers stay together.", default=True),
-]
-Identity = Annotated[
-    float,
-    option(PARTS, "--identity", "SHARE", "Sequences aligned with this identity stay together too.", default=True),
-]
-LeaveOut = Annotated[
-    bool,
-    option(PARTS, "--leave-out", "", "Leave sequences out, as few as needed, rather than relatives in two parts."),
-]
-ReverseComplement = Annotated[
-    bool | None,
-    option(NETWORK, "--reverse-complement/--no-reverse-complement", "", "Read both strands as one."),
-]
+Positive = Annotated[str | None, declared("positive")]
+Seed = Annotated[int, declared("seed")]
+By = Annotated[Literal["stratified", "group", "homology"] | None, declared("by")]
+Similarity = Annotated[float, declared("similarity")]
+Identity = Annotated[float, declared("identity")]
+LeaveOut = Annotated[bool, declared("leave_out")]
+ReverseComplement = Annotated[bool | None, declared("reverse_complement")]
+TrainSize = Annotated[int | None, declared("train_size")]
 Part = Annotated[
     str | None,
     option(PARTS, "--part", "train|valid|test", "Only this part: of the split in RUN if it was trained on this input."),
 ]
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
-Device = Annotated[str, option(MACHINE, "--device", "auto|cpu|cuda[:i]", "Where to compute.", default=True)]
-Threads = Annotated[
-    int | None, option(MACHINE, "--threads", "N", "CPU threads; at most 2, or OMP_NUM_THREADS, without it.")
-]
+Device = Annotated[str, declared("device")]
+Threads = Annotated[int | None, declared("threads")]
 Overwrite = Annotated[
     bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there; with --resume, only a different one.")
 ]
@@ -138,7 +150,7 @@ class InputOptions:
 
     def read(self, terminal: Terminal, **asked: Any) -> "SequenceSet":
         """All sequences, having said what they are and what is noteworthy about them."""
-        from seqreg.sequences import carried_classes, read_input
+        from seqreg.sequences import read_input
 
         sequences = read_input(self.spec(**asked))
         lengths = sequences.lengths
@@ -148,7 +160,7 @@ class InputOptions:
             f"alphabet {sequences.alphabet.name} ({how})"
         )
         if sequences.classes:
-            counts = carried_classes(sequences).sum(axis=0, dtype=int).tolist()
+            counts = sequences.members.sum(axis=0).tolist()
             shown = [f"{name} {count:,}" for name, count in zip(sequences.classes, counts, strict=True)]
             terminal.note(f"Classes: {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
         terminal.warn(sequences.warnings)
@@ -165,17 +177,24 @@ class PartOptions:
     test: Annotated[
         str, option(PARTS, "--test", "FRACTION|INPUT", "Share of all, 0 for none, or an input.", default=True)
     ] = "0.2"
-    by: By = None
-    similarity: Similarity = 0.3
-    identity: Identity = 0.7
-    leave_out: LeaveOut = False
-    train_size: Annotated[
-        int | None, option(PARTS, "--train-size", "N", "Train on N sequences only, chosen by class.")
-    ] = None
     splits: Annotated[Path | None, option(PARTS, "--splits", "FILE", "Parts or folds that seqreg split wrote.")] = None
     fold: Annotated[int | None, option(PARTS, "--fold", "K", "Of the folds in --splits, the one to test on.")] = None
 
-    def divide(self, sequences: "SequenceSet") -> "SequenceSet":
+    @property
+    def shares(self) -> dict[str, Any]:
+        """What is a share of the input."""
+        return {name: float(text) for name, text in self._given if _is_number(text)}
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What is an input of its own."""
+        return {name: text for name, text in self._given if not _is_number(text)}
+
+    @property
+    def _given(self) -> tuple[tuple[str, str], ...]:
+        return ("valid", self.valid), ("test", self.test)
+
+    def divide(self, sequences: "SequenceSet", by: str | None) -> "SequenceSet":
         """The sequences with the parts that --splits gives them; as they are without it."""
         from seqreg.sequences import read_split, with_split
 
@@ -183,63 +202,17 @@ class PartOptions:
             if self.fold is not None:
                 raise UsageError("--fold chooses among the folds of --splits FILE, which seqreg split --folds writes")
             return sequences
-        if self.by is not None:
+        if by is not None:
             raise UsageError("--splits says which sequences are tested on; leave out --by")
         return with_split(sequences, read_split(self.splits, sequences), self.fold)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What decides a training; what is not given is chosen from the data, printed and stored."""
-
-    model: Annotated[str | None, option(NETWORK, "--model", "SPEC", "See: seqreg models.")] = None
-    encoding: Annotated[str | None, option(NETWORK, "--encoding", "SPEC", "See: seqreg encodings.")] = None
-    reverse_complement: ReverseComplement = None
-    penalty: Annotated[
-        list[str] | None,
-        option(REGULARIZATION, "--penalty", "SPEC", "Added to the loss; repeat it, or none. See: seqreg penalties."),
-    ] = None
-    constraint: Annotated[
-        list[str] | None,
-        option(REGULARIZATION, "--constraint", "SPEC", "After each step; repeat it. See: seqreg constraints."),
-    ] = None
-    attack: Annotated[
-        str | None, option(REGULARIZATION, "--attack", "SPEC", "Train on worst cases. See: seqreg attacks.")
-    ] = None
-    augment: Annotated[
-        list[str] | None,
-        option(REGULARIZATION, "--augment", "SPEC", "Random edits; repeat it. See: seqreg augmentations."),
-    ] = None
-    weight_decay: Annotated[
-        float | None, option(REGULARIZATION, "--weight-decay", "NUMBER", "Decoupled weight decay of AdamW.")
-    ] = None
-    epochs: Annotated[int | None, option(FITTING, "--epochs", "N", "Passes over the training part, at most.")] = None
-    batch_size: Annotated[int | None, option(FITTING, "--batch-size", "N", "Sequences per step.")] = None
-    lr: Annotated[float | None, option(FITTING, "--lr", "NUMBER", "Peak learning rate.")] = None
-    patience: Annotated[
-        int | None, option(FITTING, "--patience", "N", "Epochs without a better validation loss before stopping.")
-    ] = None
-    class_weight: Annotated[
-        Literal["balanced", "resampled", "none"] | None,
-        option(FITTING, "--class-weight", None, "Let rare classes weigh more, or draw them more often."),
-    ] = None
-    start: Annotated[
-        Literal["random", "windows"],
-        option(FITTING, "--start", None, "Filters before training: random, or windows of sequences.", default=True),
-    ] = "random"
-    calibration: Annotated[
-        Literal["none", "temperature"],
-        option(FITTING, "--calibration", None, "Make probabilities honest on the validation part.", default=True),
-    ] = "temperature"
-    precision: Annotated[
-        Literal["float32", "float64"], option(MACHINE, "--precision", None, "Of weights and scores.", default=True)
-    ] = "float32"
-    deterministic: Annotated[
-        bool, option(MACHINE, "--deterministic", "", "The same bytes again on a GPU too, more slowly.")
-    ] = False
-    baselines: Annotated[
-        bool, option(FITTING, "--baselines/--no-baselines", "", "Compare with k-mer models on the test part.")
-    ] = True
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _class_file(text: str) -> tuple[str, str]:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqreg.cli.loading import Model, check_alphabet
+from seqreg.cli.loading import check_alphabet
 from seqreg.cli.terminal import Moved, Terminal
 from seqreg.errors import UsageError
 
 if TYPE_CHECKING:
     from seqreg.evaluation.conformal import Conformal
+    from seqreg.predictors import Predictor
     from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
     from seqreg.unfinished import Once
 
@@ -17,14 +18,14 @@ PIECE = 8192  # sequences read, sorted by length and scored at a time
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
 
 
-def sequence_columns(model: Model, conformal: "Conformal | None") -> tuple[str, ...]:
+def sequence_columns(model: "Predictor", conformal: "Conformal | None") -> tuple[str, ...]:
     """Names of what `sequence_rows` gives."""
     sets = () if conformal is None else ("prediction_set", "decision")
-    return ("id", "prediction", *(f"p_{name}" for name in model.classes), *sets)
+    return ("id", "prediction", *(f"p_{name}" for name in model.target.names), *sets)
 
 
 def sequence_rows(
-    model: Model,
+    model: "Predictor",
     pieces: "Iterable[SequenceSet]",
     once: "Once",
     moved: Moved,
@@ -40,22 +41,19 @@ def sequence_rows(
 
 
 def _rows_of(
-    model: Model, sequences: "SequenceSet", conformal: "Conformal | None", coverage: float
+    model: "Predictor", sequences: "SequenceSet", conformal: "Conformal | None", coverage: float
 ) -> list[tuple[str, ...]]:
-    from seqreg.evaluation.conformal import ABSTAIN, prediction_sets
-    from seqreg.metrics import called
-    from seqreg.sequences import label_texts
+    from seqreg.evaluation.conformal import ABSTAIN
 
-    p = model.probabilities(sequences)
-    calls = label_texts(called(p, multi_label=model.multi_label), model.classes)
+    target, p = model.target, model.probabilities(sequences)
     rows = [
         (name, call, *[f"{value:.6g}" for value in row])
-        for name, call, row in zip(sequences.names, calls, p.tolist(), strict=True)
+        for name, call, row in zip(sequences.names, target.texts(target.call(p)), p.tolist(), strict=True)
     ]
     if conformal is None:
         return rows
-    sets = prediction_sets(p, conformal.threshold(coverage), multi_label=model.multi_label)
-    written, single = sets.written(model.classes), sets.single.tolist()
+    sets = target.sets(p, conformal.threshold(coverage))
+    written, single = sets.written(target.names), sets.single.tolist()
     return [(*row, text, text if one else ABSTAIN) for row, text, one in zip(rows, written, single, strict=True)]
 
 
@@ -73,7 +71,7 @@ def conformal_of(run: Path, coverage: float) -> "Conformal":
     return conformal
 
 
-def make_scan(model: Model, spec: "InputSpec", step: int, window: int | None) -> "Scan":
+def make_scan(model: "Predictor", spec: "InputSpec", step: int, window: int | None) -> "Scan":
     """The windows to score, both strands of DNA unless the model reads them as one."""
     from seqreg.sequences import Scan
 
@@ -84,7 +82,9 @@ def make_scan(model: Model, spec: "InputSpec", step: int, window: int | None) ->
     return Scan(check_alphabet(model, spec), model.alphabet, window=length, step=step, both_strands=both)
 
 
-def window_rows(model: Model, scan: "Scan", threshold: float, once: "Once", moved: Moved) -> Iterator[Sequence[str]]:
+def window_rows(
+    model: "Predictor", scan: "Scan", threshold: float, once: "Once", moved: Moved
+) -> Iterator[Sequence[str]]:
     """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, and of
     every label of a multi-label task; those of at least the threshold.
     """
@@ -95,23 +95,20 @@ def window_rows(model: Model, scan: "Scan", threshold: float, once: "Once", move
         moved(done)
 
 
-def _rows_of_windows(model: Model, windows: "Windows", threshold: float) -> Iterator[tuple[str, ...]]:
+def _rows_of_windows(model: "Predictor", windows: "Windows", threshold: float) -> Iterator[tuple[str, ...]]:
     import numpy as np
 
-    p = model.probabilities(windows.sequences)
-    n = np.arange(len(p))
-    if model.multi_label:
-        row, column = (index.ravel() for index in np.indices(p.shape))
-    else:
-        row, column = n, p.argmax(axis=1) if model.positive is None else n * 0 + model.classes.index(model.positive)
+    target, p = model.target, model.probabilities(windows.sequences)
+    column = np.array([target.reported(each) for each in p])
+    row, column = np.repeat(np.arange(len(p)), column.shape[1]), column.ravel()
     kept = p[row, column] >= threshold
     for i, k in zip(row[kept].tolist(), column[kept].tolist(), strict=True):
         value = float(p[i, k])
         place = windows.chrom[i], str(windows.start[i]), str(windows.end[i])
-        yield (*place, model.classes[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
+        yield (*place, target.names[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
 
 
-def variant_rows(terminal: Terminal, model: Model, spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:
+def variant_rows(terminal: Terminal, model: "Predictor", spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:
     """A row per variant, in the order of the list; of the sequences, only those that it names are kept."""
     from seqreg.evaluation.variants import score_variants
     from seqreg.sequences import only_named, read_variants, stream_batches
@@ -122,4 +119,4 @@ def variant_rows(terminal: Terminal, model: Model, spec: "InputSpec", variants: 
     if sequences is None:
         raise listed[0].error(f"{spec.source} has no sequence of this id")
     terminal.warn(stream.warnings)
-    return [score.row() for score in score_variants(model.trained, sequences, listed)]
+    return [score.row() for score in score_variants(model, sequences, listed)]

@@ -1,7 +1,6 @@
 """Commands that make a run folder: train, tune and baseline."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,20 +10,23 @@ from seqreg.cli.options import (
     NETWORK,
     OUTPUT,
     SEARCH,
-    Device,
+    By,
+    Identity,
     InputOptions,
+    LeaveOut,
     Output,
     Overwrite,
     PartOptions,
     Positive,
     ReverseComplement,
     Seed,
-    Threads,
-    TrainOptions,
+    Similarity,
+    TrainSize,
     option,
 )
 from seqreg.cli.scores import show_metrics
 from seqreg.cli.terminal import Moved, Terminal
+from seqreg.settings import TrainSettings
 
 if TYPE_CHECKING:
     from seqreg.sequences import SequenceSet
@@ -48,11 +50,7 @@ def train(
     data: InputOptions,
     output: Output,
     parts: PartOptions,
-    options: TrainOptions,
-    positive: Positive = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
+    settings: TrainSettings,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -60,10 +58,8 @@ def train(
     from seqreg.report import write_report
     from seqreg.training import train as run_training
 
-    asked = {"require_labels": True, "max_length": data.max_length or MAX_LENGTH}
-    sequences = parts.divide(data.read(terminal, **asked))
-    shares, sets = _parts(terminal, parts, data, sequences)
-    config = _config(parts, options, shares, positive=positive, seed=seed, device=device, threads=threads)
+    config = _config(settings, parts)
+    sequences, sets = _read(terminal, data, parts, settings.by)
     try:
         with terminal.progress("Epoch") as moved:
             result = run_training(
@@ -89,7 +85,7 @@ def tune(
     data: InputOptions,
     output: Output,
     parts: PartOptions,
-    options: TrainOptions,
+    settings: TrainSettings,
     trials: Annotated[
         int | None, option(SEARCH, "--trials", "N", "Settings tried, at most; 30 where no budget is given.")
     ] = None,
@@ -103,10 +99,6 @@ def tune(
     workers: Annotated[
         int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
     ] = None,
-    positive: Positive = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    threads: Threads = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -119,9 +111,8 @@ def tune(
     from seqreg.tuning import tune as run_tuning
 
     effort = Halving(trials=trials, budget=budget, folds=folds, workers=workers, ensemble=ensemble)
-    sequences = parts.divide(data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH))
-    shares, sets = _parts(terminal, parts, data, sequences)
-    config = _config(parts, options, shares, positive=positive, seed=seed, device=device, threads=threads)
+    config = _config(settings, parts)
+    sequences, sets = _read(terminal, data, parts, settings.by)
 
     def found(outcome: "Outcome") -> None:
         terminal.note("\n".join([f"Chosen: {outcome.what}", *outcome.why]))
@@ -158,6 +149,11 @@ def baseline(
         str | None,
         option(NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic or majority; else the best."),
     ] = None,
+    by: By = None,
+    similarity: Similarity = 0.3,
+    identity: Identity = 0.7,
+    leave_out: LeaveOut = False,
+    train_size: TrainSize = None,
     reverse_complement: ReverseComplement = None,
     positive: Positive = None,
     seed: Seed = 0,
@@ -168,19 +164,18 @@ def baseline(
     from seqreg.report import write_report
     from seqreg.training import TrainConfig, train_baseline
 
-    sequences = parts.divide(data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH))
-    shares, sets = _parts(terminal, parts, data, sequences)
     config = TrainConfig(
-        **shares,
-        by=parts.by,
-        similarity=parts.similarity,
-        identity=parts.identity,
-        leave_out=parts.leave_out,
-        train_size=parts.train_size,
+        **parts.shares,
+        by=by,
+        similarity=similarity,
+        identity=identity,
+        leave_out=leave_out,
+        train_size=train_size,
         reverse_complement=reverse_complement,
         positive=positive,
         seed=seed,
     )
+    sequences, sets = _read(terminal, data, parts, by)
     best = train_baseline(
         sequences,
         config,
@@ -195,52 +190,39 @@ def baseline(
     features = best.describe()["features"] or {}
     settings = ", ".join(f"{name} {value}" for name, value in {**features, "c": best.c}.items() if name != "name")
     terminal.note(f"Model: {best.name}: {settings}")
-    if best.positive is not None:
-        terminal.note(f"Positive: {best.positive}")
+    if best.target.positive is not None:
+        terminal.note(f"Positive: {best.target.positive}")
     _show_run(terminal, output)
 
 
-def _config(parts: PartOptions, options: TrainOptions, shares: dict[str, Any], **others: Any) -> "TrainConfig":
-    """What the options say of a training."""
+def _config(settings: TrainSettings, parts: PartOptions) -> "TrainConfig":
+    """What the options say of a training; `--penalty none` is no penalty instead of the default one."""
     from seqreg.training import TrainConfig
 
-    same = {name: getattr(parts, name) for name in SPLITTING}
-    return TrainConfig(**_given(options), **shares, **same, **others)
+    given = settings.get_params()
+    if given["penalty"] == ("none",):
+        given["penalty"] = ()
+    return TrainConfig(**given, **parts.shares)
+
+
+def _read(
+    terminal: Terminal, data: InputOptions, parts: PartOptions, by: str | None
+) -> tuple["SequenceSet", dict[str, Any]]:
+    """The sequences to divide and train on, and the validation and test parts that are inputs of their own."""
+    sequences = data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH)
+    same = {"alphabet": sequences.alphabet.name, "gaps": data.gaps, "max_length": data.max_length}
+    sets = {
+        name: InputOptions(input=text, **same).read(terminal, require_labels=True, min_classes=1)
+        for name, text in parts.inputs.items()
+    }
+    return parts.divide(sequences, by), sets
 
 
 def _remark(progress: "SearchProgress") -> str:
     words = [f"trial {progress.trials}" + (f" of {progress.most}" if progress.most else "")]
     if progress.best is not None:
-        words.append("best auroc {1:.3f} ({0})".format(*progress.best))
+        words.append(f"best {progress.metric} {progress.best[1]:.3f} ({progress.best[0]})")
     return ", ".join(words)
-
-
-def _given(options: TrainOptions) -> dict[str, Any]:
-    """The options that were given, lists as tuples; `--penalty none` is no penalty instead of the default one."""
-    given = {entry.name: getattr(options, entry.name) for entry in fields(options)}
-    if given["penalty"] == ["none"]:
-        given["penalty"] = []
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
-    }
-
-
-def _parts(
-    terminal: Terminal, parts: PartOptions, data: InputOptions, sequences: "SequenceSet"
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What --valid and --test say: shares of the input, or inputs of their own."""
-    shares: dict[str, Any] = {}
-    sets: dict[str, Any] = {}
-    for name in ("valid", "test"):
-        text = getattr(parts, name)
-        try:
-            shares[name] = float(text)
-        except ValueError:
-            other = InputOptions(
-                input=text, alphabet=sequences.alphabet.name, gaps=data.gaps, max_length=data.max_length
-            )
-            sets[name] = other.read(terminal, require_labels=True, min_classes=1)
-    return shares, sets
 
 
 def _reporter(terminal: Terminal, output: Path, moved: Moved) -> "Callable[[Progress], None]":

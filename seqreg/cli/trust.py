@@ -57,7 +57,7 @@ def robustness(
     from seqreg.evaluation.robustness import COLUMNS, evaluate_robustness
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_robustness_figure
-    from seqreg.sequences import editable, with_classes
+    from seqreg.sequences import editable, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.unfinished import unfinished
 
@@ -68,7 +68,7 @@ def robustness(
             raise unknown_name("kind of edit", kind, KINDS)
     sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name)
     sequences = only_part(terminal, run, sequences, part)
-    sequences = with_classes(sequences, network.classes, multi_label=network.multi_label)
+    sequences = in_terms_of(sequences, network.target)
     if sample is not None and sample < len(sequences):
         sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
     table = allowed if Path(allowed).is_file() else None
@@ -114,13 +114,13 @@ def norm(
     """Bound how fast a network can change its mind: from above for all inputs, from below on sequences."""
     from seqreg.evaluation.norm import norm_report
     from seqreg.records import to_plain, write_json
-    from seqreg.sequences import with_classes
+    from seqreg.sequences import in_terms_of
 
     network = load_network(terminal, run, device, threads)
     sequences = None
     if data.given:
         sequences = data.read(terminal, alphabet=network.alphabet.name)
-        sequences = with_classes(sequences, network.classes, multi_label=network.multi_label)
+        sequences = in_terms_of(sequences, network.target)
     report: dict[str, Any] = to_plain(norm_report(network, sequences, sample=sample, seed=seed))
     if output is not None:
         write_json(output, report)

@@ -128,32 +128,24 @@ def evaluate(
     from seqreg.evaluation.calibration import calibration_effect
     from seqreg.evaluation.conformal import load_conformal
     from seqreg.records import write_json
-    from seqreg.sequences import with_classes
+    from seqreg.sequences import in_terms_of
 
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
     sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name)
     own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
-    sequences = with_classes(sequences, model.classes, multi_label=model.multi_label)
-    assert sequences.y is not None
+    sequences = in_terms_of(sequences, model.target)
+    target, y = sequences.labelled()
     before, p = model.both_probabilities(sequences)
     conformal = load_conformal(run)
-    metrics = measure(
-        sequences.y,
-        p,
-        model.classes,
-        model.positive,
-        multi_label=model.multi_label,
-        split=part or "all",
-        seed=seed,
-    ).to_plain()
+    metrics = measure(target, y, p, split=part or "all", seed=seed).to_plain()
     metrics["calibration"] = calibration_effect(
-        sequences.y,
+        target,
+        y,
         before,
         p,
         temperature=model.temperature,
-        positive=1 if model.positive is None else model.classes.index(model.positive),
         conformal=conformal,
         unseen=not own or (part == "test" and (conformal is None or conformal.part != "test")),
     )
@@ -186,5 +178,5 @@ def export(terminal: Terminal, run: Run, output: ExportFile, form: Form = "onnx"
     if form == "onnx":
         export_onnx(load_network(terminal, run, "cpu", None), output)
     else:
-        export_safetensors(load_model(terminal, run, "cpu", None, 1).trained, output)
+        export_safetensors(load_model(terminal, run, "cpu", None, 1), output)
     terminal.wrote(output)

@@ -14,11 +14,12 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from seqreg.errors import UsageError
-from seqreg.estimator.inputs import Classes, read_labelled, read_sequences, sample_weights
+from seqreg.estimator.inputs import LabelValues, read_labelled, read_sequences, sample_weights
 from seqreg.estimator.parameters import SpecParameters, plain
-from seqreg.metrics import called
+from seqreg.predictors import Predictor
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Target
 from seqreg.training.folder import MARKS_OF_A_RUN
 
 
@@ -29,46 +30,46 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
     positive: Any
     class_weight: Any
     random_state: Any
-    _classes: Classes
+    _labels: LabelValues
 
     @property
     def classes_(self) -> NDArray[Any]:
         """(K,) labels, sorted; a column of a (N, K) result belongs to each."""
-        return self._classes.values
+        return self._labels.values
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Scores before they become probabilities: (N,) for the second of two classes, otherwise (N, K)."""
-        scores = self._logits(self._read(X)).astype(np.float64)
-        if len(self._classes.names) > 2 or self._classes.multi_label:
-            return scores[:, self._classes.columns]
-        return scores[:, 0] if self._classes.columns[1] == 1 else -scores[:, 0]
+        scores = self._predictor().outputs(self._read(X)).astype(np.float64)
+        if not self._labels.target.binary:
+            return scores[:, self._labels.columns]
+        return scores[:, 0] if self._labels.columns[1] == 1 else -scores[:, 0]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities (N, K); rows sum to 1 unless a sequence may carry several labels."""
-        return self._probabilities(self._read(X))[:, self._classes.columns]
+        return self._predictor().probabilities(self._read(X))[:, self._labels.columns]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
-        p = self.predict_proba(X)
-        y = called(p, multi_label=self._classes.multi_label)
-        return y.astype(np.int64) if self._classes.multi_label else np.take(self.classes_, y)
+        y = self._labels.target.call(self.predict_proba(X))
+        return np.take(self.classes_, y) if self._one_each(y) else y.astype(np.int64)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of sequences whose label, or whose whole set of labels, is predicted."""
         predicted = self.predict(X)
-        if self._classes.multi_label:
-            y = self._classes.targets(y)[:, self._classes.columns]
+        if not self._one_each(predicted):
+            y = self._labels.read(y)[:, self._labels.columns]
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _learn_from(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> SequenceSet:
         """The training sequences, having set the classes and said what is noteworthy about the data."""
-        classes = Classes.of(y)
+        known = LabelValues.of(y)
         weights = sample_weights(sample_weight, self.class_weight, y)
-        data = read_labelled(X, y, classes, self.alphabet, weights=weights, groups=groups)
-        if len(classes.names) < 2:
-            found = f"one class, {classes.names[0]!r}" if classes.names else "no class"
+        data = read_labelled(X, y, known, self.alphabet, weights=weights, groups=groups)
+        names = known.target.names
+        if len(names) < 2:
+            found = f"one class, {names[0]!r}" if names else "no class"
             raise UsageError(f"a classifier needs sequences of at least two classes; y has {found}")
-        self._classes = classes
+        self._labels = known
         self._warn(data)
         return data
 
@@ -78,7 +79,11 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
 
     def _read(self, X: Any) -> SequenceSet:
         check_is_fitted(self)
-        return read_sequences(X, self._fitted_alphabet())
+        return read_sequences(X, self._predictor().alphabet.name)
+
+    def _one_each(self, y: NDArray[Any]) -> bool:
+        """Whether y gives every sequence exactly one class."""
+        return self._labels.target.one_class(y) is not None
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -89,16 +94,8 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         return None if self.positive is None else str(self.positive)
 
     @abstractmethod
-    def _fitted_alphabet(self) -> str:
-        """The alphabet of the training sequences."""
-
-    @abstractmethod
-    def _logits(self, data: SequenceSet) -> NDArray[Any]:
-        """(N, 1) scores of the second name in a binary task, or (N, K) in the order of names."""
-
-    @abstractmethod
-    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
-        """(N, K) in the order of names."""
+    def _predictor(self) -> Predictor:
+        """What was fitted."""
 
     def _described(self) -> dict[str, Any]:
         """What config.json says about the estimator: its parameters as given, and how to read class names."""
@@ -107,13 +104,13 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         if isinstance(self.class_weight, dict):
             params["class_weight"] = {str(label): float(weight) for label, weight in self.class_weight.items()}
         names = [str(value) for value in self.classes_]
-        return {"class": type(self).__name__, "classes": names, "labels": self._classes.kind, "params": params}
+        return {"class": type(self).__name__, "classes": names, "labels": self._labels.kind, "params": params}
 
-    def _restore(self, about: dict[str, Any], names: tuple[str, ...], multi_label: bool) -> None:
+    def _restore(self, about: dict[str, Any], target: Target) -> None:
         """Set parameters and classes again from what config.json says."""
-        self._classes = Classes.restored(about.get("classes", names), about.get("labels", "str"), multi_label)
+        self._labels = LabelValues.restored(about.get("classes", target.names), about.get("labels", "str"), target)
         params = {name: value for name, value in about.get("params", {}).items() if name in self.get_params(deep=False)}
-        value_of = {str(value): value for value in self._classes.values.tolist()}
+        value_of = {str(value): value for value in self._labels.values.tolist()}
         if isinstance(params.get("class_weight"), dict):
             params["class_weight"] = {value_of[name]: weight for name, weight in params["class_weight"].items()}
         if params.get("positive") is not None:

@@ -9,25 +9,18 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from seqreg.attacks import ATTACKS
-from seqreg.constraints import CONSTRAINTS
-from seqreg.deformations import AUGMENTATIONS
 from seqreg.errors import UsageError
 from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
 from seqreg.estimator.inputs import read_labelled
-from seqreg.estimator.parameters import plain
 from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.explain import STEPS, Explanation, explain
-from seqreg.networks import ENCODINGS, MODELS
-from seqreg.networks.trained import TrainedNetwork, load_trained
-from seqreg.penalties import PENALTIES
+from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, resolve
-from seqreg.training import Progress, TrainConfig, choose_device, learn
+from seqreg.training import FAMILIES, Progress, TrainConfig, choose_device, learn
 from seqreg.training.folder import write_history
 from seqreg.training.parts import split_parts
 from seqreg.tuning import SEARCHES, Halving, Outcome, prepared, searched
@@ -60,12 +53,7 @@ class SequenceClassifier(SequenceEstimator):
     """
 
     families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {
-        "model": MODELS,
-        "encoding": ENCODINGS,
-        "penalty": PENALTIES,
-        "constraint": CONSTRAINTS,
-        "attack": ATTACKS,
-        "augment": AUGMENTATIONS,
+        **{name: family.members for name, family in FAMILIES.items()},
         "tune": SEARCHES,
     }
     network_: TrainedNetwork
@@ -156,7 +144,7 @@ class SequenceClassifier(SequenceEstimator):
         beam: width of the search for the worst edits. Raises UsageError for a label that was not there at `fit`.
         """
         check_is_fitted(self)
-        data = read_labelled(X, y, self._classes, self._fitted_alphabet())
+        data = read_labelled(X, y, self._labels, self.network_.alphabet.name)
         return evaluate_robustness(
             self.network_, data, max_substitutions=max_substitutions, edits=edits, rule=rule, beam=beam
         )
@@ -174,7 +162,7 @@ class SequenceClassifier(SequenceEstimator):
         Raises UsageError for a label that was not there at `fit`.
         """
         check_is_fitted(self)
-        data = self._read(X) if y is None else read_labelled(X, y, self._classes, self._fitted_alphabet())
+        data = self._read(X) if y is None else read_labelled(X, y, self._labels, self.network_.alphabet.name)
         return explain(self.network_, data, batch=batch_size, steps=steps)
 
     def save(self, folder: str | Path) -> None:
@@ -185,8 +173,7 @@ class SequenceClassifier(SequenceEstimator):
         """
         check_is_fitted(self)
         folder = fresh_folder(folder)
-        config = {name: plain(value, {}) for name, value in self.config_.get_params().items()}
-        write_json(folder / "config.json", {**config, "estimator": self._described()})
+        write_json(folder / "config.json", {**self.config_.to_plain(), "estimator": self._described()})
         write_history(folder, self.history_)
         self.network_.save(folder)
 
@@ -208,36 +195,27 @@ class SequenceClassifier(SequenceEstimator):
             renamed = {"random_state": config.get("seed"), "n_jobs": config.get("threads")}
             about = {"params": {**config, **renamed, "alphabet": network.alphabet.name}}
         loaded = cls()
-        loaded._restore(about, network.classes, network.multi_label)
+        loaded._restore(about, network.target)
         loaded.network_ = network
-        loaded.config_ = TrainConfig(**config)
+        loaded.config_ = TrainConfig(**{name: value for name, value in config.items() if _is_readable(name, value)})
         return loaded
 
     def _config(self, share: float) -> TrainConfig:
+        same = {entry.name for entry in fields(TrainConfig)} & self.get_params(deep=False).keys()
+        given = {name: getattr(self, name) for name in same}
+        given |= {name: given[name] or () for name in ("constraint", "augment")}
         return TrainConfig(
-            model=self.model,
-            encoding=self.encoding,
-            penalty=None if self.penalty is None else _tuple(self.penalty),
-            constraint=_tuple(self.constraint),
-            attack=self.attack,
-            augment=_tuple(self.augment),
-            weight_decay=self.weight_decay,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            patience=self.patience,
-            # A dict is in the sequences' weights already.
-            class_weight=None if isinstance(self.class_weight, dict) else self.class_weight,
-            start=self.start,
-            reverse_complement=self.reverse_complement,
-            calibration=self.calibration,
-            valid=share,
-            test=0.0,
-            positive=self._positive(),
-            seed=self._seed(),
-            device=self.device,
-            threads=effective_n_jobs(self.n_jobs),  # pyright: ignore[reportArgumentType]  # None is allowed
-            baselines=False,
+            **{
+                **given,
+                # A dict is in the sequences' weights already.
+                "class_weight": None if isinstance(self.class_weight, dict) else self.class_weight,
+                "valid": share,
+                "test": 0.0,
+                "positive": self._positive(),
+                "seed": self._seed(),
+                "threads": effective_n_jobs(self.n_jobs),  # pyright: ignore[reportArgumentType]  # None is allowed
+                "baselines": False,
+            }
         )
 
     def _tuned(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
@@ -262,25 +240,24 @@ class SequenceClassifier(SequenceEstimator):
         if not isinstance(self.valid, tuple | list) or len(self.valid) != 2:
             raise UsageError(f"valid must be a share of at least 0 and below 1, or (X, y); got {self.valid!r:.60}")
         X, y = self.valid
-        return 0.0, read_labelled(X, y, self._classes, data.alphabet.name)
+        return 0.0, read_labelled(X, y, self._labels, data.alphabet.name)
 
-    def _fitted_alphabet(self) -> str:
-        return self.network_.alphabet.name
-
-    def _logits(self, data: SequenceSet) -> NDArray[np.float32]:
-        return self.network_.logits(data)
-
-    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
-        return self.network_.probabilities(data)
+    def _predictor(self) -> TrainedNetwork:
+        return self.network_
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
 
-def _tuple(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+def _is_readable(name: str, value: Any) -> bool:
+    """Whether a value of config.json can be read again: what had no form as text cannot."""
+    try:
+        FAMILIES[name].resolve(value or ())
+    except KeyError:
+        return True
+    except UsageError:
+        return False
+    return True
 
 
 def _report(progress: Progress) -> None:

@@ -14,36 +14,41 @@ from sklearn.utils.multiclass import check_classification_targets
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.sequences.duplicates import duplicate_remarks
+from seqreg.targets import Classes, Labels, Target
 
 KINDS: dict[str, Any] = {"bool": "True".__eq__, "int": int, "float": float, "str": str}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Classes:
-    """The classes of a task: values (K,) as y writes them, sorted; names, by which seqreg sorts, are their texts.
+class LabelValues:
+    """Labels as y writes them: values (K,), sorted, whose texts are the names of the target.
 
     The two orders differ for numbers: 2 comes before 10, and "10" before "2". Columns of a table keep their order.
     """
 
     values: NDArray[Any]
-    multi_label: bool
+    target: Target
 
     @classmethod
-    def of(cls, y: Any) -> "Classes":
+    def _of(cls, values: NDArray[Any], kind: type[Classes] | type[Labels]) -> "LabelValues":
+        return cls(values=values, target=kind(names=tuple(sorted(map(str, values)))))
+
+    @classmethod
+    def of(cls, y: Any) -> "LabelValues":
         """The classes that occur in y. Raises ValueError for a y that names none."""
         if y is None:
             raise UsageError("this classifier requires y to be passed, but the target y is None")
         found = labels(y)
         if isinstance(found, list):
-            return cls(values=_sorted(list(set().union(*found))), multi_label=True)
+            return cls._of(_sorted(list(set().union(*found))), Labels)
         if found.ndim == 1:
-            return cls(values=_sorted(found), multi_label=False)
-        return cls(values=np.asarray(getattr(y, "columns", np.arange(found.shape[1]))), multi_label=True)
+            return cls._of(_sorted(found), Classes)
+        return cls._of(np.asarray(getattr(y, "columns", np.arange(found.shape[1]))), Labels)
 
     @classmethod
-    def restored(cls, names: Iterable[str], kind: str, multi_label: bool) -> "Classes":
-        """The classes again from the texts of their values, in order, and `kind`."""
-        return cls(values=np.array([KINDS[kind](name) for name in names]), multi_label=multi_label)
+    def restored(cls, names: Iterable[str], kind: str, target: Target) -> "LabelValues":
+        """The values again from their texts, in order, and `kind`."""
+        return cls(values=np.array([KINDS[kind](name) for name in names]), target=target)
 
     @property
     def kind(self) -> str:
@@ -51,20 +56,15 @@ class Classes:
         return {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(self.values.dtype.kind, "str")
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Their texts, sorted."""
-        return tuple(sorted(map(str, self.values)))
-
-    @cached_property
     def columns(self) -> NDArray[np.int64]:
         """(K,) where each of the values stands among the names."""
-        return np.array([self.names.index(str(value)) for value in self.values])
+        return np.array([self.target.names.index(str(value)) for value in self.values])
 
-    def targets(self, y: Any) -> NDArray[np.int64] | NDArray[np.uint8]:
-        """y in terms of `names`: (N,) indices, or (N, K) zeros and ones. Raises UsageError for an unknown label."""
+    def read(self, y: Any) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """y in terms of the target: (N,) indices, or (N, K) zeros and ones. Raises UsageError for an unknown label."""
         named = getattr(y, "columns", self.values.tolist())
         y = labels(y)
-        if self.multi_label != (isinstance(y, list) or y.ndim == 2):
+        if isinstance(self.target, Labels) != (isinstance(y, list) or y.ndim == 2):
             raise UsageError(
                 "y must give one label per sequence or several, whichever it did when the model was fitted"
             )
@@ -121,14 +121,14 @@ def read_sequences(
 
 
 def read_labelled(
-    X: Any, y: Any, classes: Classes, alphabet: str | None, *, weights: Any = None, groups: Any = None
+    X: Any, y: Any, known: LabelValues, alphabet: str | None, *, weights: Any = None, groups: Any = None
 ) -> SequenceSet:
     """The sequences of X with the labels of y. Raises ValueError where they do not fit together."""
     sequences = read_sequences(X, alphabet, groups, weights)
-    targets = classes.targets(y)
-    if len(targets) != len(sequences):
-        raise UsageError(f"{len(sequences)} sequences but {len(targets)} labels")
-    sequences = replace(sequences, classes=classes.names, y=targets)
+    labelled = known.read(y)
+    if len(labelled) != len(sequences):
+        raise UsageError(f"{len(sequences)} sequences but {len(labelled)} labels")
+    sequences = replace(sequences, target=known.target, y=labelled)
     remarks = tuple(f"{what}: {count}" for what, count in duplicate_remarks(sequences).items())
     return replace(sequences, warnings=(*sequences.warnings, *remarks))
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline
 from seqreg.errors import UsageError
 from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
 from seqreg.records import write_json
-from seqreg.sequences import SequenceSet, choose_positive, class_weights
+from seqreg.sequences import class_weights, with_positive
 from seqreg.specs import Spec
 
 
@@ -57,12 +56,13 @@ class KmerClassifier(SequenceEstimator):
             raise UsageError(f"class_weight={self.class_weight!r}: not 'balanced', a dict of weights or None")
         data = self._learn_from(X, y, sample_weight, groups)
         if self.class_weight == "balanced":
-            if data.multi_label:
+            target, y = data.labelled()
+            classes = target.one_class(y)
+            if classes is None:
                 raise UsageError("class_weight='balanced': these sequences may carry several labels each")
-            assert data.y is not None
             weight = np.ones(len(data)) if data.weight is None else data.weight
-            data = replace(data, weight=weight * class_weights(data)[data.y])
-        data = replace(data, positive=choose_positive(data, self._positive()))
+            data = replace(data, weight=weight * class_weights(data)[classes])
+        data = with_positive(data, self._positive())
         self.baseline_ = fit_baseline(self.baseline, data, seed=self._seed(), strand_free=self.reverse_complement)
         return self
 
@@ -78,20 +78,14 @@ class KmerClassifier(SequenceEstimator):
         """The estimator saved in a folder. Raises ModelError for a folder without a baseline, and for damaged files."""
         fitted = FittedBaseline.load(folder)
         loaded = cls()
-        about = {"params": {"baseline": fitted.name, "alphabet": fitted.alphabet.name, "positive": fitted.positive}}
-        about = read_config(Path(folder)).get("estimator", about)
-        loaded._restore(about, fitted.classes, fitted.multi_label)
+        params = {"baseline": fitted.name, "alphabet": fitted.alphabet.name, "positive": fitted.target.positive}
+        about = read_config(Path(folder)).get("estimator", {"params": params})
+        loaded._restore(about, fitted.target)
         loaded.baseline_ = fitted
         return loaded
 
-    def _fitted_alphabet(self) -> str:
-        return self.baseline_.alphabet.name
-
-    def _logits(self, data: SequenceSet) -> NDArray[np.float64]:
-        return self.baseline_.scores(data)
-
-    def _probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
-        return self.baseline_.predict_proba(data)
+    def _predictor(self) -> FittedBaseline:
+        return self.baseline_
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "baseline_")

@@ -6,16 +6,15 @@ Modern Neural Networks* (ICML 2017), section 4.2.
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from seqreg.evaluation.conformal import Conformal, prediction_sets
-from seqreg.metrics import METRICS, ece, log_loss
-from seqreg.networks.trained import Architecture, probabilities
+from seqreg.evaluation.conformal import Conformal
+from seqreg.metrics import log_loss
+from seqreg.targets import Target
 
 LOG_T_SPREAD = 0.5  # of the prior on log T: before any data, T is within 0.37 and 2.7 with probability 0.95
 WIDEST = 5.0  # |log T| that is looked at; the prior keeps the minimum well inside
@@ -23,19 +22,20 @@ LEVELS = (0.8, 0.9, 0.95)
 
 
 def fit_temperature(
-    y: ArrayLike, logits: NDArray[Any], architecture: Architecture, weight: NDArray[np.float64] | None = None
+    target: Target, y: NDArray[Any], logits: NDArray[Any], weight: NDArray[np.float64] | None = None
 ) -> float:
     """T that minimises the log loss of held-out logits (N, K), summed, plus `(log T)^2 / (2 * 0.5^2)`.
 
-    y as in `seqreg.metrics`; weight (N,): how many sequences each stands for, 1 where nothing is said.
-    The second term, a log-normal prior around 1, decides where sequences are too few: when
-    all of them are right the loss alone would ask for T = 0. With hundreds of sequences it no longer matters.
+    y as the target has it; weight (N,): how many sequences each stands for, 1 where nothing is said. The second term, a
+    log-normal prior around 1, decides where sequences are too few: when all of them are right the loss alone would ask
+    for T = 0. With hundreds of sequences it no longer matters.
     """
     counts = np.ones((1, len(logits))) if weight is None else weight[None]
-    count = counts.sum() * (len(architecture.classes) if architecture.multi_label else 1)
+    count = counts.sum() * y[0].size  # answers: one a sequence, or one a label of each
+    logits = np.asarray(logits, dtype=np.float64)
 
     def objective(log_t: float) -> float:
-        p = probabilities(logits, replace(architecture, temperature=math.exp(log_t)))
+        p = target.predict(logits / math.exp(log_t))
         return count * log_loss(y, p, counts=counts)[0] + log_t**2 / (2 * LOG_T_SPREAD**2)
 
     found: Any = minimize_scalar(objective, bounds=(-WIDEST, WIDEST), method="bounded")
@@ -43,12 +43,12 @@ def fit_temperature(
 
 
 def calibration_effect(
-    y: ArrayLike,
+    target: Target,
+    y: NDArray[Any],
     before: ArrayLike,
     after: ArrayLike,
     *,
     temperature: float,
-    positive: int = 1,
     conformal: Conformal | None = None,
     unseen: bool = True,
 ) -> dict[str, Any]:
@@ -59,8 +59,9 @@ def calibration_effect(
     class; None, with a `reason`, where nothing was held out to learn the sets from, or the sequences are not `unseen`.
     """
     scores = {
-        name: {when: METRICS[name](y, p, positive=positive) for when, p in (("before", before), ("after", after))}
-        for name in (ece.__name__, log_loss.__name__)
+        name: {when: metric(y, p, positive=target.positive_index) for when, p in (("before", before), ("after", after))}
+        for name, metric in target.metrics.items()
+        if metric.needs == "probabilities"
     }
     head = {"temperature": temperature, **scores}
     if conformal is None:
@@ -70,6 +71,6 @@ def calibration_effect(
         return {**head, "abstain": None, "reason": reason}
     rows = []
     for coverage in LEVELS:
-        sets = prediction_sets(after, conformal.threshold(coverage), multi_label=conformal.multi_label)
+        sets = target.sets(after, conformal.threshold(coverage))
         rows.append({"coverage": coverage, "covered": sets.covers(y).mean(), "single": sets.single.mean()})
     return {**head, "abstain": rows}

@@ -13,7 +13,6 @@ Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World* (2005), sec
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqreg.errors import ModelError, UsageError
 from seqreg.records import read_json
+from seqreg.targets import Target
 
 FILE = "calibration.json"
 ABSTAIN = "abstain"
@@ -34,14 +34,12 @@ class Conformal:
     """What a run keeps of its held-out sequences: their part, and their nonconformities, sorted (n,)."""
 
     part: str
-    multi_label: bool
     nonconformity: NDArray[np.float64]
 
     @classmethod
-    def of(cls, y: ArrayLike, p: ArrayLike, part: str) -> "Conformal":
+    def of(cls, target: Target, y: NDArray[Any], p: ArrayLike, part: str) -> "Conformal":
         """From the truth and the probabilities (N, K) of the held-out part."""
-        y = np.asarray(y)
-        return cls(part=part, multi_label=y.ndim == 2, nonconformity=np.sort(nonconformity(y, p)))
+        return cls(part=part, nonconformity=np.sort(target.nonconformity(y, p)))
 
     def threshold(self, coverage: float) -> float:
         """q for a coverage in (0, 1); infinite, so that every set holds everything, where n is too small for it."""
@@ -53,7 +51,7 @@ class Conformal:
     def to_plain(self) -> dict[str, Any]:
         """What `calibration.json` holds."""
         scores = [float(f"{score:.9g}") for score in self.nonconformity]
-        return {"part": self.part, "multi_label": self.multi_label, "n": len(scores), "nonconformity": scores}
+        return {"part": self.part, "n": len(scores), "nonconformity": scores}
 
 
 def load_conformal(folder: Path) -> Conformal | None:
@@ -62,58 +60,8 @@ def load_conformal(folder: Path) -> Conformal | None:
     try:
         stored = read_json(path)
         scores = np.asarray(stored["nonconformity"], dtype=np.float64)
-        return Conformal(part=stored["part"], multi_label=stored["multi_label"], nonconformity=scores)
+        return Conformal(part=stored["part"], nonconformity=scores)
     except FileNotFoundError:
         return None
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None
-
-
-def nonconformity(y: NDArray[Any], p: ArrayLike) -> NDArray[np.float64]:
-    """(N,) from class indices y (N,), or from labels (N, K) of zeros and ones, and probabilities p (N, K)."""
-    p = np.asarray(p, dtype=np.float64)
-    if y.ndim == 2:
-        return np.where(y == 1, 1 - p, p).max(axis=1)
-    return 1 - p[np.arange(len(p)), y]
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionSets:
-    """N sets of answers. may (N, K): whether class or label k is possible.
-
-    may_not (N, K), for a multi-label task only, whether its absence is: the set holds all combinations.
-    """
-
-    may: NDArray[np.bool_]
-    may_not: NDArray[np.bool_] | None = None
-
-    @property
-    def single(self) -> NDArray[np.bool_]:
-        """(N,) whether the set is one answer."""
-        if self.may_not is None:
-            return self.may.sum(axis=1) == 1
-        return (self.may != self.may_not).all(axis=1)
-
-    def covers(self, y: ArrayLike) -> NDArray[np.bool_]:
-        """(N,) whether the truth is in the set."""
-        y = np.asarray(y)
-        if self.may_not is None:
-            return self.may[np.arange(len(y)), y]
-        right: NDArray[Any] = np.where(y == 1, self.may, self.may_not)
-        return right.sum(axis=1) == right.shape[1]
-
-    def written(self, classes: Sequence[str]) -> list[str]:
-        """Possible classes joined by `;`; a label that may be there or not has a `?` behind it."""
-        doubt = np.zeros_like(self.may) if self.may_not is None else self.may & self.may_not
-        return [
-            ";".join(
-                f"{name}?" if unsure else name for name, on, unsure in zip(classes, row, doubts, strict=True) if on
-            )
-            for row, doubts in zip(self.may.tolist(), doubt.tolist(), strict=True)
-        ]
-
-
-def prediction_sets(p: ArrayLike, threshold: float, *, multi_label: bool = False) -> PredictionSets:
-    """The sets of sequences with probabilities p (N, K); one is empty if no answer is likely enough."""
-    p = np.asarray(p, dtype=np.float64)
-    return PredictionSets(1 - p <= threshold, p <= threshold if multi_label else None)

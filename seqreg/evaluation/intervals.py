@@ -14,6 +14,7 @@ def bootstrap_intervals(
     y: ArrayLike,
     probabilities: ArrayLike,
     *,
+    strata: ArrayLike | None,
     positive: int = 1,
     seed: int = 0,
     resamples: int = 1000,
@@ -21,15 +22,15 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float] | None]:
     """For each metric the middle `level` of its values over `resamples` draws of N sequences with replacement.
 
-    y (N,) or (N, K), probabilities (N, K), positive: as in `seqreg.metrics`. Draws are made within each class, so that
-    every resample has the class sizes of the data; with y (N, K) over all sequences, and a draw which leaves a metric
-    undefined is left out. None where no draw gives a value. All metrics see the same draws; the same seed gives the
-    same intervals. An interval is widened to hold the metric's own value where resampling moves it one way, as it does
-    `ece`. Speaks of sampling error of the test part alone, not of retraining; near-copies among the test
-    sequences make it too narrow. Source: Efron and Tibshirani (1993), chapter 13.
+    y (N,) or (N, K), probabilities (N, K), positive: as in `seqreg.metrics`. Draws are made within each of the
+    strata (N,), so that every resample has the class sizes of the data; without them over all sequences. A draw which
+    leaves a metric undefined is left out. None where no draw gives a value. All metrics see the same draws; the same
+    seed gives the same intervals. An interval is widened to hold the metric's own value where resampling moves it one
+    way, as it does `ece`. Speaks of sampling error of the test part alone, not of retraining; near-copies among the
+    test sequences make it too narrow. Source: Efron and Tibshirani (1993), chapter 13.
     """
     y = np.asarray(y)
-    strata = y if y.ndim == 1 else np.zeros(len(y), dtype=np.int64)
+    strata = np.zeros(len(y), dtype=np.int64) if strata is None else np.asarray(strata)
     generator = np.random.default_rng(seed)
     values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
     at_once = max(1, _CELLS_AT_ONCE // max(1, len(y)))

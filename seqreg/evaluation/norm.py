@@ -20,7 +20,7 @@ from seqreg.certificates import layer_norms, lipschitz_upper_bound, margins
 from seqreg.deformations import DEFORMATIONS
 from seqreg.errors import UsageError
 from seqreg.networks import InputView, SequenceNetwork, added, as_onehot, parts_of
-from seqreg.networks.trained import TrainedNetwork
+from seqreg.predictors import TrainedNetwork
 from seqreg.sequences import SequenceSet
 
 EPSILONS = (0.1, 1.0, 3.0)
@@ -55,7 +55,7 @@ def norm_report(
     Raises UnknownLayerError for a network with a part of which nothing is proved.
     """
     model = copy.deepcopy(network.module).double().eval()
-    names = network.classes if network.architecture.outputs > 1 else network.classes[1:]
+    names = network.target.output_names
     sequences = _sample(data, sample, seed)
     shortest = network.architecture.shortest
     if data is not None:
@@ -189,10 +189,13 @@ def _interpolation_bound(model: SequenceNetwork, view: InputView, points: Tensor
 
 def _margin_terms(network: TrainedNetwork, data: SequenceSet | None, norm: float | None) -> dict[str, Any] | None:
     """The terms of the margin bound (Bietti et al., 2019) for a norm that bounds the whole function; else None."""
-    if data is None or data.y is None or norm is None or data.multi_label:
+    if data is None or data.target is None or data.y is None or norm is None:
         return None
-    logits = torch.from_numpy(network.logits(data)).double()
-    found = margins(logits, torch.from_numpy(data.y.astype(np.int64))).numpy()
+    classes = data.target.one_class(data.y)
+    if classes is None:
+        return None
+    logits = torch.from_numpy(network.outputs(data)).double()
+    found = margins(logits, torch.from_numpy(classes)).numpy()
     margin = float(np.quantile(found, MARGIN_QUANTILE))
     term = norm / (margin * math.sqrt(len(data))) if margin > 0 else None
     return {

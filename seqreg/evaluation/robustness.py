@@ -23,15 +23,14 @@ from seqreg.certificates import (
     margin_directions,
     margin_lipschitz,
     margins,
-    predicted,
 )
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.metrics import UndefinedMetricError, auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import SequenceNetwork
-from seqreg.networks.trained import TrainedNetwork, probabilities
+from seqreg.networks import SequenceNetwork, objective
+from seqreg.predictors import TrainedNetwork
 from seqreg.records import to_plain
-from seqreg.sequences import SequenceSet, with_classes
+from seqreg.sequences import SequenceSet, in_terms_of
 from seqreg.unfinished import Once, Piece, afresh
 
 EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -163,7 +162,7 @@ def evaluate_robustness(
         raise UsageError("robustness needs one sequence and a budget of 0 edits at least")
     if list(epsilons) != sorted(set(epsilons)) or any(epsilon < 0 for epsilon in epsilons):
         raise UsageError(f"radii must rise from 0 or above; got {', '.join(map(str, epsilons))}")
-    data = with_classes(data, network.classes, multi_label=network.multi_label)
+    data = in_terms_of(data, network.target)
     study = _Study(
         network.module, network.alphabet.size, max_substitutions, tuple(edits), beam, tuple(epsilons), l2_steps
     )
@@ -298,8 +297,9 @@ def _record(
     attacked = joined("changed_at")[:, None] > counts
     certified = joined("radius")[:, None] >= counts
     l2_attacked, l2_certified = joined("l2_attacked"), joined("l2_certified")
-    members = _members(network, data)
-    balanced = None if network.multi_label else [rows for rows in members.values() if len(rows)]
+    target, y = data.labelled()
+    members = {name: np.flatnonzero(carried) for name, carried in zip(target.names, target.members(y).T, strict=True)}
+    balanced = None if target.one_class(y) is None else [rows for rows in members.values() if len(rows)]
     accuracies = {
         name: {"attacked_accuracy": _mean(attacked, rows), "certified_accuracy": _mean(certified, rows)}
         for name, rows in members.items()
@@ -335,12 +335,6 @@ def _record(
     )
 
 
-def _members(network: TrainedNetwork, data: SequenceSet) -> dict[str, NDArray[np.int64]]:
-    """Rows of the sequences of each class, or that carry each label."""
-    y = np.asarray(data.y)
-    return {name: np.flatnonzero(y[:, k] if network.multi_label else y == k) for k, name in enumerate(network.classes)}
-
-
 def _mean(right: NDArray[np.bool_], rows: NDArray[np.int64]) -> list[float] | None:
     return right[rows].mean(0).tolist() if len(rows) else None
 
@@ -350,9 +344,9 @@ def _balanced(right: NDArray[np.bool_], classes: list[NDArray[np.int64]] | None)
 
 
 def _clean_auroc(network: TrainedNetwork, data: SequenceSet, logits: NDArray[np.float64]) -> float | None:
-    positive = network.classes.index(network.positive) if network.positive is not None else 1
+    positive = network.target.positive_index
     try:
-        return auroc(np.asarray(data.y), probabilities(logits, network.architecture), positive=positive)
+        return auroc(np.asarray(data.y), network.architecture.probabilities(logits), positive=positive)
     except UndefinedMetricError:
         return None
 
@@ -364,16 +358,16 @@ def _tally(names: list[str]) -> dict[str, int]:
 def _sequences(
     network: TrainedNetwork, data: SequenceSet, parts: list[_Part], study: _Study, back: NDArray[np.int64]
 ) -> list[SequenceRobustness]:
-    rows = []
+    rows, target = [], network.target
     for part in parts:
-        called = predicted(part.logits, network.multi_label).cpu().numpy()
+        called = [text or ";" for text in target.texts(objective(target).call(part.logits).cpu().numpy())]
         for at, position in enumerate(part.index.tolist()):
             changed_at = int(part.changed_at[at])
             rows.append(
                 SequenceRobustness(
                     id=data.names[int(position)],
-                    label=_label(network, np.asarray(data.y)[position]),
-                    prediction=_label(network, called[at]),
+                    label=data.label(position),
+                    prediction=called[at],
                     margin=float(part.margin[at]),
                     certified_radius=int(part.radius[at]),
                     edits_to_change=changed_at if 0 < changed_at <= study.most else None,
@@ -382,12 +376,6 @@ def _sequences(
                 )
             )
     return [rows[row] for row in back.tolist()]
-
-
-def _label(network: TrainedNetwork, value: Any) -> str:
-    if network.multi_label:
-        return ";".join(name for name, carried in zip(network.classes, value, strict=True) if carried) or ";"
-    return network.classes[int(value)]
 
 
 def _padded_damage(parts: list[_Part], back: NDArray[np.int64], length: int) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from seqreg.errors import UsageError
 from seqreg.evaluation.intervals import bootstrap_intervals
 from seqreg.metrics import METRICS, UndefinedMetricError
 from seqreg.records import to_plain
+from seqreg.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,73 +46,59 @@ class Metrics:
 
 
 def evaluate(
+    target: Target,
     y: ArrayLike,
     probabilities: ArrayLike,
-    classes: Sequence[str],
-    positive: str | None = None,
     *,
-    multi_label: bool = False,
     split: str = "test",
     seed: int = 0,
     resamples: int = 1000,
 ) -> Metrics:
-    """Every metric of `METRICS` with its bootstrap interval, numbers per class, confusion and calibration.
+    """Every metric of the target with its bootstrap interval, numbers per class, confusion and calibration.
 
-    y: (N,) class indices, or (N, K) zeros and ones for `multi_label`. probabilities: (N, K), one column per class in
-    the order of `classes` (two for a binary task), rows summing to 1 unless `multi_label`.
-    positive: the positive class of a binary task (default: the second); ignored with more classes.
+    y: as the target has it. probabilities: (N, K), one column per name (two for a binary task).
     split: name of the part these sequences are. seed, resamples: of the bootstrap; 0 resamples gives no intervals.
+    Of a binary task whose target has settled on no positive class, metrics take the second.
     The record is the same whatever the order of the sequences. Raises UsageError for arrays that do not fit together
     and for probabilities that are none.
     """
-    y, p = _checked(np.asarray(y), np.asarray(probabilities, dtype=np.float64), classes, multi_label=multi_label)
-    binary = not multi_label and len(classes) == 2
-    positive = (positive or classes[1]) if binary else None
-    if positive is not None and positive not in classes:
-        raise UsageError(f"positive class {positive!r} is not one of the classes {', '.join(classes)}")
-    index = list(classes).index(positive) if positive is not None else 1
+    y, p = _checked(target, np.asarray(y), np.asarray(probabilities, dtype=np.float64))
+    index = target.positive_index
     # Resamples are drawn by row, and sums of floats depend on their order; a fixed order of rows settles both.
     order = np.lexsort((*p.T, *np.atleast_2d(y.T)))
     y, p = y[order], p[order]
 
     values, reason = {}, {}
-    for name, metric in METRICS.items():
-        values[name] = _value_or_reason(name, reason, classes, metric, y, p, positive=index)
-    defined = {name: metric for name, metric in METRICS.items() if values[name] is not None}
-    intervals = bootstrap_intervals(defined, y, p, positive=index, seed=seed, resamples=resamples)
+    for name, metric in target.metrics.items():
+        values[name] = _value_or_reason(name, reason, target.names, metric, y, p, positive=index)
+    defined = {name: metric for name, metric in target.metrics.items() if values[name] is not None}
+    intervals = bootstrap_intervals(
+        defined, y, p, strata=target.one_class(y), positive=index, seed=seed, resamples=resamples
+    )
     return Metrics(
         n=len(y),
-        classes=tuple(classes),
-        positive=positive,
+        classes=target.names,
+        positive=target.positive,
         split=split,
         values=values,
-        intervals={name: intervals.get(name) for name in METRICS},
-        per_class=_per_class(y, p, classes, multi_label=multi_label),
+        intervals={name: intervals.get(name) for name in target.metrics},
+        per_class=_per_class(target, y, p),
         confusion=metrics.confusion(y, p).tolist() if len(y) else [],
         reliability={k: v.tolist() for k, v in metrics.reliability(y, p, positive=index).items()} if len(y) else {},
         reason=reason,
     )
 
 
-def _checked(
-    y: NDArray[Any], p: NDArray[np.float64], classes: Sequence[str], *, multi_label: bool
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    k = len(classes)
-    wanted = (len(y), k)
+def _checked(target: Target, y: NDArray[Any], p: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    wanted = (len(y), len(target.names))
     if p.shape != wanted:
         raise UsageError(f"probabilities must be (N, K) = {wanted}, a column per class; got {p.shape}")
-    if y.shape != (wanted if multi_label else wanted[:1]):
-        raise UsageError(f"y must be {'(N, K) zeros and ones' if multi_label else '(N,) class indices'}; got {y.shape}")
-    if y.size and not (np.isin(y, (0, 1)).all() if multi_label else (y.min() >= 0 and y.max() < k)):
-        raise UsageError(f"y must hold {'zeros and ones' if multi_label else f'class indices 0 to {k - 1}'}")
-    wrong = ~((p >= 0) & (p <= 1)).all(axis=1)
-    if not multi_label:
-        wrong |= np.abs(p.sum(axis=1) - 1) > 1e-3
+    target.check(y)
+    wrong = target.check_probabilities(p)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise UsageError(
-            f"{wrong.sum()} rows are no probabilities (numbers in [0, 1]{'' if multi_label else ' that sum to 1'}); "
-            f"the first is row {row}: {p[row].tolist()}"
+            f"{wrong.sum()} rows are no probabilities ({target.range}); the first is row {row}: {p[row].tolist()}"
         )
     return y.astype(np.int64), p
 
@@ -127,14 +114,11 @@ def _value_or_reason(
         return None
 
 
-def _per_class(
-    y: NDArray[np.int64], p: NDArray[np.float64], classes: Sequence[str], *, multi_label: bool
-) -> dict[str, dict[str, Any]]:
-    called = metrics.called(p, multi_label=multi_label)
+def _per_class(target: Target, y: NDArray[np.int64], p: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
+    members, called = target.members(y), target.members(target.call(p))
     rows: dict[str, dict[str, Any]] = {}
-    for k, name in enumerate(classes):
-        truth = y[:, k] == 1 if multi_label else y == k
-        chosen = called[:, k] == 1 if multi_label else called == k
+    for k, name in enumerate(target.names):
+        truth, chosen = members[:, k], called[:, k]
         hits, calls, support = int((truth & chosen).sum()), int(chosen.sum()), int(truth.sum())
         reason: dict[str, str] = {}
         row: dict[str, Any] = {

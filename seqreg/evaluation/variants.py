@@ -11,17 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logit, logsumexp
+from scipy.special import logit
 
 from seqreg.attacks import AppliedEdit, apply_edits, read_edits
-from seqreg.baselines import FittedBaseline
-from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins, predicted
+from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins
 from seqreg.errors import UsageError
-from seqreg.metrics import called
 from seqreg.mutagenesis import plain_logits, substitution_scores
-from seqreg.networks import SequenceNetwork
-from seqreg.networks.trained import Architecture, TrainedNetwork, probabilities
-from seqreg.sequences import ListedVariant, SequenceSet, label_texts, padded_batches
+from seqreg.networks import SequenceNetwork, objective
+from seqreg.predictors import Predictor, TrainedNetwork
+from seqreg.sequences import ListedVariant, SequenceSet, padded_batches
+from seqreg.targets import Target
 
 COLUMNS = (
     *("id", "variant", "class", "logit_before", "logit_after", "change", "p_before", "p_after"),
@@ -65,9 +64,7 @@ class VariantScore:
         )
 
 
-def score_variants(
-    model: TrainedNetwork | FittedBaseline, data: SequenceSet, listed: Sequence[ListedVariant]
-) -> list[VariantScore]:
+def score_variants(model: Predictor, data: SequenceSet, listed: Sequence[ListedVariant]) -> list[VariantScore]:
     """Scores of the listed variants of the sequences in `data`, in the order of the list.
 
     Raises InputError, with file and line, for an id that `data` lacks, for what is no variant, and for a variant that
@@ -133,7 +130,7 @@ class _Network:
         """By number in the list; each variant comes with the row of its sequence in `data`."""
         ids = torch.from_numpy(data.padded()).to(self.device)
         before = plain_logits(self.double, ids)
-        y = predicted(before, self.network.multi_label)
+        y = objective(self.network.target).call(before)
         single = [len(each.edits) == 1 and each.substitutions for _, each in variants]
         mutants = substitution_scores(self.double, ids) if any(single) else None
         after = before.new_empty(len(variants), before.shape[1])
@@ -150,75 +147,50 @@ class _Network:
         most = max((len(each.edits) for _, each in variants if each.substitutions), default=0)
         radius = hamming_certificate(self.double, ids, y, most=most, singles=mutants).radius.tolist()
         result: dict[int, list[VariantScore]] = {}
-        architecture = self.network.architecture
-        logits = before[rows].cpu().numpy(), after.cpu().numpy()
-        odds = [log_odds(z, architecture) for z in logits]
-        p = [probabilities(z, architecture) for z in logits]
+        target = self.network.target
+        logits = [z.cpu().numpy() / self.network.temperature for z in (before[rows], after)]
+        odds, p = [target.log_odds(z) for z in logits], [target.predict(z) for z in logits]
         for i, (row, each) in enumerate(variants):
             proved = radius[row] >= len(each.edits) if each.substitutions else None
             pairs = (odds[0][i], odds[1][i]), (p[0][i], p[1][i])
-            result[each.number] = _rows(self.network, each.listed, *pairs, bool(stands[i]), proved)
+            result[each.number] = _rows(target, each.listed, *pairs, bool(stands[i]), proved)
         return result
 
 
 class _Baseline:
     """Scores by a linear model, which are in float64 anyway."""
 
-    def __init__(self, baseline: FittedBaseline) -> None:
+    def __init__(self, baseline: Predictor) -> None:
         self.baseline = baseline
 
     def scores(self, data: SequenceSet, variants: list[tuple[int, _Asked]]) -> dict[int, list[VariantScore]]:
         """As for a network."""
         rows = [row for row, _ in variants]
-        before = self.baseline.predict_proba(data)[rows]
-        after = self.baseline.predict_proba(_set_of([each for _, each in variants], data))
+        before = self.baseline.probabilities(data)[rows]
+        after = self.baseline.probabilities(_set_of([each for _, each in variants], data))
         odds = [logit(np.clip(p, _FEW, 1 - _FEW)) for p in (before, after)]
         result: dict[int, list[VariantScore]] = {}
         for i, (_, each) in enumerate(variants):
-            stands = _margin(after[i], before[i], self.baseline.multi_label) > TOLERANCE
+            stands = self.baseline.target.call_margin(before[i], after[i]) > TOLERANCE
             pairs = (odds[0][i], odds[1][i]), (before[i], after[i])
-            result[each.number] = _rows(self.baseline, each.listed, *pairs, stands, None)
+            result[each.number] = _rows(self.baseline.target, each.listed, *pairs, stands, None)
         return result
 
 
-def log_odds(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
-    """log(p / (1 - p)) of every class (N, number of classes), from logits (N, K), without rounding p to 0 or 1."""
-    scaled = np.asarray(logits, dtype=np.float64) / architecture.temperature
-    if architecture.multi_label:
-        return scaled
-    if architecture.outputs == 1:
-        return np.concatenate([-scaled, scaled], axis=1)
-    classes = np.arange(scaled.shape[1])
-    others = [logsumexp(scaled[:, classes != k], axis=1) for k in classes]
-    return scaled - np.stack(others, axis=1)
-
-
-def _margin(after: NDArray[np.float64], before: NDArray[np.float64], multi_label: bool) -> float:
-    """By how much probabilities `after` (K,) speak for what `before` predicts."""
-    if multi_label:
-        return float(np.where(before >= 0.5, after - 0.5, 0.5 - after).min())
-    y = before.argmax()
-    return float(after[y] - np.delete(after, y).max())
-
-
 def _rows(
-    model: TrainedNetwork | FittedBaseline,
+    target: Target,
     listed: ListedVariant,
     odds: tuple[NDArray[np.float64], NDArray[np.float64]],
     p: tuple[NDArray[np.float64], NDArray[np.float64]],
     certified: bool,
     certified_any: bool | None,
 ) -> list[VariantScore]:
-    calls = [label_texts(called(row[None], multi_label=model.multi_label), model.classes)[0] for row in p]
-    if model.multi_label:
-        shown = range(len(model.classes))
-    else:
-        shown = [int(p[0].argmax()) if model.positive is None else model.classes.index(model.positive)]
+    calls = target.texts(target.call(np.stack(p)))
     return [
         VariantScore(
             id=listed.id,
             variant=listed.text,
-            named=model.classes[k],
+            named=target.names[k],
             logit_before=float(odds[0][k]),
             logit_after=float(odds[1][k]),
             p_before=float(p[0][k]),
@@ -228,5 +200,5 @@ def _rows(
             certified=certified,
             certified_any=certified_any,
         )
-        for k in shown
+        for k in target.reported(p[0])
     ]

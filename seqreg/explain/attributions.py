@@ -8,7 +8,7 @@ from torch import Tensor
 from seqreg.explain.motifs import evaluating
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import SequenceNetwork, as_onehot, parts_of
-from seqreg.networks.trained import TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, padded_batches
 
 BASELINE = "the unknown letter, which is the mixture of all letters, at every position"
@@ -21,7 +21,7 @@ def attributions(
 ) -> Iterator[Attribution]:
     """The attributions of each sequence, in order, computed as they are asked for, at most `batch` at a time.
 
-    Of a binary task they are those of the positive class, whichever of the two that is (`Architecture.logit_of`).
+    Of a binary task they are those of the positive class, whichever of the two that is (`Target.logit_of`).
     steps: points at which `integrated_gradients` looks at the gradient.
     """
     model = network.module
@@ -37,7 +37,7 @@ def attributions(
             integrated, baseline_logits = integrated_gradients(model, ids, steps)
             changes = substitution_scores(model, ids) - logits[:, None, None]  # n, L, A, K
         found = (logits, baseline_logits, changes, slopes, integrated)
-        arrays = [(network.architecture.sign * each).float().cpu().numpy() for each in found]
+        arrays = [(network.target.sign * each).float().cpu().numpy() for each in found]
         for row, i in enumerate(map(int, index)):
             of_logits, of_baseline, *per_position = (each[row] for each in arrays)
             mutagenesis, slope, path = (each[: sequences.lengths[i]] for each in per_position)

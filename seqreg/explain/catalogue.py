@@ -13,7 +13,7 @@ from torch import Tensor
 from seqreg.explain.information import consensus, core, information
 from seqreg.explain.motifs import evenly, importance_of, learned_parts, look_at, per_class, shares
 from seqreg.networks import SequenceNetwork
-from seqreg.sequences import SequenceSet, carried_classes
+from seqreg.sequences import SequenceSet
 
 # Two filters are one motif if their windows overlap, always alike, in this share of the rarer one's sites.
 SAME_PLACE = 1 / 3
@@ -160,7 +160,7 @@ def _same_place(seen: _Seen, s: int, c: int) -> bool:
 
 def _motif(sequences: SequenceSet, seen: _Seen, group: Sequence[int]) -> Motif | None:
     """The motif of a group of filters, nameless; None where letters are preferred at too few positions."""
-    c, alphabet, carried = group[0], sequences.alphabet, carried_classes(sequences).astype(bool)
+    c, alphabet, carried = group[0], sequences.alphabet, sequences.members
     is_site, width = seen.site[:, c], int(seen.width[c])
     index, flank = np.flatnonzero(is_site), width // 2
     reverse = seen.reverse[index, c]

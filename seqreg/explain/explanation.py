@@ -12,8 +12,7 @@ from seqreg.explain.attributions import BASELINE, STEPS, attributions
 from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
-from seqreg.metrics import called, predicted
-from seqreg.networks.trained import TrainedNetwork, probabilities
+from seqreg.predictors import TrainedNetwork
 from seqreg.records import atomic_write, write_json, write_tsv
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
 
@@ -59,8 +58,8 @@ def explain(network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64,
     p = _probabilities(network, [each.logits for each in found])
     return Explanation(
         letters=network.alphabet.letters,
-        classes=network.classes,
-        logit_of=network.architecture.logit_of,
+        classes=network.target.names,
+        logit_of=network.target.logit_of,
         sequences=found,
         motifs=tuple(motifs_of(network, sequences, p)),
     )
@@ -89,9 +88,9 @@ def write_explanation(
     about = {
         "alphabet": network.alphabet.name,
         "letters": network.alphabet.letters,
-        "classes": network.classes,
-        "logit_of": network.architecture.logit_of,
-        "positive": network.positive,
+        "classes": network.target.names,
+        "logit_of": network.target.logit_of,
+        "positive": network.target.positive,
         "baseline": BASELINE,
         "model_sha256": model_sha256,
         "source": sequences.source,
@@ -134,20 +133,20 @@ def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.flo
     Empty for a network whose filters are all given.
     """
     if sequences.y is None:
-        sequences = replace(sequences, classes=network.classes, y=called(p, multi_label=network.multi_label))
+        sequences = replace(sequences, target=network.target, y=network.target.call(p))
     return find_motifs(network.module, sequences)
 
 
 def _probabilities(network: TrainedNetwork, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """(N, number of classes), from N arrays (K,) of logits that speak for the positive class."""
-    return probabilities(network.architecture.sign * np.stack(logits), network.architecture)
+    return network.architecture.probabilities(network.target.sign * np.stack(logits))
 
 
 def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
     """The sequences called `show`, then the n most confident others, of each predicted class in turn."""
     place = {name: i for i, name in enumerate(names)} if show else {}
     asked = [place[name] for name in show]
-    y = predicted(p)
+    y = p.argmax(axis=1)
     queues = [[i for i in np.argsort(-p[:, k], kind="stable").tolist() if y[i] == k] for k in range(p.shape[1])]
     longest = max(map(len, queues), default=0)
     in_turn = [queue[rank] for rank in range(min(n, longest)) for queue in queues if rank < len(queue)]
@@ -155,14 +154,14 @@ def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[
 
 
 def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], i: int) -> Shown:
-    y = int(predicted(p)[i])
-    speaks = network.architecture.logit_of
-    target = network.classes[y] if network.architecture.outputs > 1 else str(*speaks)
+    names, y = network.target.names, int(p[i].argmax())
+    speaks = network.target.logit_of
+    target = str(*speaks) if network.target.binary else names[y]
     return Shown(
         index=i,
         id=sequences.names[i],
         label=sequences.label(i),
-        prediction=network.classes[y],
+        prediction=names[y],
         p=float(p[i, y]),
         target=target,
         k=speaks.index(target),
@@ -176,8 +175,10 @@ def _write_motifs(folder: Path, network: TrainedNetwork, sequences: SequenceSet,
     with atomic_write(folder / "motifs.meme") as handle:
         handle.write(meme(motifs, alphabet.letters, letters / letters.sum(), both_strands=strands))
     columns = ("motif", "consensus", "bits", "sites", "importance", "filters", "start", "reverse", "enriched_in")
-    per_class = [f"{kind}_{name}" for name in network.classes for kind in ("fires", "effect", "odds_ratio", "p", "q")]
-    write_tsv(folder / "motifs.tsv", (*columns, *per_class), [_row(network.classes, motif) for motif in motifs])
+    per_class = [
+        f"{kind}_{name}" for name in network.target.names for kind in ("fires", "effect", "odds_ratio", "p", "q")
+    ]
+    write_tsv(folder / "motifs.tsv", (*columns, *per_class), [_row(network.target.names, motif) for motif in motifs])
     for motif in motifs:
         draw_motif(folder / "logos" / f"{motif.name}.svg", motif)
 

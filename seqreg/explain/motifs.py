@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seqreg.networks import ConvNet, SequenceNetwork, parts_of
 from seqreg.networks.lookup import first_argmax, letter_conv, window_outer
-from seqreg.sequences import SequenceSet, carried_classes
+from seqreg.sequences import SequenceSet
 
 SITE_THRESHOLD = 0.5
 
@@ -118,7 +118,7 @@ def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> 
 
     counts = _count_letters(model, sequences, seen, site, batch)
     first = np.maximum(seen.first_letter(sequences.lengths, counts.shape[1]), 0) + 1
-    carried = carried_classes(sequences).astype(bool)
+    carried = sequences.members
     motifs: list[FilterMotif] = []
     for c in chosen:
         is_site = site[:, c].cpu().numpy()

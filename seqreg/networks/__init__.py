@@ -14,7 +14,7 @@ from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import BLOSUM62, Blosum62, Encoding, OneHot
 from seqreg.networks.foreign import ForeignNetwork
 from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
-from seqreg.networks.losses import per_example_loss
+from seqreg.networks.objectives import Objective, objective, objective_of, per_example_loss
 from seqreg.networks.part import Ability, Part, Profile, added, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
@@ -37,6 +37,7 @@ __all__ = [
     "InputView",
     "Loss",
     "NetworkSpec",
+    "Objective",
     "OneHot",
     "Part",
     "Profile",
@@ -51,6 +52,8 @@ __all__ = [
     "as_onehot",
     "input_gradient",
     "linear_maps_of",
+    "objective",
+    "objective_of",
     "open_batch",
     "parts_of",
     "per_example_loss",

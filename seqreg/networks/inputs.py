@@ -12,7 +12,7 @@ from seqreg.errors import UsageError
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.best_windows import BestWindows
 from seqreg.networks.foreign import ForeignNetwork, unwrapped
-from seqreg.networks.losses import per_example_loss, refuse_other_targets, refuse_unless_per_example
+from seqreg.networks.objectives import per_example_loss, refuse_other_targets, refuse_unless_per_example
 from seqreg.networks.part import parts_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]

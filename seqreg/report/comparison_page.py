@@ -5,8 +5,8 @@ from typing import Any
 
 from seqreg import __version__
 from seqreg.evaluation import Comparison
+from seqreg.metrics import METRICS
 from seqreg.records import atomic_write
-from seqreg.report import words
 from seqreg.report.pages import environment
 from seqreg.report.tables import GUESSING
 
@@ -20,7 +20,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
             version=__version__,
             comparison=comparison,
             headings={"means": "Means", "runs": "Run by run"},
-            metrics=[_metric(comparison, name) for name in words.METRICS],
+            metrics=[_metric(comparison, name) for name in METRICS],
         )
     )
     with atomic_write(path) as handle:
@@ -29,10 +29,10 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 
 def _metric(comparison: Comparison, metric: str) -> dict[str, Any]:
     """A metric of every model: its mean, whether that is the best, its deviation, and the values run by run."""
-    name, meaning, less = words.METRICS[metric]
+    about = METRICS[metric]
     spread = {model: of_metric[metric] for model, of_metric in comparison.spread.items()}
     rivals = {model: each.mean for model, each in spread.items() if each.mean is not None and model != GUESSING}
-    extreme = (min if less else max)(rivals.values(), default=None)
+    extreme = (min if about.less_is_better else max)(rivals.values(), default=None)
     winners = [model for model, mean in rivals.items() if mean == extreme]
     cells = [
         {
@@ -44,4 +44,4 @@ def _metric(comparison: Comparison, metric: str) -> dict[str, Any]:
         }
         for model, each in spread.items()
     ]
-    return {"name": name, "meaning": meaning, "cells": cells}
+    return {"name": about.title, "meaning": about.meaning, "cells": cells}

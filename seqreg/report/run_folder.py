@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seqreg.errors import ModelError
 from seqreg.records import read_json, read_tsv
+from seqreg.targets import Classes, Target, from_plain
 
 Rows = list[dict[str, str]]
 OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm", "tuning", "calibration")
@@ -48,20 +49,29 @@ class Run:
         """What run.json says of the input."""
         return self.run.get("data") or {}
 
+    @cached_property
+    def target(self) -> Target:
+        """What the model has learned; classes where there is no model. Raises ModelError for a damaged model.json."""
+        about = {"classes": self.classes, "positive": self.metrics.get("positive"), "task": Classes.task}
+        try:
+            return from_plain(self.model if "classes" in self.model else about)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.folder / 'model.json'} does not say what was learned ({error})") from None
+
     @property
-    def multi_label(self) -> bool:
-        """Whether a sequence may carry several labels."""
-        return bool(self.model.get("multi_label"))
+    def exclusive(self) -> bool:
+        """Whether a sequence belongs to one class only."""
+        return isinstance(self.target, Classes)
 
     @property
     def binary(self) -> bool:
         """Whether there is a positive class."""
-        return len(self.classes) == 2 and not self.multi_label
+        return self.target.binary
 
     @property
     def positive(self) -> str:
         """The positive class of a binary task."""
-        return self.metrics.get("positive") or self.model.get("positive") or self.classes[1]
+        return self.classes[self.target.positive_index]
 
     @property
     def negative(self) -> str:
@@ -76,8 +86,7 @@ class Run:
     @cached_property
     def truth(self) -> NDArray[np.bool_]:
         """(N, K) whether each test sequence carries each class."""
-        labels = [set(row["label"].split(";")) if self.multi_label else {row["label"]} for row in self.predictions]
-        return np.array([[name in carried for name in self.classes] for carried in labels], dtype=bool)
+        return self.target.members(self.target.read([row["label"] for row in self.predictions]))
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:

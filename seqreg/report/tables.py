@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from seqreg.report.run_folder import Run
-from seqreg.report.words import METRICS, headline_metric, interval, number, title
+from seqreg.report.words import headline_metric, interval, number, title
 
 PARTS = ("train", "valid", "test")
 SHOWN_AT_ONCE = 240
@@ -23,7 +23,7 @@ def class_counts(run: Run) -> dict[str, Any]:
     parts = [part for part in PARTS if any(part in counts for counts in classes.values())]
     rows = [(name, [int(counts.get(part, 0)) for part in parts]) for name, counts in classes.items()]
     totals = [sum(counts[i] for _, counts in rows) for i in range(len(parts))]
-    return {"parts": parts, "rows": rows, "totals": None if run.multi_label else totals}
+    return {"parts": parts, "rows": rows, "totals": totals if run.exclusive else None}
 
 
 def groups_per_part(run: Run) -> list[tuple[str, int]]:
@@ -48,12 +48,12 @@ def metric_rows(run: Run) -> list[dict[str, Any]]:
     """One row per metric: name, meaning, and for each model its value, interval, and whether it is the best."""
     models = [run.metrics, *(run.metrics.get("baselines") or {}).values()]
     rows: list[dict[str, Any]] = []
-    for metric, (name, meaning, less) in METRICS.items():
+    for metric, about in run.target.metrics.items():
         if not any(metric in each for each in models):
             continue
         values = [each.get(metric) for each in models]
         known = [v for v, rival in zip(values, model_names(run), strict=True) if v is not None and rival != GUESSING]
-        best = (min if less else max)(known) if known else None
+        best = (min if about.less_is_better else max)(known) if known else None
         cells = [
             {
                 "text": number(value),
@@ -63,7 +63,7 @@ def metric_rows(run: Run) -> list[dict[str, Any]]:
             }
             for each, value in zip(models, values, strict=True)
         ]
-        rows.append({"name": name, "meaning": meaning, "cells": cells})
+        rows.append({"name": about.title, "meaning": about.meaning, "cells": cells})
     return rows
 
 

@@ -25,8 +25,10 @@ def section(run: Run) -> dict[str, Any] | None:
     if not run.trials or not run.tuning:
         return None
     minutes = run.tuning["seconds"] / 60
-    rows = sorted(map(_row, run.trials), key=lambda row: (not row["own"], -row["order"]))
+    metric = run.tuning.get("metric", "auroc")
+    rows = sorted((_row(trial, metric) for trial in run.trials), key=lambda row: (not row["own"], -row["order"]))
     return {
+        "metric": words.title(metric),
         "tried": run.tuning["tried"],
         "effort": f"{minutes:.0f} minutes" if minutes >= 2 else f"{run.tuning['seconds']:.0f} seconds",
         "what": run.tuning["what"],
@@ -37,7 +39,7 @@ def section(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _row(trial: dict[str, str]) -> dict[str, Any]:
+def _row(trial: dict[str, str], metric: str) -> dict[str, Any]:
     """A line of the table; `order` by what was gained, those without a score last."""
     gain = _number(trial["over_default"])
     return {
@@ -45,7 +47,7 @@ def _row(trial: dict[str, str]) -> dict[str, Any]:
         "what": trial["what"],
         "status": STATUS.get(trial["status"], trial["status"]),
         "own": trial["status"] == "chosen",
-        "score": words.number(_number(trial["auroc"])),
+        "score": words.number(_number(trial[metric])),
         "error": _spread(trial["standard_error"]),
         "gain": "" if trial["trial"] == "0" else words.number(gain),
         "gain_error": "" if trial["trial"] == "0" else _spread(trial["over_default_error"]),
@@ -68,13 +70,14 @@ def _shown(paths: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _path(path: dict[str, Any], run: Run) -> dict[str, Any]:
     """One figure: what every trial gained over the default training, by one strength."""
     name, trials = path["name"], path["trials"]
+    metric = words.title(run.tuning.get("metric", "auroc"))
     labels = ["none" if not value else f"{value:g}" for value in path["strengths"]]
     own = sorted((trial for trial in trials if trial["own"]), key=lambda trial: trial["at"])
     others = [trial for trial in trials if not trial["own"]]
     chosen = next((trial for trial in own if trial["trial"] == run.tuning["chosen"]), None)
     best = max(trials, key=lambda trial: trial["gain"])
     alt = (
-        f"AUROC gained over the default training by strength of {name}, {len(trials)} trials. Most is gained at "
+        f"{metric} gained over the default training by strength of {name}, {len(trials)} trials. Most is gained at "
         f"{labels[best['at']]}: {words.number(best['gain'])}."
     )
     drawn = figures.by_strength(own, others, labels, chosen=chosen, name=f"path-{name}".replace(" ", "-"), alt=alt)
@@ -83,7 +86,7 @@ def _path(path: dict[str, Any], run: Run) -> dict[str, Any]:
     return {
         "svg": Markup(drawn),
         "title": name[:1].upper() + name[1:],
-        "caption": "AUROC on held-out folds minus that of the default training on the same folds, stronger to the "
+        "caption": f"{metric} on held-out folds minus that of the default training on the same folds, stronger to the "
         "right. Whiskers are standard errors; the large dot was chosen.",
         "legend": [*([line] if len(own) > 1 else []), *([dots] if others else [])],
     }

@@ -4,19 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqreg.errors import UsageError
+from seqreg.metrics import METRICS
 from seqreg.report.run_folder import Run
 
-# metric -> (name, what it is, whether less is better)
-METRICS: dict[str, tuple[str, str, bool]] = {
-    "accuracy": ("Accuracy", "share of sequences classified right", False),
-    "balanced_accuracy": ("Balanced accuracy", "the same, every class counting equally", False),
-    "auroc": ("AUROC", "chance that a positive sequence scores above a negative one; 0.5 is guessing", False),
-    "auroc50": ("AUROC50", "the same, judged on the 50 best-scoring negatives only", False),
-    "auprc": ("AUPRC", "average precision; guessing gives the share of positives", False),
-    "mcc": ("MCC", "agreement of prediction and truth; 0 is guessing, 1 perfect", False),
-    "ece": ("ECE", "how far stated probabilities are from what comes true; 0 is best", True),
-    "log_loss": ("Log loss", "surprise per sequence at the truth; 0 is best", True),
-}
 WIDE = 0.1
 FEW_OF_A_CLASS = 20
 
@@ -41,7 +31,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 def title(metric: str) -> str:
     """The name of a metric for people."""
-    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
 
 
 def interval(metrics: dict[str, Any], metric: str) -> tuple[float, float] | None:
@@ -51,9 +41,9 @@ def interval(metrics: dict[str, Any], metric: str) -> tuple[float, float] | None
 
 
 def headline_metric(run: Run) -> str:
-    """The metric that heads the page: auroc, or the first after it that is defined."""
-    names = ("auroc", "balanced_accuracy", "accuracy")
-    return next((name for name in names if run.metrics.get(name) is not None), "accuracy")
+    """The metric that heads the page: the first of the target's that is defined."""
+    names = run.target.headline
+    return next((name for name in names if run.metrics.get(name) is not None), names[-1])
 
 
 def best_baseline(run: Run, metric: str) -> tuple[str, dict[str, Any]] | None:
@@ -68,11 +58,12 @@ def summary(run: Run) -> str:
     trained_on = sum(n.get("train", 0) for n in counts.values()) if isinstance(counts, dict) else 0
     kind = alphabet(run)
     what = "A k-mer baseline" if run.model.get("kind") == "baseline" else _network(str(run.model.get("model") or ""))
-    several = "labels" if run.multi_label else "classes"
-    size = f"{trained_on:,} " if trained_on and not run.multi_label else ""
+    size = f"{trained_on:,} " if trained_on and run.exclusive else ""  # of labels, sequences would count twice
     names = run.classes if len(run.classes) <= 4 else [*run.classes[:3], f"{len(run.classes) - 3} more"]
     listed = f": {', '.join(names)}" if names else ""
-    return f"{what} trained on {size}{kind} sequences of {len(run.classes)} {several}{listed}.".replace("  ", " ")
+    return f"{what} trained on {size}{kind} sequences of {len(run.classes)} {run.target.noun}{listed}.".replace(
+        "  ", " "
+    )
 
 
 def alphabet(run: Run) -> str:
@@ -107,14 +98,10 @@ def meaning(run: Run) -> str:
     if run.binary:
         pair = f"one unseen “{run.positive}” and one “{run.negative}” sequence"
         return f"Given {pair}, the model ranks the “{run.positive}” one higher in {share} of cases{within}."
-    pair, kinds = (
-        ("with a label and one without it", "labels")
-        if run.multi_label
-        else ("of a class and one of another", "classes")
-    )
+    pair = "of a class and one of another" if run.exclusive else "with a label and one without it"
     return (
         f"Given one unseen sequence {pair}, the model ranks the right one higher in {share} of cases{within}, "
-        f"averaged over the {kinds}."
+        f"averaged over the {run.target.noun}."
     )
 
 
@@ -161,15 +148,14 @@ def against_baselines(run: Run) -> Remark:
 
 def _against_guessing(run: Run) -> list[Remark]:
     metric = headline_metric(run)
-    limits = interval(run.metrics, metric)
+    limits, chance = interval(run.metrics, metric), METRICS[metric].chance
     remarks: list[Remark] = []
-    if metric == "auroc" and limits and limits[0] <= 0.5:
-        remarks.append(
-            Remark(tone="warn", text="Not distinguishable from guessing: the interval of AUROC includes 0.5.")
-        )
+    if chance is not None and limits and limits[0] <= chance:
+        text = f"Not distinguishable from guessing: the interval of {title(metric)} includes {chance}."
+        remarks.append(Remark(tone="warn", text=text))
     support = {name: entry.get("support", 0) for name, entry in (run.metrics.get("per_class") or {}).items()}
     accuracy = run.metrics.get("accuracy")
-    if support and accuracy is not None and not run.multi_label and run.n_test:
+    if support and accuracy is not None and run.exclusive and run.n_test:
         common = max(support, key=lambda name: support[name])
         share = support[common] / run.n_test
         if accuracy <= share:

@@ -21,14 +21,7 @@ from seqreg.sequences.homology import homology_groups
 from seqreg.sequences.identity import identities
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
-from seqreg.sequences.labels import (
-    carried_classes,
-    choose_positive,
-    class_weights,
-    label_texts,
-    members_of_classes,
-    with_classes,
-)
+from seqreg.sequences.labels import class_weights, in_terms_of, members_of_classes, with_labels, with_positive
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
@@ -49,10 +42,8 @@ __all__ = [
     "SequenceStream",
     "Split",
     "Windows",
-    "carried_classes",
     "check_data_set",
     "check_filter_width",
-    "choose_positive",
     "class_weights",
     "editable",
     "find_data_set",
@@ -61,9 +52,9 @@ __all__ = [
     "holdout",
     "homology_groups",
     "identities",
+    "in_terms_of",
     "joined",
     "klet_shuffle",
-    "label_texts",
     "largest_similarity",
     "list_data_sets",
     "matched_background",
@@ -83,7 +74,8 @@ __all__ = [
     "table_of",
     "tasks_of",
     "train_subset",
-    "with_classes",
+    "with_labels",
+    "with_positive",
     "with_split",
     "write_attributions",
     "write_fasta",

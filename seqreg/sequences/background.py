@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seqreg.errors import InputError, UsageError
 from seqreg.sequences.sequence_set import SequenceSet
 
-_NO_LABELS = {"classes": (), "y": None, "positive": None, "split": None, "group": None, "weight": None}
+_NO_LABELS = {"target": None, "y": None, "split": None, "group": None, "weight": None}
 
 
 def klet_shuffle(codes: NDArray[np.uint8], k: int, generator: np.random.Generator) -> NDArray[np.uint8]:

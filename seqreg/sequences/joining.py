@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from seqreg.errors import InputError
 from seqreg.sequences.duplicates import duplicate_remarks
-from seqreg.sequences.labels import carried_classes
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.targets import common_target
 
 
 def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
@@ -31,19 +31,17 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
         if (other.y is None) != (first.y is None):
             unlabelled = other if other.y is None else first
             raise InputError("sequences without labels, while other parts have some", file=unlabelled.source or None)
-    multi_label = any(one.multi_label for one in sets)
-    classes = tuple(sorted({name for one in sets for name in one.classes}))
-    carried = np.concatenate([_columns(one, classes) for one in sets])
-    y = None if first.y is None else carried if multi_label else carried.argmax(axis=1).astype(np.int64)
+    targets = [one.target for one in sets if one.target is not None]
+    target = common_target(targets) if targets else None
+    y = None if target is None else target.read([one.label(i) for one in sets for i in range(len(one))])
     bounds = np.cumsum([0, *(len(one.codes) for one in sets)])
     together = SequenceSet(
         alphabet=first.alphabet,
         names=_unique_names(parts),
         codes=np.concatenate([one.codes for one in sets]),
         offsets=np.concatenate([[0], *(one.offsets[1:] + start for one, start in zip(sets, bounds, strict=False))]),
-        classes=classes,
+        target=target,
         y=y,
-        positive=first.positive,
         split=np.repeat(list(parts), [len(one) for one in sets]),
         group=_filled([one.group for one in sets], sets, ""),
         weight=_filled([one.weight for one in sets], sets, 1.0),
@@ -52,13 +50,6 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
     remarks = [warning for one in sets for warning in one.warnings]
     remarks += [f"{what}: {count}" for what, count in duplicate_remarks(together).items()]
     return replace(together, warnings=tuple(dict.fromkeys(remarks)))
-
-
-def _columns(sequences: SequenceSet, classes: tuple[str, ...]) -> NDArray[np.uint8]:
-    """(N, K) of zeros and ones in terms of more classes."""
-    columns = np.zeros((len(sequences), len(classes)), dtype=np.uint8)
-    columns[:, [classes.index(name) for name in sequences.classes]] = carried_classes(sequences)
-    return columns
 
 
 def _unique_names(parts: Mapping[str, SequenceSet]) -> list[str]:

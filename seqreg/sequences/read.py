@@ -14,7 +14,7 @@ from seqreg.sequences.collect import Collector
 from seqreg.sequences.datasets import DataSetCheck, find_data_set, table_of, tasks_of
 from seqreg.sequences.duplicates import duplicate_remarks, first_three
 from seqreg.sequences.input_spec import InputSpec, raw_records
-from seqreg.sequences.labels import carried_classes, targets
+from seqreg.sequences.labels import with_labels
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import read_store
@@ -131,8 +131,7 @@ def _labelled(
     labels = collector.labels
     missing = [position for position, label in enumerate(labels) if not label]
     if not missing:
-        classes, y = targets(labels)
-        sequences = replace(sequences, classes=classes, y=y, positive=positive)
+        sequences = with_labels(sequences, labels, positive)
     elif spec.require_labels:
         remedy = "Write it in the header (>id label=NAME), in a column `label`, or give one FASTA per class."
         raise collector.error(missing[0], f"a sequence without a label ({len(missing)} in all)", remedy)
@@ -157,7 +156,7 @@ def check(sequences: SequenceSet, spec: InputSpec, error: Blame) -> None:
         found = ", ".join(sequences.classes)
         problem = f"only one class, {found!r}, in {len(sequences)} sequences"
         raise InputError(problem, file=spec.source, remedy=f"At least {spec.min_classes} are needed.")
-    if spec.min_classes > 1 and carried_classes(sequences).sum(axis=0).max() < 2:
+    if spec.min_classes > 1 and sequences.members.sum(axis=0).max() < 2:
         problem = f"one sequence per class ({len(sequences)} in all)"
         raise InputError(problem, file=spec.source, remedy="Give more: nothing can be learned or held out.")
 
@@ -194,7 +193,7 @@ def check_data_set(name: str | Path) -> DataSetCheck:
         classified = data_set.kind == "classification"
         sequences = read_input(InputSpec(input=data_set.folder, require_labels=classified))
         n = len(sequences)
-        counts = dict(zip(sequences.classes, carried_classes(sequences).sum(axis=0, dtype=int).tolist(), strict=True))
+        counts = dict(zip(sequences.classes, sequences.members.sum(axis=0).tolist(), strict=True))
         if classified and set(data_set.classes) != set(sequences.classes):
             problem = f"classes are {', '.join(sequences.classes)}, not {', '.join(data_set.classes)}"
         elif data_set.sequences not in (None, n):

@@ -4,11 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import Alphabet
+from seqreg.errors import InputError
+from seqreg.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -17,8 +20,7 @@ class SequenceSet:
 
     names: N record ids, unique. codes: symbol codes of all sequences end to end (uint8).
     offsets: (N + 1,) int64; sequence i is codes[offsets[i]:offsets[i + 1]].
-    classes: sorted class names, empty without labels. y: (N,) int64 class indices; (N, K) uint8 of zeros and
-    ones for a multi-label task; None without labels. positive: the positive class as the data set names it.
+    target: what the labels mean, and y: the labels in its terms, a row per sequence; None without labels.
     split: (N,) of "train", "valid", "test" or "". group: (N,) names of groups that must stay on one side.
     weight: (N,) float64 sample weights. warnings: counted remarks of the reader. source: where it came from.
     """
@@ -27,9 +29,8 @@ class SequenceSet:
     names: Sequence[str]
     codes: NDArray[np.uint8]
     offsets: NDArray[np.int64]
-    classes: tuple[str, ...] = ()
-    y: NDArray[np.int64] | NDArray[np.uint8] | None = None
-    positive: str | None = None
+    target: Target | None = None
+    y: NDArray[Any] | None = None
     split: NDArray[np.str_] | None = None
     group: NDArray[np.str_] | None = None
     weight: NDArray[np.float64] | None = None
@@ -50,7 +51,8 @@ class SequenceSet:
         digest = hashlib.sha256(f"{self.alphabet.name}\n{len(self)}\n{chr(9).join(self.classes)}\n".encode())
         digest.update(np.ascontiguousarray(self.offsets, dtype="<i8").data)
         digest.update(np.ascontiguousarray(self.codes).data)
-        for value, kind in ((self.y, "<i8"), (self.weight, "<f8")):
+        for value in (self.y, self.weight):
+            kind = "<f8" if value is not None and value.dtype.kind == "f" else "<i8"
             digest.update(b"\n" if value is None else np.ascontiguousarray(value, dtype=kind).data)
         for texts in (self.split, self.group):
             digest.update(b"\n" if texts is None else "\n".join(texts).encode())
@@ -62,17 +64,28 @@ class SequenceSet:
         return replace(self, split=None, group=None).sha256
 
     @property
-    def multi_label(self) -> bool:
-        """Whether a sequence may carry several labels at once."""
-        return self.y is not None and self.y.ndim == 2
+    def classes(self) -> tuple[str, ...]:
+        """The names that labels are made of, sorted; empty without labels."""
+        return () if self.target is None else self.target.names
+
+    @property
+    def members(self) -> NDArray[np.bool_]:
+        """(N, K) whether each sequence belongs to each class; (N, 0) without labels."""
+        if self.target is None or self.y is None:
+            return np.zeros((len(self), 0), dtype=bool)
+        return self.target.members(self.y)
+
+    def labelled(self) -> tuple[Target, NDArray[Any]]:
+        """Target and y. Raises InputError where there are no labels."""
+        if self.target is None or self.y is None:
+            raise InputError("these sequences have no labels", file=self.source or None)
+        return self.target, self.y
 
     def label(self, index: int) -> str:
         """The label of sequence `index` as input writes it: several joined by `;`, empty where none is known."""
-        if self.y is None:
+        if self.target is None or self.y is None:
             return ""
-        if not self.multi_label:
-            return self.classes[int(self.y[index])]
-        return ";".join(name for name, carried in zip(self.classes, self.y[index], strict=True) if carried) or ";"
+        return self.target.texts(self.y[[index]])[0] or ";"
 
     def sequence(self, index: int) -> str:
         """Sequence `index` as text."""

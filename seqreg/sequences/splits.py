@@ -12,7 +12,6 @@ from seqreg.errors import InputError, UsageError
 from seqreg.records import read_tsv, write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
 from seqreg.sequences.homology import Homology
-from seqreg.sequences.labels import carried_classes
 from seqreg.sequences.raw import SPLITS
 from seqreg.sequences.separation import LEFT_OUT, separated
 from seqreg.sequences.sequence_set import SequenceSet
@@ -299,10 +298,10 @@ def _group_order(
 
 def part_sizes(split: Split, sequences: SequenceSet) -> dict[str, tuple[int, dict[str, int]]]:
     """For each part the number of its sequences, in all and per class."""
-    carried = carried_classes(sequences)
+    members = sequences.members
     sizes = {}
     for name in split.parts:
         index = split.index(name)
-        counts = carried[index].sum(axis=0, dtype=int).tolist()
+        counts = members[index].sum(axis=0).tolist()
         sizes[name] = (len(index), dict(zip(sequences.classes, counts, strict=True)))
     return sizes

@@ -20,6 +20,7 @@ from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import InputError
 from seqreg.records import atomic_write
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.targets import Target, from_plain
 
 FORMAT = "seqreg-sequences"
 SCHEMA = 1
@@ -36,7 +37,7 @@ def write_store(path: str | Path, sequences: SequenceSet) -> None:
                 "alphabet": sequences.alphabet.name,
                 "symbols": sequences.alphabet.symbols,
                 "classes": list(sequences.classes) or h5py.Empty("S1"),
-                "positive": sequences.positive or "",
+                "positive": "" if sequences.target is None else sequences.target.positive or "",
                 "warnings": list(sequences.warnings) or h5py.Empty("S1"),
                 "source": sequences.source,
                 "sha256": sequences.sha256,
@@ -59,7 +60,6 @@ def read_store(path: str | Path) -> SequenceSet:
         sequences = _slice(file, _offsets(file), 0, len(_array(file, "lengths")), _alphabet(file))
         sequences = replace(
             sequences,
-            positive=file.attrs["positive"] or None,
             warnings=_texts(file.attrs["warnings"]),
             source=str(file.attrs["source"]),
         )
@@ -76,7 +76,7 @@ def stream_store(path: str | Path, batch: int, most_letters: int) -> Iterator[Se
         while start < len(offsets) - 1:
             full = int(np.searchsorted(offsets, offsets[start] + most_letters, side="right")) - 1
             stop = min(start + batch, max(full, start + 1), len(offsets) - 1)
-            yield replace(_slice(file, offsets, start, stop, alphabet), classes=(), y=None)
+            yield replace(_slice(file, offsets, start, stop, alphabet), target=None, y=None)
             start = stop
 
 
@@ -121,17 +121,24 @@ def _slice(file: h5py.File, offsets: NDArray[np.int64], start: int, stop: int, a
     codes = _array(file, "codes")[offsets[start] : offsets[stop]]
     if codes.max(initial=0) >= alphabet.pad:
         raise ValueError("a code outside the alphabet")
+    y = _array(file, "y")[start:stop] if "y" in file else None
     return SequenceSet(
         alphabet=alphabet,
         names=_read_text(file, "names", start, stop),
         codes=codes,
         offsets=offsets[start : stop + 1] - offsets[start],
-        classes=_texts(file.attrs["classes"]),
-        y=_array(file, "y")[start:stop] if "y" in file else None,
+        target=None if y is None else _target(file, y),
+        y=y,
         split=np.array(_read_text(file, "split", start, stop)) if "split" in file else None,
         group=np.array(_read_text(file, "group", start, stop)) if "group" in file else None,
         weight=_array(file, "weight")[start:stop] if "weight" in file else None,
     )
+
+
+def _target(file: h5py.File, y: NDArray[Any]) -> Target:
+    """What y means; a store says it by the shape of y."""
+    about = {"classes": _texts(file.attrs["classes"]), "positive": str(file.attrs["positive"]) or None}
+    return from_plain({**about, "multi_label": y.ndim == 2})
 
 
 def _array(node: h5py.Group, name: str) -> Any:

@@ -5,18 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.sequences.labels import carried_classes
 from seqreg.sequences.sequence_set import SequenceSet
 
 
 def strata(sequences: SequenceSet) -> NDArray[np.int64]:
-    """(N,) class of each sequence by which to stratify: with several labels the rarest one, K for none."""
-    carried = carried_classes(sequences)
-    if not carried.shape[1]:
+    """(N,) by which to stratify, as the target says; all alike without labels."""
+    if sequences.target is None or sequences.y is None:
         return np.zeros(len(sequences), dtype=np.int64)
-    frequency = carried.sum(axis=0, dtype=np.int64)
-    rarest = np.where(carried, frequency, len(sequences) + 1).argmin(axis=1)
-    return np.where(carried.any(axis=1), rarest, carried.shape[1]).astype(np.int64)
+    return sequences.target.strata(sequences.y)
 
 
 def stratified_order(

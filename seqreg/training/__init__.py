@@ -6,12 +6,15 @@ config, train, valid)` trains a network alone.
 
 from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.families import FAMILIES, Family
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.run import Learned, RunResult, architecture_of, learn, train
 from seqreg.training.stacking import fit
 
 __all__ = [
+    "FAMILIES",
+    "Family",
     "Learned",
     "Progress",
     "RunResult",

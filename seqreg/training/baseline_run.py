@@ -1,14 +1,13 @@
 """A run folder for the best k-mer baseline, split, tested and described as a network's is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
 from seqreg.records import to_plain, write_json, write_tsv
-from seqreg.sequences import SequenceSet, choose_positive
+from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
 from seqreg.training.calibration import effect_on_test, write_conformal
 from seqreg.training.checkpoint import PIECES
@@ -45,7 +44,9 @@ def train_baseline(
     chosen = None if baseline is None else parse("baseline", BASELINES, baseline)
     started = now()
     parts = split_parts(data, config, valid=valid, test=test)
-    positive = choose_positive(parts.train_and_valid, config.positive)
+    target, y = parts.train_and_valid.labelled()
+    positive = target.with_positive(y, config.positive).positive
+    parts = parts.with_positive(positive)
     deciding = {name: getattr(config, name) for name in DECIDING}
     resolved = to_plain({"baseline": baseline, **deciding, "positive": positive, "input_sha256": data.sha256})
     resolved |= {"tune": tuned} if tuned else {}
@@ -54,7 +55,7 @@ def train_baseline(
     write_json(output / "config.json", resolved)
 
     clock = perf_counter()
-    learned_from = replace(parts.train_and_valid, positive=positive)
+    learned_from = parts.train_and_valid
     how: dict[str, Any] = {"seed": config.seed, "strand_free": config.reverse_complement}
     with unfinished(output / PIECES, config=resolved) as once:
         if chosen is None:
@@ -68,16 +69,16 @@ def train_baseline(
     write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
     best.save(output)
     if parts.test is not None:
-        p = best.predict_proba(parts.test)
+        p = best.probabilities(parts.test)
         write_predictions(output, parts.test, p)
         others = {
-            name: measure(parts.test, each.predict_proba(parts.test), positive, config.seed).to_plain()
+            name: measure(parts.test, each.probabilities(parts.test), config.seed).to_plain()
             for name, each in fitted.items()
             if each is not best and each.reads(parts.test)
         }
-        metrics = measure(parts.test, p, positive, config.seed)
-        conformal = write_conformal(output, ("test", parts.test), best.predict_proba)
-        effect = effect_on_test(parts.test, p, p, 1.0, positive, conformal)
+        metrics = measure(parts.test, p, config.seed)
+        conformal = write_conformal(output, ("test", parts.test), best.probabilities)
+        effect = effect_on_test(parts.test, p, p, best.temperature, conformal)
         write_json(output / "metrics.json", {**metrics.to_plain(), "calibration": effect, "baselines": others})
     facts = {
         "seed": config.seed,

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import FILE, Conformal
-from seqreg.networks.trained import TrainedNetwork
+from seqreg.predictors import TrainedNetwork
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, folds
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig
-from seqreg.training.folder import targets
 from seqreg.training.loop import Progress
 from seqreg.training.machine import reproducible
 from seqreg.training.parts import Parts
@@ -51,12 +50,12 @@ def calibrated(
     if config.calibration == "none":
         return network
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
-        y, logits, weight = targets(parts.valid), network.logits(parts.valid), parts.valid.weight
+        y, logits, weight = parts.valid.labelled()[1], network.outputs(parts.valid), parts.valid.weight
     elif network.module.weighed:
         return network
     else:
         y, logits, weight = _cross_fitted(network, parts, config, folder, once, report)
-    return network.at_temperature(fit_temperature(y, logits, network.architecture, weight)) if len(y) else network
+    return network.at_temperature(fit_temperature(network.target, y, logits, weight)) if len(y) else network
 
 
 def _cross_fitted(
@@ -92,8 +91,8 @@ def _cross_fitted(
             module = network.architecture.build().to(parameter.device, parameter.dtype)
             fit(module, config, learned_from, stop, folder=within, resume=True, once=once, report=told)
         rows.append(rows_of_fold)
-        y.append(targets(rest))
-        logits.append(replace(network, module=module).logits(rest))
+        y.append(rest.labelled()[1])
+        logits.append(replace(network, module=module).outputs(rest))
     if not y:
         return np.empty(0), np.empty((0, 1)), None
     weight = None if data.weight is None else data.weight[np.concatenate(rows)]
@@ -112,7 +111,7 @@ def write_conformal(
     name, part = held_out
     if part is None:
         return None
-    conformal = Conformal.of(targets(part), predict(part), name)
+    conformal = Conformal.of(*part.labelled(), predict(part), name)
     write_json(output / FILE, conformal)
     return conformal
 
@@ -127,16 +126,14 @@ def effect_on_test(
     before: NDArray[Any],
     after: NDArray[Any],
     temperature: float,
-    positive: str | None,
     conformal: Conformal | None,
 ) -> dict[str, Any]:
     """`calibration` in metrics.json, from probabilities (N, K) on the test part before and after the temperature."""
     return calibration_effect(
-        targets(test),
+        *test.labelled(),
         before,
         after,
         temperature=temperature,
-        positive=1 if positive is None else test.classes.index(positive),
         conformal=conformal,
         unseen=conformal is None or conformal.part != "test",
     )

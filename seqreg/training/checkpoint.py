@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from seqreg.networks.trained import on_host
+from seqreg.predictors.network import on_host
 from seqreg.records import atomic_write, to_plain
 
 FILE = Path("checkpoint") / "state.safetensors"

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg import __version__
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import UsageError
 from seqreg.evaluation.scores import Metrics, evaluate
-from seqreg.metrics import called
 from seqreg.records import read_json, write_json, write_tsv
-from seqreg.sequences import SequenceSet, carried_classes, label_texts
+from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.parts import Parts
 
@@ -63,9 +62,8 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
 
 def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -> None:
     """Write predictions.tsv from probabilities p (N, K), and the examples the model is most wrong about."""
-    truth = targets(test)
-    shown = label_texts(truth, test.classes)
-    guesses = label_texts(called(p, multi_label=test.multi_label), test.classes)
+    target, truth = test.labelled()
+    shown, guesses = target.texts(truth), target.texts(target.call(p))
     columns = ("id", "label", "prediction", *(f"p_{name}" for name in test.classes))
     rows = zip(test.names, shown, guesses, p, strict=True)
     write_tsv(
@@ -73,7 +71,7 @@ def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -
         columns,
         ((name, label, guess, *map(_short, row)) for name, label, guess, row in rows),
     )
-    right = (p * truth + (1 - p) * (1 - truth)).min(1) if test.multi_label else p[np.arange(len(p)), truth]
+    right = target.confidence(truth, p)
     worst = np.argsort(right, kind="stable")[:WORST_EXAMPLES]
     write_tsv(
         output / "examples.tsv",
@@ -88,9 +86,9 @@ def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
     write_tsv(output / "history.tsv", columns, ([row.get(name, "") for name in columns] for row in history))
 
 
-def measure(test: SequenceSet, p: NDArray[np.float64], positive: str | None, seed: int) -> Metrics:
+def measure(test: SequenceSet, p: NDArray[np.float64], seed: int) -> Metrics:
     """Metrics on the test part from probabilities p (N, K)."""
-    return evaluate(targets(test), p, test.classes, positive, multi_label=test.multi_label, split="test", seed=seed)
+    return evaluate(*test.labelled(), p, split="test", seed=seed)
 
 
 def complete(
@@ -123,7 +121,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
     present = {
         name: part for name, part in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)) if part
     }
-    of_class = {name: carried_classes(part).sum(axis=0, dtype=int).tolist() for name, part in present.items()}
+    of_class = {name: part.members.sum(axis=0).tolist() for name, part in present.items()}
     lengths = np.concatenate([each.lengths for each in present.values()])
     return {
         "source": data.source,
@@ -134,13 +132,6 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
         "classes": {name: {part: of_class[part][k] for part in present} for k, name in enumerate(data.classes)},
         "warnings": [*data.warnings, *parts.warnings],
     }
-
-
-def targets(data: SequenceSet) -> NDArray[Any]:
-    """The labels; raises InputError where there are none."""
-    if data.y is None:
-        raise InputError("these sequences have no labels", file=data.source or None)
-    return data.y
 
 
 def _short(p: Any) -> str:

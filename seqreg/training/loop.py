@@ -53,11 +53,10 @@ class ResidentData:
         cls, data: SequenceSet, class_weight: str | None, device: torch.device, dtype: torch.dtype
     ) -> "ResidentData":
         """Pad once, move once."""
-        assert data.y is not None
-        y = torch.from_numpy(data.y.copy())
+        target, y = data.labelled()
         return cls(
             ids=torch.from_numpy(data.padded()).to(device),
-            y=(y.to(dtype) if data.multi_label else y.long()).to(device),
+            y=torch.from_numpy(y.copy()).to(dtype if target.one_class(y) is None else torch.int64).to(device),
             weights=torch.from_numpy(example_weights(data, class_weight)).to(device, dtype),
             lengths=torch.from_numpy(data.lengths),
         )

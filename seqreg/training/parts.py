@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqreg.errors import InputError
-from seqreg.sequences import SequenceSet, carried_classes, with_classes
+from seqreg.sequences import SequenceSet, in_terms_of, with_positive
 from seqreg.sequences.splits import holdout, train_subset
 from seqreg.training.config import TrainConfig, smallest_validation
 
@@ -25,6 +25,15 @@ class Parts:
     train_and_valid: SequenceSet
     warnings: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+
+    def with_positive(self, positive: str | None) -> "Parts":
+        """The same parts, the positive class of their target settled: the one of this name, where it has one."""
+        settled = {
+            name: with_positive(part, positive)
+            for name in ("train", "valid", "test", "train_and_valid")
+            if (part := getattr(self, name)) is not None
+        }
+        return replace(self, **settled)
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Rows id, split, group of splits.tsv."""
@@ -44,7 +53,7 @@ def split_parts(
     smaller than `smallest_validation` is not held out but trained on: what so few say is noise. After a split by
     homology the parts carry its groups, so that what is held out within them has no relatives on the other side either.
     """
-    if data.y is None:
+    if data.target is None or data.y is None:
         raise InputError("these sequences have no labels", file=data.source or None, remedy="Give --labels or --class")
     if len(data.classes) < 2:
         raise InputError(
@@ -82,7 +91,7 @@ def split_parts(
     train = rest.subset(np.flatnonzero(~held_out))
     if valid is None and held_out.any():
         valid = rest.subset(np.flatnonzero(held_out))
-    missing = np.flatnonzero(~carried_classes(train).any(axis=0))
+    missing = np.flatnonzero(~train.members.any(axis=0))
     if len(missing):
         names = ", ".join(repr(data.classes[k]) for k in missing)
         raise InputError(
@@ -105,4 +114,5 @@ def _same_classes(part: SequenceSet, data: SequenceSet) -> SequenceSet:
         raise InputError(
             f"{part.alphabet.name} sequences beside {data.alphabet.name} ones for training", file=part.source or None
         )
-    return part if part.classes == data.classes else with_classes(part, data.classes, multi_label=data.multi_label)
+    assert data.target is not None
+    return in_terms_of(part, data.target)

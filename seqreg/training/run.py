@@ -12,9 +12,11 @@ import torch
 from seqreg.baselines import fit_baselines
 from seqreg.evaluation.scores import Metrics
 from seqreg.explain.motifs import filter_motifs
-from seqreg.networks.trained import Architecture, TrainedNetwork, load_trained
-from seqreg.records import to_plain, write_json, write_tsv
+from seqreg.networks import ENCODINGS, MODELS
+from seqreg.predictors.network import Architecture, TrainedNetwork, load_trained
+from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet, check_filter_width
+from seqreg.specs import write
 from seqreg.training.calibration import calibrated, effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.config import TrainConfig, with_defaults
@@ -62,9 +64,10 @@ def train(
     threads = config.threads or min(2, torch.get_num_threads())  # OMP_NUM_THREADS has its say
     parts = split_parts(data, config, valid=valid, test=test)
     config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
+    parts = parts.with_positive(config.positive)
     given = {"input": data, "valid": valid, "test": test}
     checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
-    resolved = to_plain({**config.get_params(), **checksums, **({"tune": tuned} if tuned else {})})
+    resolved = {**config.to_plain(), **checksums, **({"tune": tuned} if tuned else {})}
     resume = resume or tuned is not None
     architecture = architecture_of(config, parts.train)
     with reproducible(config, device), ExitStack() as stack:
@@ -93,10 +96,10 @@ def train(
         if parts.test is not None:
             before, p = network.both_probabilities(parts.test)
             write_predictions(output, parts.test, p)
-            metrics = measure(parts.test, p, network.positive, config.seed)
+            metrics = measure(parts.test, p, config.seed)
             clock = perf_counter()
             if config.baselines:
-                scores = _baseline_metrics(parts, network.positive, config.seed, once, report)
+                scores = _baseline_metrics(parts, config.seed, once, report)
             seconds["baselines"] = perf_counter() - clock
             write_json(
                 output / "metrics.json",
@@ -106,8 +109,7 @@ def train(
                         parts.test,
                         before,
                         p,
-                        network.architecture.temperature,
-                        network.positive,
+                        network.temperature,
                         conformal,
                     ),
                     "baselines": {name: each.to_plain() for name, each in scores.items()},
@@ -166,13 +168,12 @@ def learn(
 
 def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
     """The architecture of a complete configuration for this training part."""
+    target, y = train.labelled()
     return Architecture(
-        model=str(config.model),
-        encoding=str(config.encoding),
+        model=write(MODELS, config.model),
+        encoding=write(ENCODINGS, config.encoding),
         alphabet=train.alphabet.name,
-        classes=train.classes,
-        positive=config.positive,
-        multi_label=train.multi_label,
+        target=target.with_positive(y, config.positive),
         length=int(train.lengths.max()),
         shortest=int(train.lengths.min()),
         reverse_complement=bool(config.reverse_complement),
@@ -184,7 +185,7 @@ def _finished_run(output: Path) -> RunResult:
 
 
 def _baseline_metrics(
-    parts: Parts, positive: str | None, seed: int, once: Once, report: Callable[[Progress], None] | None
+    parts: Parts, seed: int, once: Once, report: Callable[[Progress], None] | None
 ) -> dict[str, Metrics]:
     """The baselines, tuned on what the network had (training and validation part), on the same test part; best first.
 
@@ -198,8 +199,4 @@ def _baseline_metrics(
     test = parts.test
     assert test is not None
     fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)
-    return {
-        name: measure(test, each.predict_proba(test), positive, seed)
-        for name, each in fitted.items()
-        if each.reads(test)
-    }
+    return {name: measure(test, each.probabilities(test), seed) for name, each in fitted.items() if each.reads(test)}

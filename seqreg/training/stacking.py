@@ -31,7 +31,7 @@ from scipy.sparse import csr_array, vstack
 from seqreg.baselines.linear import as_piece, fit_logistic
 from seqreg.baselines.tuning import Split, drawn, inner_folds, short_views
 from seqreg.networks import Part, SequenceNetwork, SumNet, parts_of, per_example_loss
-from seqreg.networks.trained import LETTERS_PER_BATCH, features_of, logits_of, on_host
+from seqreg.predictors.network import LETTERS_PER_BATCH, features_of, logits_of, on_host
 from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.training import loop
@@ -171,13 +171,13 @@ class _HeldOut:
     ) -> "_HeldOut":
         """number: of folds, where it is not for the number of sequences to say."""
         data = train if valid is None else valid
-        assert data.y is not None
+        _, y = data.labelled()
         number = number or (FOLDS_OF_FEW if len(data) < FEW else FOLDS)
-        folds = inner_folds(data.y, data.group, number, config.seed)[:most_folds] if valid is None else []
+        folds = inner_folds(data, number, config.seed)[:most_folds] if valid is None else []
         rows = np.sort(np.concatenate([outer for _, outer in folds])) if folds else np.arange(len(data))
         weight = example_weights(data, config.class_weight)[rows]
         unseen = bool(folds) or valid is not None
-        return cls(folds=folds, data=data, unseen=unseen, rows=rows, y=data.y[rows], weight=weight)
+        return cls(folds=folds, data=data, unseen=unseen, rows=rows, y=y[rows], weight=weight)
 
 
 class _Loops:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqreg.errors import SeqregError
+from seqreg.metrics import METRICS
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
 
 
@@ -19,7 +20,7 @@ class Choice:
 
 
 def choose(search: Search, state: State, scores: Scores) -> Choice:
-    """The finalist with the best mean auroc over the folds that all finalists met, or a more regularized equal of it.
+    """The finalist with the best mean metric over the folds that all finalists met, or a more regularized equal of it.
 
     Equal by the one-standard-error rule (Breiman et al., 1984), with the standard error of the difference: both were
     scored on the same folds, and how hard a fold is says nothing about either. A baseline is taken as it is. Where
@@ -36,7 +37,8 @@ def choose(search: Search, state: State, scores: Scores) -> Choice:
     best = min(finalists, key=lambda each: scores.rank(each, met))
     equals = more_regularized_equals(search, state.candidates, best, scores)
     chosen = equals[0] if equals else best
-    why = [f"{_title(best)} has the best mean AUROC over {len(met)} held-out folds, {_measured(best, scores, met)}."]
+    metric = METRICS[search.metric].title
+    why = [f"{_title(best)} has the best mean {metric} over {len(met)} held-out folds, {_measured(best, scores, met)}."]
     if chosen is not best:
         why.append(
             f"{_title(chosen)} is regularized more and within one standard error of it, {_measured(chosen, scores)}: "

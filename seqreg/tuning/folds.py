@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqreg.baselines.tuning import holds_all_classes
 from seqreg.errors import InputError
 from seqreg.evaluation import evaluate
 from seqreg.sequences import SequenceSet, homology_groups
@@ -23,12 +24,7 @@ def inner_splits(train: SequenceSet, *, folds: int, by: Any = None, seed: int = 
     except InputError:  # fewer groups than folds
         return []
     pairs = [split.fold(number) for number in range(1, folds + 1)]
-    classes = len(train.classes)
-    return [
-        (train.subset(kept), train.subset(held_out))
-        for kept, held_out in pairs
-        if train.multi_label or len(np.unique(train.y[kept])) == classes  # pyright: ignore[reportOptionalSubscript]
-    ]
+    return [(train.subset(kept), train.subset(held_out)) for kept, held_out in pairs if holds_all_classes(train, kept)]
 
 
 def most_folds(train: SequenceSet, folds: int, by: Any = None, seed: int = 0) -> int:
@@ -59,9 +55,4 @@ def with_groups(
 
 def score(predict: Predict, sequences: SequenceSet) -> dict[str, float | None]:
     """Every metric on labelled sequences; None where it is undefined."""
-    p = predict(sequences)
-    assert sequences.y is not None
-    multi = sequences.multi_label
-    return evaluate(
-        sequences.y, p, sequences.classes, sequences.positive if not multi else None, multi_label=multi, resamples=0
-    ).values
+    return evaluate(*sequences.labelled(), predict(sequences), resamples=0).values

@@ -9,23 +9,19 @@ import numpy as np
 
 from seqreg.records import read_json, to_plain, write_json, write_tsv
 from seqreg.tuning.choice import Choice
-from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
-from seqreg.tuning.space import USUAL
+from seqreg.tuning.search import TIE_BREAKER, Candidate, Scores, Search, State, mean, standard_error
+from seqreg.tuning.space import USUAL, written
 
 SETTING = (
     *("baseline", "model", "encoding", "reverse_complement", "penalty", "constraint", "augment"),
     *("weight_decay", "lr", "valid"),
-)
-COLUMNS = (
-    *("trial", "what", "status", "auroc", "standard_error", "over_default", "over_default_error", "log_loss"),
-    *("folds", "scores", "seconds", *SETTING),
 )
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """chosen, best: trial numbers. what: of the chosen one, for people. why: sentences.
+    """metric: what decided. chosen, best: trial numbers. what: of the chosen one, for people. why: sentences.
 
     setting: fields of a `TrainConfig`, or `baseline` with a name. tried: candidates; folds: on each of which the best
     were scored; seconds: of all trainings together. rows: of `trials.tsv`.
@@ -44,14 +40,23 @@ class Outcome:
     seconds: float
     paths: tuple[dict[str, Any], ...]
     rows: tuple[Row, ...] = ()
+    metric: str = "auroc"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of `trials.tsv`."""
+        head = ("trial", "what", "status", self.metric, "standard_error", "over_default", "over_default_error")
+        return (*head, TIE_BREAKER, "folds", "scores", "seconds", *SETTING)
 
     def to_plain(self) -> dict[str, Any]:
         """What `tuning.json` holds: all but the table."""
-        return to_plain({name: value for name, value in vars(self).items() if name != "rows"})
+        return to_plain(
+            {**{name: value for name, value in vars(self).items() if name != "rows"}, "setting": written(self.setting)}
+        )
 
     def save(self, folder: Path) -> None:
         """Write both files, the one that says that the search is over last."""
-        write_tsv(folder / "trials.tsv", COLUMNS, self.rows)
+        write_tsv(folder / "trials.tsv", self.columns, self.rows)
         write_json(folder / "tuning.json", self)
 
     @classmethod
@@ -80,14 +85,15 @@ class Outcome:
             seconds=round(sum(float(np.nansum(scores.of(each, "seconds"))) for each in state.candidates), 1),
             paths=tuple(_paths(search, state, scores, choice.chosen)),
             rows=tuple(_rows(search, state, scores, choice)),
+            metric=search.metric,
         )
 
 
 def _rows(search: Search, state: State, scores: Scores, choice: Choice) -> Iterator[Row]:
     default = scores.of(state.candidates[0])
     for each in state.candidates:
-        values, losses, seconds = (scores.of(each, name) for name in ("auroc", "log_loss", "seconds"))
-        met = np.isfinite(seconds)
+        values, losses, seconds = (scores.of(each, name) for name in (search.metric, TIE_BREAKER, "seconds"))
+        met, setting = np.isfinite(seconds), written(each.setting)
         yield (
             each.number,
             each.words,
@@ -97,7 +103,7 @@ def _rows(search: Search, state: State, scores: Scores, choice: Choice) -> Itera
             int(met.sum()),
             " ".join(_short(value) or "-" for value in values[met]),
             f"{np.nansum(seconds):.1f}",
-            *(_text(each.setting.get(name)) for name in SETTING),
+            *(_text(setting.get(name)) for name in SETTING),
         )
 
 
@@ -134,7 +140,7 @@ def _paths(search: Search, state: State, scores: Scores, chosen: Candidate) -> I
 
 
 def _text(value: Any) -> Any:
-    return " ".join(map(str, value)) or "none" if isinstance(value, tuple) else value
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else value
 
 
 def _short(value: float) -> str:

@@ -10,12 +10,11 @@ from joblib import cpu_count
 
 from seqreg.baselines import BASELINES
 from seqreg.errors import UsageError
-from seqreg.networks import MODELS
 from seqreg.records import to_plain, write_json
-from seqreg.sequences import SequenceSet, choose_positive
-from seqreg.specs import Spec, hyper, resolve, write
+from seqreg.sequences import SequenceSet, with_positive
+from seqreg.specs import Spec, hyper
+from seqreg.training import FAMILIES, TrainConfig, choose_device, train, train_baseline, with_defaults
 from seqreg.training import Progress as TrainingProgress
-from seqreg.training import TrainConfig, choose_device, train, train_baseline, with_defaults
 from seqreg.training.folder import TUNING, claim_folder
 from seqreg.training.parts import Parts, split_parts
 from seqreg.tuning.choice import choose
@@ -80,7 +79,7 @@ def tune(
     given = {"input": data, "valid": valid, "test": test}
     tuned = to_plain(
         {
-            **config.get_params(),
+            **config.to_plain(),
             **{name: getattr(effort, name) for name in ("trials", "budget", "folds", "ensemble")},
             **{f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None},
         }
@@ -123,8 +122,8 @@ def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
         return outcome
     model = outcome.setting.get("model", config.model)
     assert model is not None, "what the configuration leaves open, the setting says"
-    network = resolve("model", MODELS, model)
-    setting = {**outcome.setting, "model": write(MODELS, replace(network, networks=networks))}
+    network = FAMILIES["model"].resolve(model)
+    setting = {**outcome.setting, "model": replace(network, networks=networks)}
     return replace(outcome, setting=setting, what=f"{outcome.what}, {networks} CNNs averaged")
 
 
@@ -137,15 +136,10 @@ def prepared(
     """
     default = with_defaults(config, parts.train, parts.valid)
     assert default.model is not None
-    if effort.ensemble and not resolve("model", MODELS, default.model).of_parts:
+    if effort.ensemble and not default.model.of_parts:
         raise UsageError("--ensemble averages the CNNs of a sum: leave --model out, or name --model sum")
-    positive = choose_positive(parts.train_and_valid, config.positive)
-    sequences, by = with_groups(
-        replace(parts.train_and_valid, positive=positive),
-        by=config.by,
-        similarity=config.similarity,
-        identity=config.identity,
-    )
+    sequences = with_positive(parts.train_and_valid, config.positive)
+    sequences, by = with_groups(sequences, by=config.by, similarity=config.similarity, identity=config.identity)
     folds = most_folds(sequences, effort.folds, by, config.seed)
     first, second = (inner_splits(sequences, folds=folds, by=by, seed=config.seed + i) for i in range(2))
     splits = [*first, *(second if len(sequences) <= TWO_PARTITIONS_UP_TO else ())]
@@ -161,6 +155,7 @@ def prepared(
         folds=len(first),
         more=len(splits) - len(first),
         seed=config.seed,
+        metric=sequences.labelled()[0].headline[0],
     )
     return Trials(search=search, results=Results(path=path), splits=splits, valid=valid, config=config, by=by)
 

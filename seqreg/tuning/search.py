@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqreg.metrics import METRICS
 from seqreg.records import to_plain
-from seqreg.tuning.space import Point, Space
+from seqreg.tuning.space import Point, Space, written
 
+TIE_BREAKER = "log_loss"  # where the metric that decides is equal
 SCREENED = 1  # folds that every candidate meets
 CHILDREN = 6  # candidates of a later generation
 PARENTS = 4
@@ -51,7 +53,7 @@ class Candidate:
     @cached_property
     def digest(self) -> str:
         """A name made of all that decides its results."""
-        text = json.dumps(to_plain(self.setting), sort_keys=True, default=repr)
+        text = json.dumps(to_plain(written(self.setting)), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def key(self, fold: int) -> str:
@@ -61,13 +63,15 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The results of candidates as arrays over all `folds`."""
+    """The results of candidates as arrays over all `folds`; metric: the one that decides."""
 
     record: Lookup
     folds: int
+    metric: str
 
-    def of(self, candidate: Candidate, name: str = "auroc") -> NDArray[np.float64]:
-        """(folds,) of one candidate, NaN where there is none."""
+    def of(self, candidate: Candidate, name: str | None = None) -> NDArray[np.float64]:
+        """(folds,) of one candidate, of the deciding metric if no other is named; NaN where there is none."""
+        name = name or self.metric
         records = [self.record(candidate.key(fold)) for fold in range(self.folds)]
         values = [None if each is None else each[name] for each in records]
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
@@ -82,9 +86,12 @@ class Scores:
         return not self.error(candidate) and all(self.record(candidate.key(fold)) is not None for fold in folds)
 
     def rank(self, candidate: Candidate, folds: Sequence[int]) -> tuple[float, float, int]:
-        """The smaller the better: by mean auroc over these folds, then log loss, then who came first."""
-        area, loss = (mean(self.of(candidate, name)[list(folds)]) for name in ("auroc", "log_loss"))
-        return (-area if np.isfinite(area) else 0.0, loss if np.isfinite(loss) else 0.0, candidate.number)
+        """The smaller the better: by the means over these folds of metric and tie-breaker, then who came first."""
+        first, second = (
+            mean(self.of(candidate, name)[list(folds)]) * (1 if METRICS[name].less_is_better else -1)
+            for name in (self.metric, TIE_BREAKER)
+        )
+        return (first if np.isfinite(first) else 0.0, second if np.isfinite(second) else 0.0, candidate.number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +110,7 @@ class State:
 class Search:
     """What decides a search. trials: candidates at most, None for no end. baselines: names of those that take part.
 
-    folds: of the first partition; more: those of the second, for the finalists.
+    folds: of the first partition; more: those of the second, for the finalists. metric: what decides.
     """
 
     space: Space
@@ -112,10 +119,11 @@ class Search:
     folds: int
     more: int
     seed: int
+    metric: str
 
     def scores(self, record: Lookup) -> Scores:
         """The results as arrays over the folds of both partitions."""
-        return Scores(record=record, folds=self.folds + self.more)
+        return Scores(record=record, folds=self.folds + self.more, metric=self.metric)
 
     def state(self, record: Lookup, *, exploring: bool = True) -> State:
         """Where the search stands. Not `exploring`: on to the final with the candidates that have come far enough."""

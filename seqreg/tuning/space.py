@@ -11,22 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from seqreg.constraints import CONSTRAINTS, SpectralNorm
-from seqreg.deformations import AUGMENTATIONS
+from seqreg.constraints import SpectralNorm
 from seqreg.deformations.augmentations import Noise, Similar
-from seqreg.networks import ENCODINGS, MODELS
-from seqreg.penalties import PENALTIES, Adversarial, Gradient, Hamming, WeightDecay
+from seqreg.networks import Blosum62, OneHot
+from seqreg.penalties import Adversarial, Gradient, Hamming, WeightDecay
 from seqreg.sequences import SequenceSet
-from seqreg.specs import Spec, parse, write
-from seqreg.training import TrainConfig
+from seqreg.specs import Spec
+from seqreg.training import FAMILIES, TrainConfig
 
 Point = tuple[int, ...]
 
-ADDED: Mapping[str, Mapping[str, type[Spec]]] = {
-    "penalty": PENALTIES,
-    "constraint": CONSTRAINTS,
-    "augment": AUGMENTATIONS,
-}
+ADDED = ("penalty", "constraint", "augment")  # fields that hold several of a family
 # Of each kind: the field that holds its strength, and values from weak to strong.
 STRENGTHS: tuple[tuple[Spec, str, tuple[float, ...]], ...] = (
     (Gradient(), "weight", (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)),
@@ -74,12 +69,14 @@ class Dimension:
             return self.name if value else f"no {self.name}"
         if isinstance(value, tuple):
             value = "+".join(map(str, value))
+        if isinstance(value, Spec):
+            value = FAMILIES[self.home].written(value)
         return f"{self.name} {value:g}" if isinstance(value, float | int) else f"{self.name} {value}"
 
-    def text(self, index: int) -> str:
-        """A strength as the text of its object."""
+    def member(self, index: int) -> Spec:
+        """The object that has this strength."""
         assert self.spec is not None
-        return write(ADDED[self.home], replace(self.spec, **{self.key: self.values[index]}))  # pyright: ignore[reportArgumentType]
+        return replace(self.spec, **{self.key: self.values[index]})  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +108,7 @@ class Space:
             if dimension.name == USUAL:
                 usual = bool(value)
             elif dimension.spec is not None:
-                setting[dimension.home] += () if value is None else (dimension.text(index),)
+                setting[dimension.home] += () if value is None else (dimension.member(index),)
             elif dimension.home == "network":
                 shape[dimension.name] = value
             else:
@@ -119,7 +116,7 @@ class Space:
         if usual and not setting["penalty"]:
             setting["penalty"] = None
         if self.network is not None:
-            setting["model"] = write(MODELS, replace(self.network, **shape))  # pyright: ignore[reportArgumentType]
+            setting["model"] = replace(self.network, **shape)  # pyright: ignore[reportArgumentType]
         return setting
 
     def words(self, point: Point) -> str:
@@ -211,7 +208,7 @@ _IDEAS: tuple[tuple[str, Choose], ...] = (
     ("noise", _at(0.05)),
     ("spectral-norm", _at(4.0)),
     ("pooling", _at(("none",))),
-    ("encoding", _at("blosum62")),
+    ("encoding", _at(Blosum62())),
     ("decoupled weight decay", _at(1.0)),
     ("hamming", _at(0.01)),
     ("weight-decay", _at(0.001)),
@@ -227,6 +224,11 @@ _IDEAS: tuple[tuple[str, Choose], ...] = (
 )
 
 
+def written(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting as files say it: objects as texts."""
+    return {name: FAMILIES[name].written(value) if name in FAMILIES else value for name, value in setting.items()}
+
+
 def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, held_out: bool) -> Space:
     """The space around a default training. What was asked for is not in question: it is the same in all points.
 
@@ -235,12 +237,13 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
     """
     found: list[tuple[Dimension, Any]] = []
     fixed: dict[str, tuple[Any, ...]] = {}
-    for home, family in ADDED.items():
+    for home in ADDED:
+        family = FAMILIES[home].members
         given, usual = getattr(asked, home), getattr(default, home) or ()
         if given or (home == "penalty" and given is not None):  # an empty tuple of penalties asks for none
             fixed[home] = given
             continue
-        chosen = {type(spec): spec for spec in (parse(home, family, text) for text in usual)}
+        chosen = {type(spec): spec for spec in usual}
         for spec, key, values in STRENGTHS:
             if type(spec) not in family.values():
                 continue
@@ -249,7 +252,7 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
             value = None if own is None else getattr(own, key)
             ladder = (None, *_with(value, values))
             found.append((Dimension(name=name, home=home, values=ladder, spec=own or spec, key=key), value))
-        fixed[home] = tuple(write(family, spec) for spec in chosen.values())
+        fixed[home] = tuple(chosen.values())
         if home == "penalty" and default.penalty is None:
             found.append((Dimension(name=USUAL, home=home, values=(None, True)), True))
 
@@ -260,8 +263,8 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
         free("decoupled weight decay", "weight_decay", WEIGHT_DECAYS, default.weight_decay, strength=True)
     network = None
     if asked.model is None:
-        network = parse("model", MODELS, str(default.model))
-        own = {entry.name: getattr(network, entry.name) for entry in fields(network)}  # pyright: ignore[reportArgumentType]
+        network = default.model
+        own = {entry.name: getattr(network, entry.name) for entry in fields(network)}
         widths = [width for width in WIDTHS if width <= np.median(train.lengths)]
         choices: dict[str, tuple[Any, ...]] = {
             "dropout": DROPOUTS,
@@ -275,7 +278,7 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
             if name in own:
                 free(name, "network", values, own[name], strength=name == "dropout")
     if asked.encoding is None and train.alphabet.name == "protein":
-        free("encoding", "encoding", tuple(ENCODINGS), default.encoding)
+        free("encoding", "encoding", (OneHot(), Blosum62()), default.encoding)
     if asked.reverse_complement is None and default.reverse_complement:
         free("both strands", "reverse_complement", (False, True), True)
     if asked.lr is None:

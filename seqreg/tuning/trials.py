@@ -16,7 +16,7 @@ from seqreg.errors import SeqregError
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, learn
 from seqreg.tuning.folds import Pair, score
-from seqreg.tuning.search import Candidate, Scores, Search, State, mean
+from seqreg.tuning.search import TIE_BREAKER, Candidate, Scores, Search, State, mean
 from seqreg.unfinished import unfinished
 from seqreg.workers import SECONDS_BETWEEN_LOOKS, Results, in_processes
 
@@ -28,11 +28,14 @@ EXPLORING = 0.75  # share of a budget after which no new candidate is begun, so 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a search has come. trials: candidates begun; most: at most, where that is known. best: words, auroc."""
+    """How far a search has come. trials: candidates begun; most: at most, where that is known. best: words, and
+    its mean of the metric that decides.
+    """
 
     trials: int
     most: int | None
     trainings: int
+    metric: str
     best: tuple[str, float] | None
 
 
@@ -67,7 +70,7 @@ class Trials:
         """The record of one training: scores on the fold that it has not seen, or why there are none."""
         begun = time.perf_counter()
         kept, held_out = self.splits[fold]
-        found: dict[str, float | None] = {"auroc": None, "log_loss": None}
+        found: dict[str, float | None] = dict.fromkeys((self.search.metric, TIE_BREAKER))
         error = None
         try:
             with threadpool_limits(limits=1):
@@ -84,7 +87,7 @@ class Trials:
         if candidate.baseline:
             how: dict[str, Any] = {"seed": config.seed, "strand_free": config.reverse_complement}
             with unfinished(folder / "pieces", sha256=kept.sha256, baseline=candidate.baseline, **how) as once:
-                return fit_baseline(candidate.baseline, kept, once=once, **how).predict_proba
+                return fit_baseline(candidate.baseline, kept, once=once, **how).probabilities
         seed = config.seed + fold  # chance in training is averaged over, and the same for all candidates
         by = self.by if self.by == "stratified" else None
         config = replace(config, **candidate.setting, seed=seed, by=by, train_size=None, threads=1, baselines=False)
@@ -151,6 +154,7 @@ class Trials:
             trials=len(begun),
             most=self.search.trials,
             trainings=len(self.results.keys()),
+            metric=self.search.metric,
             best=max(measured, key=lambda one: one[1], default=None),
         )
 

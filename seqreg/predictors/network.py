@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from scipy.special import expit, softmax
 from torch import Tensor
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
 from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
-from seqreg.records import atomic_write, read_json, write_json
+from seqreg.records import atomic_write, read_json, to_plain, write_json
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
+from seqreg.targets import Target, from_plain
 
-FORMAT = 1
+FORMAT = 2  # 1 said `multi_label` where 2 says `task`
 # Bounds the memory of a batch of long sequences: some hundred MiB with 128 filters.
 LETTERS_PER_BATCH = 1 << 18
 
@@ -30,37 +30,41 @@ LETTERS_PER_BATCH = 1 << 18
 class Architecture:
     """What model.json says: everything about a network but its weights.
 
-    model, encoding: spec texts. alphabet: its name. classes: sorted names. positive: the positive class of a binary
-    task. multi_label: several labels at once. length, shortest: longest and shortest training sequence.
-    temperature: logits are divided by it before they become probabilities.
+    model, encoding: spec texts. alphabet: its name. target: what is learned. length, shortest: longest and shortest
+    training sequence. temperature: logits are divided by it before they become probabilities.
     """
 
     model: str
     encoding: str
     alphabet: str
-    classes: tuple[str, ...]
-    positive: str | None
-    multi_label: bool
+    target: Target
     length: int
     shortest: int
     reverse_complement: bool
     temperature: float = 1.0
-    format: int = FORMAT
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> "Architecture":
+        """What `to_plain` gave, of this format or the one before. Raises KeyError or TypeError for anything else."""
+        own = {entry.name for entry in fields(cls)} - {"target"}
+        known = own | {"format", "task", "classes", "positive", "multi_label"}
+        if unknown := sorted(content.keys() - known):
+            raise KeyError(unknown[0])
+        return cls(**{name: content[name] for name in own & content.keys()}, target=from_plain(content))
+
+    def to_plain(self) -> dict[str, Any]:
+        """What model.json holds."""
+        about = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {"format": FORMAT, **about.pop("target").to_plain(), **about}
 
     @property
     def outputs(self) -> int:
-        """K: one logit, for the second class, in a binary task; one per class or label otherwise."""
-        return 1 if len(self.classes) == 2 and not self.multi_label else len(self.classes)
+        """K: numbers that the network gives for each sequence."""
+        return self.target.outputs
 
-    @property
-    def sign(self) -> int:
-        """-1 where the one logit of a binary task speaks against the positive class, as that is the first by name."""
-        return -1 if self.outputs == 1 and self.positive == self.classes[0] else 1
-
-    @property
-    def logit_of(self) -> tuple[str, ...]:
-        """The K classes that `sign` times the logits speak for: the positive one of two, otherwise all of them."""
-        return (self.positive or self.classes[1],) if self.outputs == 1 else self.classes
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probabilities (N, number of names) from logits (N, K)."""
+        return self.target.predict(np.asarray(logits, dtype=np.float64) / self.temperature)
 
     def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
@@ -75,10 +79,11 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedNetwork:
-    """A network and its architecture; scores sets of sequences, saves itself and is loaded by `load_trained`."""
+    """A network and its architecture; a `Predictor`, loaded by `load_trained`. batch_size: sequences scored at once."""
 
     architecture: Architecture
     module: SequenceNetwork
+    batch_size: int = 256
 
     @property
     def alphabet(self) -> Alphabet:
@@ -86,32 +91,46 @@ class TrainedNetwork:
         return ALPHABETS[self.architecture.alphabet]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, sorted."""
-        return self.architecture.classes
+    def target(self) -> Target:
+        """What it has learned."""
+        return self.architecture.target
 
     @property
-    def positive(self) -> str | None:
-        """The positive class of a binary task."""
-        return self.architecture.positive
+    def title(self) -> str:
+        """The text form of the network."""
+        return self.architecture.model
 
     @property
-    def multi_label(self) -> bool:
-        """Whether a sequence may carry several labels."""
-        return self.architecture.multi_label
+    def length(self) -> int:
+        """Letters of the longest training sequence."""
+        return self.architecture.length
 
-    def logits(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float32]:
+    @property
+    def strand_free(self) -> bool:
+        """Whether both strands are scored with the same weights."""
+        return self.architecture.reverse_complement
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities."""
+        return self.architecture.temperature
+
+    def reads(self, data: SequenceSet) -> bool:
+        """Always: a sequence of any length has a score."""
+        return True
+
+    def outputs(self, data: SequenceSet) -> NDArray[np.float32]:
         """Logits (N, K) in evaluation mode, sequences of like length together so that little padding is computed."""
-        return logits_of(self.module, data, self.architecture.outputs, batch_size)
+        return logits_of(self.module, data, self.architecture.outputs, self.batch_size)
 
-    def probabilities(self, data: SequenceSet, batch_size: int = 256) -> NDArray[np.float64]:
-        """Probabilities (N, number of classes) in the order of `classes`; rows sum to 1 unless labels are several."""
-        return probabilities(self.logits(data, batch_size), self.architecture)
+    def probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
+        """Probabilities (N, number of names) in the order of the target's names."""
+        return self.architecture.probabilities(self.outputs(data))
 
-    def both_probabilities(self, data: SequenceSet, batch_size: int = 256) -> tuple[NDArray[np.float64], ...]:
-        """Probabilities (N, number of classes) at temperature 1, and as they are; the network runs once."""
-        logits = self.logits(data, batch_size)
-        return tuple(probabilities(logits, each.architecture) for each in (self.at_temperature(1.0), self))
+    def both_probabilities(self, data: SequenceSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Probabilities (N, number of names) at temperature 1, and as they are; the network runs once."""
+        logits = self.outputs(data)
+        return self.at_temperature(1.0).architecture.probabilities(logits), self.architecture.probabilities(logits)
 
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, in host memory."""
@@ -121,9 +140,13 @@ class TrainedNetwork:
         """The same network with its logits divided by `temperature` before they become probabilities."""
         return replace(self, architecture=replace(self.architecture, temperature=temperature))
 
+    def describe(self) -> dict[str, Any]:
+        """What model.json holds."""
+        return to_plain(self.architecture.to_plain())
+
     def save(self, folder: Path) -> None:
         """Write model.json and, last, model.safetensors."""
-        write_json(folder / "model.json", asdict(self.architecture))
+        write_json(folder / "model.json", self.describe())
         with atomic_write(folder / "model.safetensors", "wb") as handle:
             handle.write(save(self.weights()))
 
@@ -177,16 +200,6 @@ def restored(architecture: Architecture, weights: dict[str, Tensor], device: str
     return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
 
 
-def probabilities(logits: NDArray[np.floating], architecture: Architecture) -> NDArray[np.float64]:
-    """Probabilities (N, number of classes) from logits (N, K)."""
-    scaled = np.asarray(logits, dtype=np.float64) / architecture.temperature
-    if architecture.multi_label:
-        return expit(scaled)
-    if architecture.outputs == 1:
-        scaled = np.concatenate([np.zeros_like(scaled), scaled], axis=1)
-    return softmax(scaled, axis=1)
-
-
 def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
     """The network saved in a run folder; raises ModelError for anything that is not one, or is damaged."""
     description, weights = folder / "model.json", folder / "model.safetensors"
@@ -195,9 +208,11 @@ def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
             raise ModelError(f"{folder} is not a seqreg model: it has no {path.name}. Give the folder `train` wrote")
     try:
         content = read_json(description)
-        if content.get("format") != FORMAT:
-            raise ModelError(f"{description} has format {content.get('format')!r}; this seqreg reads {FORMAT}")
-        architecture = Architecture(**{**content, "classes": tuple(content["classes"])})
+        if content.get("format") not in range(1, FORMAT + 1):
+            raise ModelError(
+                f"{description} has format {content.get('format')!r}; this seqreg reads {FORMAT} and older"
+            )
+        architecture = Architecture.from_plain(content)
         network = restored(architecture, load_file(weights), device)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ModelError(
