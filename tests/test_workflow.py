@@ -194,6 +194,35 @@ def test_values_in_the_command_line_have_their_types(folder: Path, snakemake: Sn
     assert used.keys() == schema["properties"].keys()
 
 
+def test_it_asks_for_the_same_wherever_it_runs(folder: Path, snakemake: Snakemake) -> None:
+    """In a checkout, elsewhere and as a module: the same commands, word for word, of a configuration of two keys."""
+    module = f"module seqreg:\n    snakefile: {str(GROUNDS / 'Snakefile')!r}\n    config: config\n\n"
+    module += (
+        "use rule * from seqreg as seqreg_*\n\nrule all:\n    default_target: True\n    input: rules.seqreg_all.input\n"
+    )
+    outside, other = folder / "outside", folder / "module"
+    for each in (outside, other):
+        each.mkdir()
+    (other / "Snakefile").write_text(module)
+    calls = []
+    for where, snakefile in (
+        (folder, GROUNDS / "Snakefile"),
+        (outside, GROUNDS / "Snakefile"),
+        (other, other / "Snakefile"),
+    ):
+        (where / "samples.tsv").write_text("name\tinput\nmine\tmine.csv\n")
+        (where / "mine.csv").write_text("sequence,label\n")
+        (where / "own.yaml").write_text("samples: samples.tsv\nsplit: {folds: 2}\n")
+        (folder / "asked.jsonl").unlink(missing_ok=True)
+        done = snakemake("--configfile", "own.yaml", snakefile=snakefile, where=where)
+        assert done.returncode == 0, done.stdout
+        calls.append((sorted(asked(folder)), (where / "results" / "configuration.yaml").read_text(encoding="utf-8")))
+    assert calls[0] == calls[1] == calls[2]
+    words = next(call for call in calls[0][0] if call[0] == "robustness")
+    assert words[words.index("--max-substitutions") + 1] == "3"
+    assert words[words.index("--sample") + 1] == "100"
+
+
 def test_the_shipped_configuration_names_the_defaults() -> None:
     """What is commented out in config.yaml says what holds without it."""
     schema = yaml.safe_load((WORKFLOWS / "schemas" / "config.schema.yaml").read_text(encoding="utf-8"))
