@@ -3,15 +3,47 @@
 One line of each error names what was wrong, where, and what to do next. `exit_code` is what the
 command line returns: 2 for wrong usage or bad input, 1 for a failure while running.
 Wrong usage and bad input are ValueErrors too, which is what Python's and scikit-learn's callers catch.
+
+A message names the parameters of the library by `option`. `str(error)` writes them as Python does (`max_length`,
+`gaps="drop"`); the command line makes flags of them by `worded`.
 """
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+_OPTION = re.compile("\x02(\\w+)\x1f([^\x03]*)\x03")  # control characters, which no message holds otherwise
+
+
+def option(field: str, value: str | float | bool | None = None) -> str:
+    """A parameter within the message of an error, with the value that it has or should have, if one is to be named."""
+    return f"\x02{field}\x1f{json.dumps(value)}\x03"
+
+
+def worded(message: str, write: Callable[[str, Any], str]) -> str:
+    """The message, with every option written by `write(field, value)`; the value is None where none is named."""
+    return _OPTION.sub(lambda found: write(found[1], json.loads(found[2])), message)
+
+
+def in_python(message: str) -> str:
+    """The message, with every option as Python writes it."""
+
+    def write(field: str, value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+        return field if value is None else f"{field}={text}"
+
+    return worded(message, write)
 
 
 class SeqregError(Exception):
-    """Base of all errors a user can act on."""
+    """Base of all errors a user can act on. `args` holds the message with its options still to be written."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return in_python(super().__str__())
 
 
 class InputError(SeqregError, ValueError):
@@ -29,25 +61,22 @@ class InputError(SeqregError, ValueError):
         line: int | None = None,
         remedy: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = in_python(problem)
         self.file = None if file is None else str(file)
         self.record = record  # counted from 1
         self.record_id = record_id
         self.line = line  # counted from 1, comments and blank lines too
-        self.remedy = remedy
-        super().__init__(problem)
-
-    def __str__(self) -> str:
+        self.remedy = None if remedy is None else in_python(remedy)
         place = [self.file] if self.file else []
-        if self.line is not None:
-            place.append(f"line {self.line}")
-        if self.record is not None:
-            place.append(f"record {self.record}" + (f" ({self.record_id})" if self.record_id else ""))
-        elif self.record_id:
-            place.append(f"record {self.record_id}")
+        if line is not None:
+            place.append(f"line {line}")
+        if record is not None:
+            place.append(f"record {record}" + (f" ({record_id})" if record_id else ""))
+        elif record_id:
+            place.append(f"record {record_id}")
         where = ", ".join(place)
-        text = f"{where}: {self.problem}" if where else self.problem
-        return f"{text.rstrip('.')}. {self.remedy}" if self.remedy else text
+        text = f"{where}: {problem}" if where else problem
+        super().__init__(f"{text.rstrip('.')}. {remedy}" if remedy else text)
 
 
 class UsageError(SeqregError, ValueError):

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 
 
 def to_plain(value: Any) -> Any:
@@ -49,7 +49,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle_number, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}. Choose another place with --output") from None
+        raise UsageError(f"cannot write {target}: {error.strerror}. Choose another {option('output')}") from None
     try:
         encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
         with os.fdopen(handle_number, mode, encoding=encoding, newline=newline) as handle:

@@ -22,7 +22,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from seqreg import __version__
-from seqreg.errors import SeqregError, UsageError
+from seqreg.errors import SeqregError, UsageError, option
 from seqreg.records import to_plain
 
 Piece = Mapping[str, Any]
@@ -65,7 +65,7 @@ class Unfinished:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}. Choose another --output") from None
+            raise UsageError(f"cannot write {self.path}: {error.strerror}. Choose another {option('output')}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

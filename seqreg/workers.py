@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqreg.errors import SeqregError, UsageError
+from seqreg.errors import SeqregError, UsageError, option
 from seqreg.records import read_json, write_json
 
 PIECES, LOCKS = "cells", "locks"
@@ -110,7 +110,7 @@ def in_processes(target: Callable[..., None], *arguments: Any, workers: int, tel
     if died:
         raise SeqregError(
             f"{len(died)} of {workers} processes died (exit code {died[0]}), perhaps for lack of memory. "
-            "The same command goes on; try fewer --workers"
+            f"The same command goes on; try fewer {option('workers')}"
         )
 
 

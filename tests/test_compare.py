@@ -103,7 +103,7 @@ def test_a_split_says_which_fold_is_tested() -> None:
     assert set(divided.group) == {"g"}
     with pytest.raises(UsageError, match="has no fold 4; it has folds 1 to 3"):
         with_split(sequences, split, fold=4)
-    with pytest.raises(UsageError, match="with --fold, from 1 to 3"):
+    with pytest.raises(UsageError, match="with fold, from 1 to 3"):
         with_split(sequences, split)
     plain = Split(names=sequences.names, part=np.array(["train", "test"] * 3), group=np.array([""] * 6), by="x", seed=0)
     assert with_split(sequences, plain).group is None

@@ -416,7 +416,7 @@ def raw_bytes(raw: bytes) -> Callable[[Path], InputSpec]:
 BAD: dict[str, tuple[Callable[[Path], InputSpec], str]] = {
     "unknown letter": (fasta_of(">a\nACGT\n>b q\nAC\nG1T\n"), r"x.fa, record 2 \(b\): letter '1' at position 4"),
     "letter beyond ASCII": (fasta_of(">a\nACGÄT\n"), r"record 1 \(a\): letter 'Ä' at position 4"),
-    "gap": (fasta_of(">a\nAC-GT\n"), r"record 1 \(a\): gap or stop letter '-' at position 3.*--gaps drop"),
+    "gap": (fasta_of(">a\nAC-GT\n"), r"record 1 \(a\): gap or stop letter '-' at position 3.*gaps=.drop."),
     "stop": (fasta_of(">a\nMKVLQ*\n"), r"gap or stop letter '\*' at position 6"),
     "only gaps": (fasta_of(">a\nACGT\n>b\n--\n", gaps="drop"), r"record 2 \(b\): .*empty without its gaps"),
     "protein read as dna": (fasta_of(">a\nMKVL\n", alphabet="dna"), "letter 'L' at position 4 is not dna. Its letters"),
@@ -426,7 +426,7 @@ BAD: dict[str, tuple[Callable[[Path], InputSpec], str]] = {
     "unknown split": (fasta_of(">a split=tset\nAC\n"), r"record 1 \(a\): unknown split 'tset'. Use train, valid"),
     "bad weight": (fasta_of(">a weight=-1\nAC\n"), r"record 1 \(a\): weight '-1' is not a number"),
     "NaN weight": (fasta_of(">a weight=nan\nAC\n"), r"record 1 \(a\): weight 'nan' is not a number"),
-    "too long": (fasta_of(">a\nAC\n>b\nACGTA\n", max_length=4), r"record 2 \(b\): 5 letters, above --max-length 4"),
+    "too long": (fasta_of(">a\nAC\n>b\nACGTA\n", max_length=4), r"record 2 \(b\): 5 letters, above max_length=4 "),
     "all short": (fasta_of(">a\nAC\n>b\nACG\n", filter_width=4), "shorter than the filter: .* 3 letters, the filter 4"),
     "missing label": (
         fasta_of(">a label=x\nAC\n>b\nACG\n", require_labels=True),
@@ -487,9 +487,9 @@ def test_bad_input_is_named_in_a_stream(case: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({}, "got none"),
-        ({"input": "x.fa", "pos": "y.fa"}, "got INPUT and --pos/--neg"),
-        ({"bed": "x.bed"}, "--bed regions.bed --genome"),
-        ({"labels": "y.tsv", "input": "x.fa"}, "--fasta x.fa --labels"),
+        ({"input": "x.fa", "pos": "y.fa"}, "got input and pos/neg"),
+        ({"bed": "x.bed"}, 'bed="regions.bed" genome='),
+        ({"labels": "y.tsv", "input": "x.fa"}, 'fasta="x.fa" labels="y.tsv"'),
         ({"pos": "-", "neg": "-"}, "only once"),
         ({"input": "x.fa", "alphabet": "dan"}, "Did you mean 'dna'"),
         ({"bed": "x.bed", "genome": "g.fa", "alphabet": "protein"}, "not protein"),

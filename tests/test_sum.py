@@ -117,7 +117,7 @@ def test_sums_that_cannot_be_are_refused() -> None:
         Sum(spectrum=2, width=(8, 8)).build(PROTEIN, **shape)
     with pytest.raises(UsageError, match="no part is left"):
         Sum(spectrum=0, positions=False, pooling=("none",)).build(DNA, **shape)
-    with pytest.raises(UsageError, match="--reverse-complement needs dna or rna"):
+    with pytest.raises(UsageError, match="reverse_complement=True needs dna or rna"):
         Sum(spectrum=2).build(PROTEIN, **shape, reverse_complement=True)
 
 

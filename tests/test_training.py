@@ -158,7 +158,7 @@ def test_every_kind_of_target_trains(tmp_path: Path) -> None:
         class_weight = None if name == "several" else "balanced"
         result = train(kind, replace(SMALL, epochs=2, class_weight=class_weight), tmp_path / name)
         assert result.network.probabilities(data).shape == (90, len(kind.classes))
-    with pytest.raises(UsageError, match="--class-weight balanced: these sequences may carry several labels each"):
+    with pytest.raises(UsageError, match='class_weight="balanced": these sequences may carry several labels each'):
         train(
             replace(data, target=Labels(names=("a", "b", "c")), y=several),
             replace(SMALL, class_weight="balanced"),

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.baselines.linear import Array
-from seqreg.errors import ModelError, SeqregError, UsageError
+from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target, from_plain
@@ -74,7 +74,7 @@ class FittedBaseline:
         if data.alphabet.name != self.alphabet.name:
             raise UsageError(
                 f"this baseline reads {self.alphabet.name}, the sequences are {data.alphabet.name}; "
-                f"read them with --alphabet {self.alphabet.name}"
+                f"read them with {option('alphabet', self.alphabet.name)}"
             )
         parts = [np.zeros((0, len(self.intercept)))]
         for start in range(0, len(data), _ROWS_AT_ONCE):

@@ -15,10 +15,11 @@ from typer.core import TyperGroup
 from seqreg import __version__
 from seqreg.cli.options import CommonOptions, declared, typed
 from seqreg.cli.terminal import Terminal
-from seqreg.errors import FieldError, SeqregError
+from seqreg.errors import FieldError, SeqregError, worded
 from seqreg.settings import TrainSettings
 
 INTERRUPTED = 130
+ARGUMENTS, FLAGS = {"input": "INPUT"}, {"class_files": "class"}  # what has another name here than in the library
 OPTIONS = {entry.name for entry in fields(TrainSettings)} | {"valid", "test"}
 
 
@@ -62,12 +63,22 @@ def _report(message: str, code: int) -> int:
     return code
 
 
+def as_flag(field: str, value: Any = None) -> str:
+    """A parameter of the library as the command line writes it: `max_length` is --max-length."""
+    if field in ARGUMENTS:
+        return ARGUMENTS[field]
+    name = FLAGS.get(field, field.replace("_", "-"))
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name}" if value is None else f"--{name} {value}"
+
+
 def _message(error: Exception) -> tuple[str, int]:
     """What to say about an error, and the exit code."""
     if isinstance(error, FieldError) and error.field in OPTIONS:
-        return f"--{error.field.replace('_', '-')} {error.problem}", error.exit_code
+        return f"{as_flag(error.field)} {error.problem}", error.exit_code
     if isinstance(error, SeqregError):
-        return str(error), error.exit_code
+        return worded(error.args[0], as_flag), error.exit_code
     format_message = getattr(error, "format_message", None)  # Typer's own usage errors, from its copy of click or click
     if format_message is not None:
         return format_message(), getattr(error, "exit_code", 2)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.networks.activations import ACTIVATIONS
 from seqreg.networks.base import DEFAULT_PENALTY
 from seqreg.networks.convolution import conv
@@ -73,7 +73,9 @@ class ConvNet(Part, proved=True):
         self.output = nn.Linear(hidden or features, outputs)
         if reverse_complement:
             if alphabet.complement is None:
-                raise UsageError(f"--reverse-complement needs dna or rna; these sequences are {alphabet.name}")
+                raise UsageError(
+                    f"{option('reverse_complement', True)} needs dna or rna; these sequences are {alphabet.name}"
+                )
             complement = torch.as_tensor(alphabet.complement.copy(), dtype=torch.int64)
             self.register_buffer("complement", complement, persistent=False)
 

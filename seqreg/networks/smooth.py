@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.networks.activations import smoothed_relu
 from seqreg.networks.base import NetworkSpec
 from seqreg.networks.convnet import ConvNet
@@ -163,9 +163,13 @@ class SmoothCNN(NetworkSpec):
     ) -> SmoothConvNet:
         """An untrained network over one-hot letters; its kernel is not defined for both strands or other encodings."""
         if reverse_complement:
-            raise UsageError("smooth-cnn scores one strand. Use --model cnn for --reverse-complement")
+            raise UsageError(
+                f"smooth-cnn scores one strand. Use {option('model', 'cnn')} for {option('reverse_complement', True)}"
+            )
         if encoding is not None and not isinstance(encoding, OneHot):
-            raise UsageError("smooth-cnn takes the one-hot encoding only. Use --model cnn for other encodings")
+            raise UsageError(
+                f"smooth-cnn takes the one-hot encoding only. Use {option('model', 'cnn')} for other encodings"
+            )
         return SmoothConvNet(
             alphabet,
             torch.eye(alphabet.size),

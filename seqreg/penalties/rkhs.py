@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.networks import InputView, SequenceNetwork
 from seqreg.penalties.base import Penalty
 from seqreg.specs import hyper
@@ -23,7 +23,6 @@ class RKHS(Penalty):
         """Penalty []; looks at the weights only. Raises UsageError for any other network."""
         squares = view.model.rkhs_norm_squared() if isinstance(view.model, SequenceNetwork) else None
         if squares is None:
-            raise UsageError(
-                "penalty rkhs knows the norm of smooth-cnn only. Use --model smooth-cnn, or another penalty"
-            )
+            remedy = f"Use {option('model', 'smooth-cnn')}, or another penalty"
+            raise UsageError(f"penalty rkhs knows the norm of smooth-cnn only. {remedy}")
         return self.weight * squares.sum()

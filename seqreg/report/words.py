@@ -206,5 +206,5 @@ def split_remark(run: Run) -> str:
         return "Sequences of one group stay in one part: the test part holds groups that the model has not seen."
     return (
         "Parts were drawn without regard to relatedness. If your sequences come in families or near copies, the model "
-        "has seen relatives of the test part and these numbers are too good; split with --by homology to find out."
+        "has seen relatives of the test part and these numbers are too good; split by homology to find out."
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import DNA, INVALID, PROTEIN, RNA, Alphabet
-from seqreg.errors import InputError
+from seqreg.errors import InputError, option
 from seqreg.sequences.raw import RawRecord, split_of, weight_of
 from seqreg.sequences.sequence_set import SequenceSet
 
@@ -171,10 +171,10 @@ class Collector:
         letter = raw[place : place + 4].tobytes().decode("utf-8", "ignore")[0]
         where = f"at position {len(prefix) + 1}"
         if letter in GAPS:
-            remedy = "Remove such letters, or leave them out with --gaps drop."
+            remedy = f"Remove such letters, or leave them out with {option('gaps', 'drop')}."
             return self.error(position, f"gap or stop letter {letter!r} {where}", remedy)
         known = f"Its letters are {alphabet.symbols[:-1]}."
-        remedy = known if given else f"{known} The alphabet was inferred; --alphabet names another."
+        remedy = known if given else f"{known} The alphabet was inferred; {option('alphabet')} names another."
         return self.error(position, f"letter {letter!r} {where} is not {alphabet.name}", remedy)
 
 

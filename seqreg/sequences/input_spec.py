@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from seqreg.alphabet import ALPHABETS, DNA, Alphabet
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.bed import bed_records
 from seqreg.sequences.datasets import DataSet, data_set_records, find_data_set, is_data_set
 from seqreg.sequences.fasta import fasta_records, read_fasta
@@ -48,24 +48,27 @@ class InputSpec:
     def __post_init__(self) -> None:
         """Raises UsageError for an incomplete or ambiguous choice of input."""
         if (self.bed is None) != (self.genome is None):
-            raise UsageError("Regions need both: --bed regions.bed --genome genome.fa")
+            both = f"{option('bed', 'regions.bed')} {option('genome', 'genome.fa')}"
+            raise UsageError(f"Regions need both: {both}")
         if self.labels is not None and self.fasta is None:
-            raise UsageError("A table of labels belongs to a FASTA file: --fasta x.fa --labels y.tsv")
+            both = f"{option('fasta', 'x.fa')} {option('labels', 'y.tsv')}"
+            raise UsageError(f"A table of labels belongs to a FASTA file: {both}")
         forms = {
-            "INPUT": self.input is not None,
-            "--class": bool(self.class_files),
-            "--pos/--neg": self.pos is not None or self.neg is not None,
-            "--fasta": self.fasta is not None,
-            "--bed": self.bed is not None,
+            option("input"): self.input is not None,
+            option("class_files"): bool(self.class_files),
+            f"{option('pos')}/{option('neg')}": self.pos is not None or self.neg is not None,
+            option("fasta"): self.fasta is not None,
+            option("bed"): self.bed is not None,
         }
         chosen = [form for form, given in forms.items() if given]
         if len(chosen) != 1:
             given = f"got {' and '.join(chosen)}" if chosen else "got none"
-            raise UsageError(f"Give one input, as a path, a data set, --class, --pos/--neg, --fasta or --bed; {given}")
+            _, files, pair, fasta, bed = forms
+            raise UsageError(f"Give one input, as a path, a data set, {files}, {pair}, {fasta} or {bed}; {given}")
         if [str(path) for path in self.paths].count("-") > 1:
             raise UsageError("Standard input can be read only once")
         if self.gaps not in ("reject", "drop"):
-            raise UsageError(f"gaps must be reject or drop; got {self.gaps!r}")
+            raise UsageError(f"{option('gaps')} must be reject or drop; got {self.gaps!r}")
         if self.chosen_alphabet is None:
             return
         if self.bed is not None and self.chosen_alphabet.complement is None:
@@ -127,7 +130,7 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
     if spec.classes:
         for name, path in spec.classes:
             if not name.strip():
-                raise UsageError(f"The class of {shown(path)} has no name: write --class NAME={path}")
+                raise UsageError(f"The class of {shown(path)} has no name: name it in {option('class_files')}")
             for record in read_fasta(path):
                 remarks["labels in FASTA headers ignored, as the file names the class"] += bool(record.label)
                 yield record._replace(label=name.strip())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.errors import InputError
+from seqreg.errors import InputError, option
 from seqreg.sequences.duplicates import duplicate_remarks
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import common_target
@@ -26,7 +26,7 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
             raise InputError(
                 f"the {title} part is {other.alphabet.name}, the others are {first.alphabet.name}",
                 file=other.source or None,
-                remedy="Name the alphabet with --alphabet.",
+                remedy=f"Name the alphabet with {option('alphabet')}.",
             )
         if (other.y is None) != (first.y is None):
             unlabelled = other if other.y is None else first

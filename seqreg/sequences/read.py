@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import InputError, SeqregError, UsageError
+from seqreg.errors import InputError, SeqregError, UsageError, option
 from seqreg.sequences.collect import Collector
 from seqreg.sequences.datasets import DataSetCheck, find_data_set, table_of, tasks_of
 from seqreg.sequences.duplicates import duplicate_remarks, first_three
@@ -168,8 +168,9 @@ def check_max_length(sequences: SequenceSet, longest: int | None, error: Blame) 
     too_long = np.flatnonzero(sequences.lengths > longest)
     if len(too_long):
         first = int(too_long[0])
-        problem = f"{sequences.lengths[first]} letters, above --max-length {longest} ({len(too_long)} such in all)"
-        raise error(first, problem, "Cut or remove them, or raise --max-length.")
+        limit = option("max_length", longest)
+        problem = f"{sequences.lengths[first]} letters, above {limit} ({len(too_long)} such in all)"
+        raise error(first, problem, f"Cut or remove them, or raise {option('max_length')}.")
 
 
 def check_filter_width(sequences: SequenceSet, width: int) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import InputError, UsageError, option
 from seqreg.records import read_tsv, write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
 from seqreg.sequences.homology import Homology
@@ -92,7 +92,9 @@ def with_split(sequences: SequenceSet, split: Split, fold: int | None = None) ->
     """
     folds = [name for name in split.parts if name.startswith("fold")]
     if fold is None and folds:
-        raise UsageError(f"the split is one into folds. Say with --fold, from 1 to {len(folds)}, which is tested on")
+        raise UsageError(
+            f"the split is one into folds. Say with {option('fold')}, from 1 to {len(folds)}, which is tested on"
+        )
     if fold is not None and f"fold{fold}" not in folds:
         holds = f"folds 1 to {len(folds)}" if folds else ", ".join(split.parts)
         raise UsageError(f"the split has no fold {fold}; it has {holds}")
@@ -250,7 +252,7 @@ def _what_remains(sequences: SequenceSet, split: Split, homology: Homology) -> l
         remarks.append(
             f"{len(split.across)} pairs of sequences in different parts have an identity of at least "
             f"{homology.identity:g}; they are of {len(positions)} sequences ({first_three(sequences, positions)}), "
-            "--leave-out takes out enough of them"
+            "of which enough can be left out (option leave-out)"
         )
     if split.left_out:
         which = first_three(sequences, split.index(""))

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from seqreg.alphabet import INVALID, Alphabet
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.collect import SeenIds
 from seqreg.sequences.input_spec import InputSpec, file_records, raw_records
 from seqreg.sequences.opening import shown
@@ -56,7 +56,8 @@ class Scan:
         if window < 1 or step < 1:
             raise UsageError(f"windows and steps have 1 letter at least; got a window of {window} and a step of {step}")
         if spec.gaps == "drop" or spec.bed is not None or spec.max_length is not None:
-            raise UsageError("--scan reads whole sequences of any length: without --bed, --gaps drop and --max-length")
+            narrower = f"{option('bed')}, {option('gaps', 'drop')} and {option('max_length')}"
+            raise UsageError(f"a scan reads whole sequences of any length: without {narrower}")
         self._spec, self._alphabet = spec, alphabet
         self._window, self._step = window, step
         self._complement = alphabet.complement if both_strands else None

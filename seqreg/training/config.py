@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.networks import OneHot, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.records import to_plain
@@ -63,7 +63,8 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     """
     target, y = train.labelled()
     if config.class_weight in EVEN and target.one_class(y) is None:
-        raise UsageError(f"--class-weight {config.class_weight}: these sequences may carry several labels each")
+        asked = option("class_weight", config.class_weight)
+        raise UsageError(f"{asked}: these sequences may carry several labels each")
     model = config.model or default_model(train)
     strands = config.reverse_complement
     if strands is None:

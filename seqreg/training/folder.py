@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg import __version__
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.evaluation.scores import Metrics, evaluate
 from seqreg.records import read_json, write_json, write_tsv
 from seqreg.sequences import SequenceSet
@@ -39,7 +39,7 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
     if a run to resume had another configuration, unless overwriting.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file. Choose a folder with --output")
+        raise UsageError(f"{output} is a file. Choose a folder as {option('output')}")
     found = [name for name in MARKS_OF_A_RUN if (output / name).exists()]
     if resume and (output / "config.json").exists():
         before, now = (config.get("tune", config) for config in (read_json(output / "config.json"), resolved))
@@ -47,12 +47,14 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwr
         if changed and not overwrite:
             difference = ", ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed[:3])
             raise UsageError(
-                f"cannot resume {output}: {difference}. Use the same options, or --overwrite to start anew"
+                f"cannot resume {output}: {difference}. "
+                f"Use the same options, or {option('overwrite', True)} to start anew"
             )
         if not changed:
             return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
     if found and not overwrite:
-        raise UsageError(f"{output} already holds a run ({found[0]}). Use --resume, --overwrite or another --output")
+        ways = f"{option('resume', True)}, {option('overwrite', True)} or another {option('output')}"
+        raise UsageError(f"{output} already holds a run ({found[0]}). Use {ways}")
     for name in (*MARKS_OF_A_RUN, *OTHER_FILES):
         (output / name).unlink(missing_ok=True)
     for folder in (CHECKPOINT.parent, TUNING):

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqreg.errors import DivergedError
+from seqreg.errors import DivergedError, option
 from seqreg.networks import SequenceNetwork, per_example_loss
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
@@ -233,5 +233,5 @@ def _epoch_means(names: tuple[str, ...], steps: list[Tensor], sizes: list[int], 
 def _diverged(what: str, epoch: int) -> DivergedError:
     return DivergedError(
         f"training diverged in epoch {epoch + 1}: {what}. "
-        "Lower the strength of the penalties, epsilon of the attack, or --lr"
+        f"Lower the strength of the penalties, epsilon of the attack, or {option('lr')}"
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.training.config import TrainConfig
 
 
@@ -20,7 +20,8 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"unknown device {name!r}. Choose auto, cpu, cuda or cuda:i") from None
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UsageError(
-            f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs. Use --device cpu or auto"
+            f"device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs. "
+            f"Use {option('device', 'cpu')} or {option('device', 'auto')}"
         )
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r} is not supported. Choose auto, cpu, cuda or cuda:i")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqreg.errors import InputError
+from seqreg.errors import InputError, option
 from seqreg.sequences import SequenceSet, in_terms_of, with_positive
 from seqreg.sequences.splits import holdout, train_subset
 from seqreg.training.config import TrainConfig, smallest_validation
@@ -54,7 +54,8 @@ def split_parts(
     homology the parts carry its groups, so that what is held out within them has no relatives on the other side either.
     """
     if data.target is None or data.y is None:
-        raise InputError("these sequences have no labels", file=data.source or None, remedy="Give --labels or --class")
+        remedy = f"Give {option('labels')} or {option('class_files')}"
+        raise InputError("these sequences have no labels", file=data.source or None, remedy=remedy)
     if len(data.classes) < 2:
         raise InputError(
             f"only one class, {data.classes[0]!r}" if data.classes else "no class",
@@ -97,7 +98,8 @@ def split_parts(
         raise InputError(
             f"no training sequence of class {names}",
             file=data.source or None,
-            remedy="Every class needs at least two sequences; give more, or smaller --test and --valid shares",
+            remedy="Every class needs at least two sequences; give more, "
+            f"or smaller {option('test')} and {option('valid')} shares",
         )
     return Parts(
         train=train,

@@ -9,7 +9,7 @@ from typing import Any
 from joblib import cpu_count
 
 from seqreg.baselines import BASELINES
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.records import to_plain, write_json
 from seqreg.sequences import SequenceSet, with_positive
 from seqreg.specs import Spec, hyper
@@ -137,7 +137,8 @@ def prepared(
     default = with_defaults(config, parts.train, parts.valid)
     assert default.model is not None
     if effort.ensemble and not default.model.of_parts:
-        raise UsageError("--ensemble averages the CNNs of a sum: leave --model out, or name --model sum")
+        remedy = f"leave {option('model')} out, or name {option('model', 'sum')}"
+        raise UsageError(f"{option('ensemble', True)} averages the CNNs of a sum: {remedy}")
     sequences = with_positive(parts.train_and_valid, config.positive)
     sequences, by = with_groups(sequences, by=config.by, similarity=config.similarity, identity=config.identity)
     folds = most_folds(sequences, effort.folds, by, config.seed)
