@@ -272,8 +272,21 @@ def test_a_ceiling_lowers_its_own_radius_only_and_fewer_letters_raise_it() -> No
     narrower = hamming_certificate(net, ids, y, most=3, allowed=allowed & (torch.arange(6) > 2)[:, None]).radius
     assert (free <= narrow).all()
     assert (narrow <= narrower).all()
-    nothing = hamming_certificate(net, ids, y, most=3, allowed=torch.zeros_like(allowed)).radius
-    assert torch.equal(nothing, torch.where(free < 0, -1, 3))
+    for ceiling in (None, torch.full((7,), 9)):
+        nothing = hamming_certificate(net, ids, y, most=3, allowed=torch.zeros_like(allowed), ceiling=ceiling).radius
+        assert torch.equal(nothing, torch.where(free < 0, -1, 3))
+
+
+def test_what_is_wrong_has_no_radius_however_little() -> None:
+    net, ids = CNN(filters=5, width=2).build(DNA, outputs=3, length=6).eval(), torch.randint(0, 4, (9, 6)).byte()
+    with torch.no_grad():
+        net.output.weight.mul_(1e-3)
+        net.output.bias.zero_()
+    for y in range(3):
+        target = torch.full((9,), y)
+        found = hamming_certificate(net, ids, target, most=1)
+        assert torch.equal(found.radius < 0, predicted(in_double(net)(ids)) != y)
+        assert torch.equal(edit_certificate(net, ids, target, most=1) < 0, found.radius < 0)
 
 
 def test_a_radius_under_edits_depends_on_its_own_sequence_only() -> None:
