@@ -304,6 +304,15 @@ def test_the_strand_on_which_a_filter_is_best_is_the_one_that_counts() -> None:
         check_bounds(Case(net=net, ids=ids, y=torch.tensor([1]), most=2), {"influences here"}, (1,))
 
 
+def test_the_letter_that_would_cost_most_is_replaced_first() -> None:
+    """The one in the middle costs nothing now, and 5 in other sequences; the two beside it cost 1 and 6 together."""
+    kernel = torch.full((2, 4, 3), 0.0, dtype=torch.float64)
+    kernel[0, 0, 0], kernel[0, 0, 2] = 1.0, 6.0
+    kernel[1, :, 1] = torch.tensor([-10.0, -5.0, -10.0, -10.0])
+    net = conv_net([kernel], [[1.0, -1.0]], pooling="max", activation="relu")
+    check_bounds(Case(net=net, ids=padded(net, [(0, 0, 0)]), y=torch.tensor([1])))
+
+
 # ---- constants, and tables by symbol: for all sequences at once
 
 
