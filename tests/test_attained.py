@@ -505,25 +505,36 @@ def test_one_kmer_in_all_is_found_by_as_many_substitutions_as_it_takes(strands: 
     check_bounds(Case(net=net, ids=ids, y=torch.tensor([1, 1, 1])))
 
 
-def aligned(worth: Sequence[float], head: list[list[float]], lengths: Sequence[int]) -> AlignmentNet:
-    """References of these lengths; any letter of them matches letter a with `worth[a]`, so much that all is matched."""
+def test_two_ambiguous_letters_in_a_window_count_as_nothing() -> None:
+    net = SpectrumNet(DNA, 2, outputs=1, length=3).double().eval().requires_grad_(False)
+    net.output.weight.fill_(1.0)
+    check_bounds(Case(net=net, ids=padded(net, [(DNA.symbols.index("N"),) * 3]), y=torch.tensor([0])))
+
+
+def aligned(lengths: Sequence[int], head: list[list[float]]) -> AlignmentNet:
+    """References of these lengths, of one letter alone, which tells others apart as no other does.
+
+    All that can be matched is, so that scores are sums over letters.
+    """
     net = AlignmentNet(PROTEIN, len(lengths), outputs=len(head), length=max(lengths)).double().eval()
     net.requires_grad_(False)
-    net.references.copy_(random_ids(PROTEIN, lengths, symbols=20))
-    net.similarity.copy_(net.mixtures @ torch.tensor(worth).double()[:, None].expand(-1, len(net.mixtures)))
+    inside = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    net.references.copy_(torch.where(inside, 3, PROTEIN.pad))
+    similarity = torch.full((20, 20), 100.0).double()
+    similarity[3] = similarity[:, 3] = torch.linspace(100, 119, 20)
+    similarity[3, 3] = 160
+    net.similarity.copy_(net.mixtures @ similarity @ net.mixtures.t())
     net.output.weight.copy_(torch.tensor(head))
     return net
 
 
 def test_influences_on_scores_of_full_alignments_are_all_there_is() -> None:
-    worth = torch.linspace(100, 119, 20).tolist()
-    net = aligned(worth, [[1.0], [-0.5]], [3])
+    net = aligned([3], [[1.0], [-0.5]])
     for lengths in ((3, 3), (2, 3)):
         ids = random_ids(PROTEIN, lengths, symbols=20)
         for y in ([0, 1], [1, 0]):
             check_bounds(Case(net=net, ids=ids, y=torch.tensor(y), most=2), {*EXACT, "intervals"})
-    ids = torch.tensor([[19]], dtype=torch.uint8)
-    check_bounds(Case(net=net, ids=ids, y=torch.tensor([0]), most=1), {"first layer and l2"})
+    check_bounds(Case(net=net, ids=padded(net, [(3,)]), y=torch.tensor([0]), most=1), {"first layer and l2"})
 
 
 def test_influences_of_all_parts_add_up() -> None:

@@ -197,10 +197,12 @@ def linear_sum() -> nn.Module:
 
 
 def aligned() -> nn.Module:
-    """Each letter of a reference matches by as much as makes a full alignment certain."""
+    """References of a letter that matches so well that all letters are matched, and tells others apart as none does."""
     net = AlignmentNet(PROTEIN, 2, outputs=1, length=3)
-    net.references.copy_(torch.tensor([[1, 2, 3], [4, 5, PROTEIN.pad]]))
-    net.similarity.copy_((net.mixtures @ torch.linspace(100, 119, 20)[:, None]).expand(-1, len(PROTEIN.symbols)))
+    net.references.copy_(torch.tensor([[3, 3, 3], [3, 3, PROTEIN.pad]]))
+    similarity = torch.full((20, 20), 100.0)
+    similarity[3] = similarity[:, 3] = torch.linspace(100, 160, 20)
+    net.similarity.copy_(net.mixtures @ similarity @ net.mixtures.t())
     net.output.weight.data.copy_(torch.tensor([[2.0, 0.0]]))
     return net
 
@@ -261,6 +263,13 @@ REACHED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[float, 
     "ConvNet-mean-strands": (
         lambda: cnn([[[1.0], [-1], [-1], [1]]], [[2.0]], pooling="mean", reverse_complement=True),
         (4, 3),
+        ZERO,
+    ),
+    "ConvNet-encoded": (
+        lambda: CNN(filters=1, width=1, pooling="mean", activation="identity").build(
+            PROTEIN, outputs=1, length=3, encoding=Blosum62()
+        ),
+        (20, 3),
         ZERO,
     ),
     "ConvNet-deep": (
