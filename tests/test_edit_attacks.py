@@ -75,12 +75,13 @@ def test_more_effort_never_does_less_damage(seed: int) -> None:
 @pytest.mark.parametrize("pooling", ["max", "position"])
 def test_a_wider_beam_does_no_less_damage_to_any_of_many(pooling: str) -> None:
     """Though what is best after two rounds need not be what greedy search goes on from."""
-    net = network(213, pooling=pooling, width=3, outputs=1)
+    net = network(214, pooling=pooling, width=3, outputs=1)
     ids = torch.randint(0, 4, (200, 7), dtype=torch.uint8)
     y = predicted(net(ids))
     greedy, *wider = (beam_search(net, ids, y, budget=4, width=width, stop_when_wrong=False) for width in (1, 2, 3))
     for beam in wider:
         assert (beam.margin <= greedy.margin + 1e-9).all()
+        assert (beam.margin[:, -1] < greedy.margin[:, -1] - 0.1).double().mean() > 0.05
 
 
 def test_stopping_early_finds_the_same_wrong_answers_with_fewer_edits() -> None:

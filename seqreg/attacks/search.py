@@ -120,12 +120,14 @@ def _chosen(
         members.setdefault(owner, []).append(slot)
     value, flat = candidates.topk(min(width * width, candidates.shape[1]), dim=1, largest=False)
     value_of, flat_of = value.tolist(), flat.tolist()
+    greedy = candidates.topk(1, dim=1, largest=False)  # of equal edits another may come first among more
+    best_of, move_of = greedy.values[:, 0].tolist(), greedy.indices[:, 0].tolist()
     parents, moves, worth = [], [], []
     for slots in members.values():
         ranked = sorted(
             (value_of[slot][rank], slot, flat_of[slot][rank]) for slot in slots for rank in range(value.shape[1])
         )
-        first = (value_of[slots[0]][0], slots[0], flat_of[slots[0]][0])
+        first = (best_of[slots[0]], slots[0], move_of[slots[0]])
         seen: set[tuple[tuple[int, str, int], ...]] = set()
         for margin, slot, move in itertools.chain([first], ranked):
             done = [(edit.position, edit.kind, edit.new) for edit in beam.edits[slot]]
