@@ -17,7 +17,8 @@ from seqreg.networks import SumNet, parts_of
 from seqreg.predictors.network import logits_of
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, architecture_of, reproducible
-from seqreg.training.stacking import fit_parts, stacking_weights
+from seqreg.training.stacking import fit_parts
+from seqreg.training.weighing import stacking_weights
 
 DATA_SETS = ("amp", "signalp5", "coiled-coil", "ecoli-sigma70", "splice", "rbp-qki")
 SIZES = (100, 300)

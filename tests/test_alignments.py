@@ -15,22 +15,24 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.baselines.tuning import inner_folds
 from seqreg.errors import UsageError
 from seqreg.explain import integrated_gradients
 from seqreg.export import onnx_bytes
+from seqreg.linear import inner_folds
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.scores import forward_substitution_scores
 from seqreg.networks import BLOSUM62, AlignmentNet, Sum, as_onehot
+from seqreg.networks.alignment_blocks import blocks_of
 from seqreg.networks.alignments import draw_references
-from seqreg.networks.local_alignment import BETA, EXTEND, OPEN, Queries, blocks_of, log_sums, passing
+from seqreg.networks.local_alignment import BETA, EXTEND, OPEN, Queries, log_sums, passing
 from seqreg.predictors.network import load_trained
 from seqreg.sequences import SequenceSet
-from seqreg.targets import Classes
+from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig, fit, train, with_defaults
 from seqreg.training.run import learn
-from seqreg.training.stacking import fit_parts, mean_loss
+from seqreg.training.stacking import fit_parts
+from seqreg.training.weighing import mean_loss
 
 Plant = Callable[..., SequenceSet]
 SIMILARITY = PROTEIN.mixtures @ BLOSUM62 @ PROTEIN.mixtures.T
@@ -218,7 +220,8 @@ def test_references_are_drawn_as_evenly_as_classes_allow(protein: SequenceSet) -
     assert {0, 1} < set(rows.tolist())
     assert draw_references(few, 10, seed=2).tolist() != rows.tolist()
     assert draw_references(few, 100, seed=1).tolist() == list(range(32))
-    labels = replace(few, y=np.stack([np.ones(32), np.arange(32) < 2], 1).astype(np.uint8), positive=None)
+    both = np.stack([np.ones(32), np.arange(32) < 2], 1).astype(np.uint8)
+    labels = replace(few, target=Labels(names=few.classes), y=both)
     assert {0, 1} < set(draw_references(labels, 6, seed=0).tolist())
 
 
@@ -258,7 +261,7 @@ def test_the_head_is_the_kernel_machine_that_minimises_loss_and_norm(
 ) -> None:
     data, valid = protein.subset(np.arange(30)), protein.subset(np.arange(30, 60)) if held_out else None
     strength = 3.0
-    monkeypatch.setattr("seqreg.training.stacking.STRENGTHS", (strength,))
+    monkeypatch.setattr("seqreg.training.heads.STRENGTHS", (strength,))
     config = with_defaults(TrainConfig(model="sum", threads=1), data, valid)
     net = ALONE.build(PROTEIN, outputs=1, length=34)
     fitted = fit_parts(net, config, data, valid)

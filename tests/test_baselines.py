@@ -20,10 +20,11 @@ from seqreg.baselines import (
     fit_baseline,
     fit_baselines,
 )
-from seqreg.baselines.linear import fit_logistic, fit_svm, sigmoid_of_scores, temperature_of_scores
 from seqreg.baselines.models import kmer_candidates
-from seqreg.baselines.tuning import drawn, inner_folds, tune
+from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
+from seqreg.baselines.tuning import tune
 from seqreg.errors import InputError, ModelError, UsageError
+from seqreg.linear import draw, fit_logistic, fit_svm, inner_folds
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
@@ -121,7 +122,7 @@ def test_the_short_rows_of_few_sequences_give_the_scores_of_the_long_ones(fit, m
     train = planted(60, ("", "GATTACA", "CCGCC"))
     short, long = [], []
     for trials, up_to in ((short, 500), (long, 0)):
-        monkeypatch.setattr("seqreg.baselines.tuning._SHORTENED_UP_TO", up_to)
+        monkeypatch.setattr("seqreg.linear.solvers.SHORTENED_UP_TO", up_to)
         trials += tune([KmerFeatures(longest=5)], [0.1, 1.0], fit, train, folds=3, seed=0)
         trials.sort(key=lambda trial: trial.c)
     for one, other in zip(short, long, strict=True):
@@ -270,13 +271,13 @@ def test_folds_without_a_class_to_learn_are_left_out() -> None:
 def test_a_draw_keeps_the_shares_of_the_classes() -> None:
     y = [0] * 600 + [1] * 200 + [2] * 12
     train = sequence_set([f"A{'C' * (i % 5)}" for i in range(812)], y, ("a", "b", "c"))
-    part = drawn(train, 203, seed=1)
+    part = draw(train, 203, seed=1)
     assert part.y is not None
     shares = np.bincount(part.y)
     assert shares.sum() == 203
     assert shares[2] >= 10
     assert shares[0] / shares[1] == pytest.approx(3, rel=0.05)
-    assert drawn(train, 812, seed=1) is train
+    assert draw(train, 812, seed=1) is train
 
 
 def test_platts_sigmoid_finds_the_one_that_made_the_labels() -> None:

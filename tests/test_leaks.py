@@ -21,7 +21,9 @@ import seqreg.baselines.models
 import seqreg.baselines.tuning
 import seqreg.predictors.network
 import seqreg.training.calibration
+import seqreg.training.heads
 import seqreg.training.loop
+import seqreg.training.part_loops
 import seqreg.training.run
 import seqreg.training.stacking
 from seqreg import KmerClassifier, SequenceClassifier
@@ -168,14 +170,14 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
 
         return spied
 
-    for module, what in ((seqreg.predictors.network, "network"), (seqreg.training.stacking, "stacked network")):
+    for module, what in ((seqreg.predictors.network, "network"), (seqreg.training.part_loops, "stacked network")):
         monkeypatch.setattr(module, "logits_of", scoring(what, module.logits_of))
 
     def numbered(rows: Any, y: Any, c: float, weight: Any, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
         spies.fits.append(frozenset(spies.weighed(weight)))
         return np.zeros((1, rows.shape[1])), np.array([len(spies.fits) - 1.0])
 
-    monkeypatch.setattr(seqreg.training.stacking, "fit_logistic", numbered)
+    monkeypatch.setattr(seqreg.training.heads, "fit_logistic", numbered)
     monkeypatch.setattr(seqreg.baselines.models, "fit_logistic", numbered)
     monkeypatch.setattr(seqreg.baselines.models, "fit_svm", numbered)
 
@@ -185,7 +187,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
             chosen = np.flatnonzero(number[:, 0] == each)
             spies.see(what, spies.fits[int(each)], frozenset(names[i] for i in chosen))
 
-    fit_head = seqreg.training.stacking._fit_head
+    fit_head = seqreg.training.stacking.fit_head
     search = seqreg.baselines.models.tune
     tuned = seqreg.baselines.models._tuned
     scores = FittedBaseline.outputs
@@ -211,7 +213,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
             spies.see("baseline", spies.baselines[id(self)][1], spies.name(sequences))
         return scores(self, sequences)
 
-    monkeypatch.setattr(seqreg.training.stacking, "_fit_head", spied_head)
+    monkeypatch.setattr(seqreg.training.stacking, "fit_head", spied_head)
     monkeypatch.setattr(seqreg.baselines.models, "tune", spied_search)
     monkeypatch.setattr(seqreg.baselines.models, "_tuned", spied_baseline)
     monkeypatch.setattr(FittedBaseline, "outputs", spied_scores)

@@ -10,20 +10,23 @@ from sklearn.linear_model import LogisticRegression
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.baselines.features import count_kmers
-from seqreg.baselines.tuning import inner_folds
 from seqreg.certificates import hamming_lipschitz
 from seqreg.constraints import SpectralNorm
 from seqreg.errors import UsageError
+from seqreg.linear import inner_folds
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.edits import DELETION, INSERTION
 from seqreg.networks import MODELS, SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
-from seqreg.targets import Classes
+from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
+from seqreg.training.heads import STRENGTHS
+from seqreg.training.held_out import FOLDS_OF_FEW
 from seqreg.training.loop import fit as loop_fit
 from seqreg.training.run import learn
-from seqreg.training.stacking import FOLDS_OF_FEW, RIDGE, STRENGTHS, fit_parts, mean_loss, stacking_weights
+from seqreg.training.stacking import fit_parts
+from seqreg.training.weighing import RIDGE, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
 NETWORKS = [(DNA, 3, False), (DNA, 2, True), (PROTEIN, 2, False)]
@@ -299,11 +302,12 @@ def test_sums_learn_several_labels_of_proteins() -> None:
     assert data.y is not None
     data = replace(
         data,
-        target=Classes(names=("a", "b")),
+        target=Labels(names=("a", "b")),
         y=np.stack([data.y, data.codes.reshape(90, -1)[:, 5] > 1], 1).astype(np.uint8),
     )
     config = with_defaults(TrainConfig(epochs=4, threads=1), data, None)
-    assert str(config.model).startswith("sum:spectrum=2,")
+    assert isinstance(config.model, Sum)
+    assert config.model.spectrum == 2
     torch.manual_seed(0)
     net = architecture_of(config, data).build()
     fit(net, config, data, None)  # pyright: ignore[reportArgumentType]

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.alphabet import DNA
 from seqreg.baselines import BASELINES, fit_baseline
-from seqreg.baselines.linear import fit_logistic, fit_svm, sigmoid_of_scores, temperature_of_scores
+from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.evaluation.calibration import fit_temperature
 from seqreg.evaluation.intervals import bootstrap_intervals
+from seqreg.linear import fit_logistic, fit_svm
 from seqreg.sequences import SequenceSet, class_weights
 from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig
 from seqreg.training.config import example_weights
 from seqreg.training.run import learn
-from seqreg.training.stacking import alike, stacking_weights
+from seqreg.training.weighing import factors_to_one_spread, stacking_weights
 from tests.conftest import planted
 
 TARGETS = ("two classes", "three classes", "labels")
@@ -72,9 +73,9 @@ def folds_by_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[SequenceSet], Se
 
     monkeypatch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
     monkeypatch.setattr("seqreg.baselines.models._SVM_STRENGTHS", (0.1, 1.0))
-    monkeypatch.setattr("seqreg.training.stacking.STRENGTHS", (1.0, 10.0))
+    monkeypatch.setattr("seqreg.training.heads.STRENGTHS", (1.0, 10.0))
     monkeypatch.setattr("seqreg.baselines.tuning.inner_folds", by_group)
-    monkeypatch.setattr("seqreg.training.stacking.inner_folds", by_group)
+    monkeypatch.setattr("seqreg.training.held_out.inner_folds", by_group)
     monkeypatch.setattr("seqreg.training.calibration.folds", by_name)
     return lambda data: replace(data, group=fold_of(data).astype(str))
 
@@ -199,7 +200,8 @@ def test_weights_of_parts(target: str) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     learned = np.array([True, False])
     np.testing.assert_allclose(
-        alike(scores, data.y, learned, data.weight), alike(scores[:, twice], data.y[twice], learned, ones)
+        factors_to_one_spread(scores, data.y, learned, data.weight),
+        factors_to_one_spread(scores[:, twice], data.y[twice], learned, ones),
     )
 
 

@@ -18,7 +18,8 @@ from importlib import import_module
 MODULES = ("seqreg", "seqreg.cli", "seqreg.estimator", "seqreg.tuning", "seqreg.report", "seqreg.export", "onnxruntime")
 SMALL = {
     "seqreg.training.config": {"EXAMPLES_SEEN_WITHOUT_VALIDATION": 0},  # the fewest epochs there are
-    "seqreg.training.stacking": {"FOLDS_OF_FEW": 2, "STRENGTHS": (1.0, 10.0)},
+    "seqreg.training.held_out": {"FOLDS_OF_FEW": 2},
+    "seqreg.training.heads": {"STRENGTHS": (1.0, 10.0)},
     "seqreg.tuning.run": {"cpu_count": lambda: 1},  # else there are processes, which import everything again
     "seqreg.baselines.models": {
         "_PROTEIN_LENGTHS": ((1, 1),),

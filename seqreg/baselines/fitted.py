@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
-from seqreg.baselines.linear import Array
 from seqreg.errors import ModelError, SeqregError, UsageError, option
+from seqreg.linear import Array
 from seqreg.records import atomic_write, read_json, write_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target, from_plain

@@ -8,18 +8,10 @@ import numpy as np
 from seqreg.alphabet import Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.baselines.fitted import FittedBaseline
-from seqreg.baselines.linear import (
-    Array,
-    Fit,
-    as_piece,
-    fit_logistic,
-    fit_svm,
-    log_odds,
-    sigmoid_of_scores,
-    temperature_of_scores,
-)
-from seqreg.baselines.tuning import Features, Trial, labels_of, tune
+from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
+from seqreg.baselines.tuning import Features, Trial, tune
 from seqreg.errors import UsageError
+from seqreg.linear import Array, Fit, as_piece, fit_logistic, fit_svm, labels_of, log_odds
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, hyper
 from seqreg.targets import Target

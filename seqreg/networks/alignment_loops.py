@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.networks.local_alignment import LANES, Array
+from seqreg.networks.alignment_blocks import LANES, Array
 
 # Sums grow beyond what a number holds: where one exceeds LARGE, all of its lane are divided by it. That is looked after
 # every EVERY rows: in between, float32 has room for similarities of 40 (letters have 11 at most), float64 of 600.

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
+from seqreg.networks.alignment_blocks import Block, blocks_of
 from seqreg.networks.encodings import BLOSUM62
-from seqreg.networks.local_alignment import BETA, Block, Queries, blocks_of, log_sums, passing
+from seqreg.networks.local_alignment import BETA, Queries, log_sums, passing
 from seqreg.networks.part import Part, Profile
 from seqreg.sequences import SequenceSet, members_of_classes
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.baselines.tuning import holds_all_classes
 from seqreg.errors import InputError
 from seqreg.evaluation import evaluate
+from seqreg.linear import holds_all_classes
 from seqreg.sequences import SequenceSet, homology_groups
 from seqreg.sequences import folds as into_folds
 

@@ -1,0 +1,25 @@
+"""Linear classifiers solved to their optimum, for whoever learns by one: baselines, and the linear parts of a sum.
+
+One contract: a solver is a pure function `fit(rows, y, c, weight, seed) -> (coef, intercept)` of rows (n, D), sparse
+or dense, labels y (n,) or (n, K), a strength c > 0 and weights (n,) or None; the same arguments give the same numbers.
+"""
+
+from seqreg.linear.folds import Labels, Split, draw, holds_all_classes, inner_folds, labels_of
+from seqreg.linear.solvers import Array, Fit, Rows, as_piece, fit_logistic, fit_svm, log_odds, short_views
+
+__all__ = [
+    "Array",
+    "Fit",
+    "Labels",
+    "Rows",
+    "Split",
+    "as_piece",
+    "draw",
+    "fit_logistic",
+    "fit_svm",
+    "holds_all_classes",
+    "inner_folds",
+    "labels_of",
+    "log_odds",
+    "short_views",
+]

@@ -1,0 +1,93 @@
+"""The heads of parts that are linear in their features: logistic regressions, solved to their optimum.
+
+The strength is the one whose scores of what is held out have the smallest loss.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
+
+from seqreg.linear import Array, as_piece, draw, fit_logistic, short_views
+from seqreg.networks import Part
+from seqreg.predictors.network import LETTERS_PER_BATCH, features_of
+from seqreg.sequences import SequenceSet, padded_batches
+from seqreg.training.config import TrainConfig, example_weights
+from seqreg.training.held_out import HeldOut
+from seqreg.training.weighing import mean_loss
+from seqreg.unfinished import Once, Piece
+
+STRENGTHS = tuple(np.geomspace(0.03, 3000, 11))
+USUAL_STRENGTH = 1.0
+# Above these many sequences a draw by class stands for all of them: a linear model has learned by then what it can.
+STRENGTH_CHOSEN_ON, HEAD_FITTED_ON = 4_000, 50_000
+
+
+def fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: HeldOut, once: Once) -> Array:
+    """Solve for the head of a part that is linear in its features; scores (n, K) of what was held out.
+
+    Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
+    """
+    basis = once(lambda: {"basis": part.coordinates()})["basis"]
+    read = partial(_coordinates, part, basis, once)
+    few = draw(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
+    rows, weight = read(few), _repetitions(few, config)
+    scale = 1 / np.sqrt(max(float((rows * rows * weight[:, None]).sum()) / weight.sum(), 1e-12))
+    rows = rows * scale
+    if held_out.folds:
+        splits = held_out.folds
+        views = short_views(rows, splits, wide=rows.shape[1] > len(few))
+    else:
+        splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
+        views = [(rows, read(held_out.data) * scale)]
+    _, labels = few.labelled()
+
+    def of_held_out(c: float) -> Piece:
+        scores = np.zeros((len(held_out.data), part.outputs))
+        for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
+            coef, intercept = fit_logistic(kept, labels[inner], c, weight[inner], config.seed)
+            scores[outer] = left_out @ coef.T + intercept
+        return {"scores": scores[held_out.rows]}
+
+    strengths = STRENGTHS if held_out.unseen else (USUAL_STRENGTH,)
+    scores = [once(partial(of_held_out, c))["scores"] for c in strengths]
+    losses = [mean_loss(each, held_out.y, held_out.weight) for each in scores]
+    best = losses.index(min(losses))
+    many = draw(train, HEAD_FITTED_ON, config.seed)
+    if few is not many:
+        rows, weight = read(many) * scale, _repetitions(many, config)
+    _, labels = many.labelled()
+    solved = once(lambda: as_piece(*fit_logistic(rows, labels, strengths[best], weight, config.seed)))
+    coef, intercept = solved["coef"], solved["intercept"]
+    part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
+    return scores[best]
+
+
+def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
+    """(n,) weights in a sum of losses, where a sequence of weight 2 is two sequences."""
+    mean = 1.0 if data.weight is None else data.weight.mean()
+    return example_weights(data, config.class_weight) * mean
+
+
+@torch.no_grad()
+def _coordinates(part: Part, basis: Array | None, once: Once, data: SequenceSet, batch: int = 256) -> csr_array | Array:
+    """(n, D) features of sequences in coordinates whose squares add up to the norm of a part; sparse as they are."""
+    if basis is not None:
+        return _dense(part, once, data, batch) @ basis
+    blocks = []
+    for start in range(0, len(data), batch):
+        features = part.read(data, np.arange(start, min(start + batch, len(data))))
+        blocks.append(csr_array(features.double().cpu().numpy()))
+    return csr_array(vstack(blocks, format="csr"))
+
+
+def _dense(part: Part, once: Once, data: SequenceSet, batch: int) -> NDArray[np.float32]:
+    """(n, F) `features_of` sequences, kept batch by batch of like length: alignments take their time."""
+    features = np.empty((len(data), part.width), dtype=np.float32)
+    order = np.argsort(data.lengths, kind="stable")
+    for rows in padded_batches(data.lengths[order], batch, LETTERS_PER_BATCH):
+        index = order[rows]
+        features[index] = once(lambda index=index: {"x": features_of(part, data.subset(index), batch)})["x"]
+    return features

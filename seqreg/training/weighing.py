@@ -1,0 +1,64 @@
+"""How much each part of a sum counts: weights fitted to scores of sequences held out, or one spread for an average."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from seqreg.linear import Array
+from seqreg.networks import per_example_loss
+
+RIDGE = 0.01
+
+
+def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Array, Array]:
+    """Weights (P,) >= 0 and an offset (K,) for parts' scores (P, n, K), whose weighted sum predicts y best.
+
+    They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
+    """
+    parts, _, outputs = scores.shape
+    each, total = weight[:, None], weight.sum() * outputs
+    means = (scores * each).sum((1, 2)) / total
+    spread = np.sqrt(((scores - means[:, None, None]) ** 2 * each).sum((1, 2)) / total)
+    spread[spread == 0] = 1
+
+    def objective(p: Array) -> float:
+        total = np.tensordot(p[:parts] / spread, scores, 1) + p[parts:]
+        return mean_loss(total, y, weight) + RIDGE * float(np.square(p[:parts]).sum())
+
+    bounds = [(0, None)] * parts + [(None, None)] * outputs
+    found: Any = minimize(objective, np.repeat([1 / parts, 0], [parts, outputs]), bounds=bounds, method="L-BFGS-B")
+    return found.x[:parts] / spread, found.x[parts:]
+
+
+def factors_to_one_spread(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:
+    """Factors (P,) by which parts' scores (P, n, K) come to one spread within classes: that of CNNs, on average.
+
+    Sequences count by their weights (n,).
+
+    CNNs share a loss and a scale, and keep it. The logits of a linear part are as large as the strength chosen for it,
+    which says little of how far it can be trusted: as they are, those of alignments with a few remote relatives would
+    hardly count. 1 where a part does not tell sequences apart.
+    """
+    labels = y[:, None] if y.ndim == 1 else y
+    spread = np.zeros(len(scores))
+    for k in range(scores.shape[2]):
+        label = labels[:, min(k, labels.shape[1] - 1)]
+        for value in np.unique(label):
+            of_class, share = scores[:, label == value, k], weight[label == value]
+            if share.any():
+                squares = (of_class - np.average(of_class, 1, share)[:, None]) ** 2
+                spread += np.average(squares, 1, share) * share.sum()
+    spread = np.sqrt(spread / (weight.sum() * scores.shape[2]))
+    factors = np.ones(len(scores))
+    if learned.any():
+        factors[~learned & (spread > 0)] = spread[learned].mean() / spread[~learned & (spread > 0)]
+    return factors
+
+
+def mean_loss(scores: Array, y: NDArray[Any], weight: Array) -> float:
+    """Weighted mean of the classification loss of scores (n, K)."""
+    losses = per_example_loss(torch.from_numpy(scores), torch.from_numpy(y))
+    return float(np.average(losses.numpy(), weights=weight))
