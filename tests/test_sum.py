@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
 from seqreg.baselines.features import count_kmers
 from seqreg.certificates import hamming_lipschitz
 from seqreg.constraints import SpectralNorm
@@ -122,6 +122,19 @@ def test_sums_that_cannot_be_are_refused() -> None:
         Sum(spectrum=0, positions=False, pooling=("none",)).build(DNA, **shape)
     with pytest.raises(UsageError, match="reverse_complement=True needs dna or rna"):
         Sum(spectrum=2).build(PROTEIN, **shape, reverse_complement=True)
+
+
+@pytest.mark.parametrize(("alphabet", "k"), [(DNA, 4), (RNA, 4), (PROTEIN, 2)])
+def test_what_is_left_to_the_alphabet_is_written_down(alphabet: Alphabet, k: int) -> None:
+    left, said = (TrainConfig(model=Sum(spectrum=chosen, width=(7,))) for chosen in (None, k))
+    filled = with_defaults(left, replace(random_set(), alphabet=alphabet), None)
+    assert filled == with_defaults(said, replace(random_set(), alphabet=alphabet), None)
+    assert filled.to_plain()["model"].startswith(f"sum:spectrum={k},")
+    shape = {"outputs": 1, "length": 12}
+    built = Sum().build(alphabet, **shape).part("spectrum").width
+    assert built == Sum(spectrum=k).build(alphabet, **shape).part("spectrum").width == alphabet.size**k
+    assert Sum().in_words == Sum(spectrum=k).in_words.replace(f"{k}-mers", "k-mers")
+    assert "spectrum" not in Sum(spectrum=0).build(alphabet, **shape).parts, "none is a choice"
 
 
 def trained(model: str, data: SequenceSet, valid: SequenceSet | None = None, **fields: object) -> SumNet:

@@ -1,7 +1,7 @@
 """What all of seqreg's networks have in common: they read letters, and know their alphabet."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
@@ -97,6 +97,10 @@ class NetworkSpec(Spec, ABC):
     def default_penalty(self) -> tuple[str, ...] | None:
         """What it is regularized by where nothing is said, as texts of PENALTIES; None where each part has its own."""
         return DEFAULT_PENALTY
+
+    def for_alphabet(self, alphabet: Alphabet) -> Self:
+        """The same with every field filled in that is left to the alphabet."""
+        return self
 
     @property
     @abstractmethod

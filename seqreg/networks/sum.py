@@ -7,7 +7,8 @@ layer is fixed. As functions of one-hot input parts live in RKHSs of their own, 
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from seqreg.sequences import SequenceSet
 from seqreg.specs import hyper
 
 MOST_KMERS = 1024
+NUCLEOTIDES = 4  # letters of DNA and RNA
 POSITIONS = 200
 
 
@@ -77,7 +79,9 @@ class SumNet(SequenceNetwork):
 class Sum(NetworkSpec):
     """Linear models and one-layer CNNs, weighed by held-out sequences or averaged."""
 
-    spectrum: int = hyper(4, "letters of the k-mers that are counted, 0 for none", low=0, high=5)
+    spectrum: int | None = hyper(
+        None, "letters of the k-mers that are counted, 0 for none; without it 4, in proteins 2", low=0, high=5
+    )
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
     alignments: int = hyper(0, "training sequences, at most, that local alignments (protein) compare with", low=0)
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
@@ -100,10 +104,16 @@ class Sum(NetworkSpec):
         """That of its CNNs, where they are of one kind."""
         return default_penalty(self.pooling[0]) if len(self.pooling) == 1 else None
 
+    def for_alphabet(self, alphabet: Alphabet) -> Self:
+        """The same with k-mers of a length of which there are a few hundred, where none was chosen."""
+        chosen = self.spectrum
+        return replace(self, spectrum=(2 if alphabet.size > NUCLEOTIDES else 4) if chosen is None else chosen)
+
     @property
     def in_words(self) -> str:
         """Its parts, one after the other."""
-        parts = [f"a linear model on {self.spectrum}-mers"] * bool(self.spectrum)
+        kmers = "k-mers" if self.spectrum is None else f"{self.spectrum}-mers"
+        parts = [f"a linear model on {kmers}"] * (self.spectrum != 0)
         parts += ["a linear model on positions"] * self.positions
         parts += [f"local alignments with up to {self.alignments:,} training sequences"] * bool(self.alignments)
         widths = " and ".join(map(str, self.width))
@@ -125,10 +135,11 @@ class Sum(NetworkSpec):
         CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
         than 1,024 k-mers, for a pooling or width given twice, and where no part is left.
         """
-        if alphabet.size**self.spectrum > MOST_KMERS:
+        spectrum = self.for_alphabet(alphabet).spectrum or 0
+        if alphabet.size**spectrum > MOST_KMERS:
             raise UsageError(
-                f"sum: spectrum={self.spectrum} is {alphabet.size**self.spectrum} k-mers of {alphabet.name}; "
-                f"at most {MOST_KMERS} are counted: spectrum={2 if alphabet.size > 4 else 5} or less"
+                f"sum: spectrum={spectrum} is {alphabet.size**spectrum} k-mers of {alphabet.name}; "
+                f"at most {MOST_KMERS} are counted: spectrum={2 if alphabet.size > NUCLEOTIDES else 5} or less"
             )
         for name, given in (("pooling", self.pooling), ("width", self.width)):
             if len(set(given)) < len(given):
@@ -137,8 +148,8 @@ class Sum(NetworkSpec):
                 )
         shape = {"outputs": outputs, "length": length, "reverse_complement": reverse_complement}
         parts: dict[str, Part] = {}
-        if self.spectrum:
-            parts["spectrum"] = SpectrumNet(alphabet, self.spectrum, **shape)
+        if spectrum:
+            parts["spectrum"] = SpectrumNet(alphabet, spectrum, **shape)
         if self.positions:
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
         if self.alignments:

@@ -65,7 +65,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     if config.class_weight in EVEN and target.one_class(y) is None:
         asked = option("class_weight", config.class_weight)
         raise UsageError(f"{asked}: these sequences may carry several labels each")
-    model = config.model or default_model(train)
+    model = (config.model or default_model(train)).for_alphabet(train.alphabet)
     strands = config.reverse_complement
     if strands is None:
         strands = train.alphabet.name == "dna" and model.scores_both_strands
@@ -101,7 +101,7 @@ def default_model(train: SequenceSet) -> Sum:
     anchored = longest <= ANCHORED_LENGTH and median == longest
     begins = anchored or (train.alphabet.name != "dna" and longest <= SHORT_LENGTH)
     width = min(8 if protein else 12, max(1, int(median)))
-    return Sum(spectrum=2 if protein else 4, width=(width,), pooling=("max", "position") if begins else ("max",))
+    return Sum(width=(width,), pooling=("max", "position") if begins else ("max",))
 
 
 def example_weights(data: SequenceSet, class_weight: str | None) -> NDArray[np.float64]:

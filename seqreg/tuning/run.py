@@ -75,6 +75,8 @@ def tune(
     What `config` says is kept; what it leaves open is chosen. Its `baselines` says whether baselines take part.
     found: told what was chosen before it is trained, and `training` how that goes on. Raises as `train` does.
     """
+    if config.model is not None:
+        config = replace(config, model=config.model.for_alphabet(data.alphabet))
     parts = split_parts(data, config, valid=valid, test=test)
     given = {"input": data, "valid": valid, "test": test}
     tuned = to_plain(
