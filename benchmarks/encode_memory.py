@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from seqreg.alphabet import PROTEIN
-from seqreg.records import atomic_write
 from seqreg.sequences import InputSpec, read_input, stream_batches, write_store
+from seqreg.writing import atomic_write
 
 LENGTH = 300
 LINE = 60

@@ -19,8 +19,9 @@ from page import SECTIONS, commit, device, markdown_table, write_section
 
 from seqreg.benchmark import SuiteFolder, available_cells, read_suite, run_cells, write_results
 from seqreg.benchmark.tables import markdown
-from seqreg.records import atomic_write, to_plain
+from seqreg.records import to_plain
 from seqreg.report import write_suite_report
+from seqreg.writing import atomic_write
 
 SUITES = ("p1-small", "p2-small", "p3-small", "p4-small")
 SITTINGS = Rows("sittings", ("suite", "date", "device", "commit", "cells", "hours_of_one_core"), key=0)

@@ -105,3 +105,7 @@ class UnknownLayerError(SeqregError):
 
 class DivergedError(SeqregError):
     """Training produced a value that is not finite."""
+
+
+class DiskFullError(SeqregError):
+    """There was no room for a file: what was done is kept, and the same command goes on once there is."""

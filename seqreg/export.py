@@ -27,8 +27,9 @@ from seqreg.errors import SeqregError, UsageError
 from seqreg.networks import objective, parts_of
 from seqreg.predictors import Predictor, TrainedNetwork
 from seqreg.predictors.network import restored
-from seqreg.records import atomic_write, write_json
+from seqreg.records import write_json
 from seqreg.targets import Labels
+from seqreg.writing import atomic_write, is_stream
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _TOLERANCE = 1e-3
@@ -122,7 +123,8 @@ def export_onnx(network: TrainedNetwork, output: Path) -> None:
 def export_safetensors(model: Predictor, output: Path) -> None:
     """Write the weights to a file, and beside it, as FILE.json, all that describes the model, letters included."""
     about = {"seqreg": __version__, "letters": model.alphabet.letters, **model.describe()}
-    write_json(output.with_suffix(".json"), about)
+    if not is_stream(output):
+        write_json(output.with_suffix(".json"), about)
     weights = {name: torch.as_tensor(value) for name, value in model.weights().items()}
     with atomic_write(output, "wb") as handle:
         handle.write(save(weights))

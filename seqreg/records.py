@@ -1,4 +1,4 @@
-"""Results as frozen records, and files that are written whole or not at all.
+"""Results as frozen records, and the files they are kept in.
 
 A record is a frozen dataclass. `to_plain` turns it into what JSON can hold: arrays become lists, enums and paths
 text, and a number that is not finite becomes null, because JSON has no NaN. A record whose file has another shape than
@@ -8,17 +8,14 @@ its fields has a method `to_plain` of its own.
 import csv
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from seqreg.errors import UsageError, option
+from seqreg.writing import atomic_write
 
 
 def to_plain(value: Any) -> Any:
@@ -39,34 +36,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value
-
-
-@contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; on success flush it to disk and rename it into place, on error remove it."""
-    target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle_number, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}. Choose another {option('output')}") from None
-    try:
-        encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
-        with os.fdopen(handle_number, mode, encoding=encoding, newline=newline) as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -22,8 +22,9 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from seqreg import __version__
-from seqreg.errors import SeqregError, UsageError, option
+from seqreg.errors import DiskFullError, SeqregError, UsageError, option
 from seqreg.records import to_plain
+from seqreg.writing import naming
 
 Piece = Mapping[str, Any]
 Once = Callable[[Callable[[], Piece]], Piece]
@@ -83,7 +84,7 @@ class Unfinished:
         if self._file is not None:
             self._file.close()
             self._file = None
-        if isinstance(error, SeqregError):
+        if isinstance(error, SeqregError) and not isinstance(error, DiskFullError):
             self.remove()
 
     def __call__(self, compute: Callable[[], Piece]) -> Piece:
@@ -119,11 +120,12 @@ class Unfinished:
 
     def _write(self, content: bytes) -> None:
         assert self._file is not None
-        self._file.write(content)
-        self._file.flush()
-        if time.monotonic() - self._synced > SECONDS_BETWEEN_SYNCS:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+        with naming(self.path):
+            self._file.write(content)
+            self._file.flush()
+            if time.monotonic() - self._synced > SECONDS_BETWEEN_SYNCS:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
 
 
 def _packed(piece: Piece) -> bytes:

@@ -57,7 +57,7 @@ def test_a_run_learns_and_leaves_every_file(tmp_path: Path) -> None:
     result = train(data, replace(SMALL, epochs=40, lr=0.01), tmp_path / "run", report=seen.append, command=["seqreg"])
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "calibration.json", "config.json", "examples.tsv", "history.tsv", "metrics.json", "model.json",
+        "calibration.json", "config.json", "examples.tsv", "files.json", "history.tsv", "metrics.json", "model.json",
         "model.safetensors", "motifs.json", "predictions.tsv", "run.json", "splits.tsv",
     }  # fmt: skip
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -109,13 +109,8 @@ def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_
         train(data, replace(SMALL, epochs=9), tmp_path / "run", resume=True)
     with pytest.raises(UsageError, match="already holds a run"):
         train(data, SMALL, tmp_path / "run")
-    (tmp_path / "run" / "robustness.json").write_text('{"about": "the model before"}')
     train(data, replace(SMALL, epochs=2), tmp_path / "run", overwrite=True)
     assert weights(tmp_path / "run") != before
-    assert not (tmp_path / "run" / "robustness.json").exists()
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "log.txt").write_text("a workflow engine was here")
-    train(data, replace(SMALL, epochs=1), tmp_path / "logs")
 
 
 def test_without_validation_exactly_the_epochs_asked_for_are_done(tmp_path: Path) -> None:

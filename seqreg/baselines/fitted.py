@@ -13,9 +13,10 @@ from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
-from seqreg.records import atomic_write, read_json, write_json
+from seqreg.records import read_json, write_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target, from_plain
+from seqreg.writing import atomic_write
 
 FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
 FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`

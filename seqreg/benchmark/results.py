@@ -8,7 +8,8 @@ from seqreg.benchmark.rows import rows_of, write_rows
 from seqreg.benchmark.suite import Suite
 from seqreg.benchmark.summary import Summary, summarize
 from seqreg.benchmark.tables import markdown
-from seqreg.records import atomic_write, write_json
+from seqreg.records import write_json
+from seqreg.writing import atomic_write
 
 
 def write_results(

@@ -30,11 +30,13 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
     from seqreg.metrics import METRICS
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_comparison
+    from seqreg.writing import is_stream
 
     found = compare_runs(runs)
     if output is not None:
-        write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
-        write_comparison(output.with_suffix(".html"), found)
+        if not is_stream(output):
+            write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
+            write_comparison(output.with_suffix(".html"), found)
         write_json(output, found)
     if terminal.as_json:
         terminal.json(found)
@@ -42,7 +44,9 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
         rows = [(name, *(_with_deviation(of_metric[name]) for of_metric in found.spread.values())) for name in METRICS]
         terminal.table((f"mean of {len(runs)} runs ± standard deviation", *found.spread), rows)
     if output is not None:
-        terminal.note(f"Wrote {output}\nReport: {output.with_suffix('.html')}")
+        terminal.note(f"Wrote {output}")
+        if not is_stream(output):
+            terminal.note(f"Report: {output.with_suffix('.html')}")
 
 
 def _with_deviation(spread: "Spread") -> str:

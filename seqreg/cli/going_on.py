@@ -6,18 +6,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqreg.writing import is_stream
+
 if TYPE_CHECKING:
     from seqreg.sequences import InputSpec
 
 
 def unfinished_file(output: Path | None) -> Path | None:
-    """Where the pieces of unfinished work are: beside its output, nowhere if it goes to standard output."""
-    return None if output is None else output.with_name(f"{output.name}.unfinished")
+    """Where the pieces of unfinished work are: beside its output, nowhere if that is no file."""
+    return None if output is None or is_stream(output) else output.with_name(f"{output.name}.unfinished")
 
 
 def remove_unfinished(output: Path) -> None:
     """The output is written: its pieces are needed no more."""
-    output.with_name(f"{output.name}.unfinished").unlink(missing_ok=True)
+    path = unfinished_file(output)
+    if path is not None:
+        path.unlink(missing_ok=True)
 
 
 def model_identity(run: Path, device: str) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def robustness(
     from seqreg.report import write_robustness_figure
     from seqreg.sequences import editable, in_terms_of
     from seqreg.sequences.splits import train_subset
+    from seqreg.training.claim import note_written
     from seqreg.unfinished import unfinished
+    from seqreg.writing import is_stream
 
     network = load_network(terminal, run, device, threads)
     kinds = edits.split("+")
@@ -85,12 +87,13 @@ def robustness(
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
         found = evaluate_robustness(network, sequences, mask=mask, once=once, progress=moved, **asked)
     if output is not None:
-        write_json(output, found.to_plain())
         rows = found.rows()
-        write_tsv(output.with_suffix(".tsv"), COLUMNS, rows)
-        write_robustness_figure(
-            found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], output.with_suffix(".svg")
-        )
+        table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")
+        note_written(output.parent, [path.name for path in (output, table, figure)])
+        write_json(output, found.to_plain())
+        if not is_stream(output):
+            write_tsv(table, COLUMNS, rows)
+            write_robustness_figure(found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], figure)
         remove_unfinished(output)
     if terminal.as_json:
         terminal.json(found.to_plain())
@@ -115,6 +118,7 @@ def norm(
     from seqreg.evaluation.norm import norm_report
     from seqreg.records import to_plain, write_json
     from seqreg.sequences import in_terms_of
+    from seqreg.training.claim import note_written
 
     network = load_network(terminal, run, device, threads)
     sequences = None
@@ -123,6 +127,7 @@ def norm(
         sequences = in_terms_of(sequences, network.target)
     report: dict[str, Any] = to_plain(norm_report(network, sequences, sample=sample, seed=seed))
     if output is not None:
+        note_written(output.parent, [output.name])
         write_json(output, report)
     if terminal.as_json:
         terminal.json(report)

@@ -2,7 +2,8 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from seqreg.predictors import Predictor
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
-from seqreg.training.folder import MARKS_OF_A_RUN
+from seqreg.training.claim import claim_folder, held, settle
 
 
 class SequenceEstimator(ClassifierMixin, SpecParameters):
@@ -127,15 +128,17 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         return tags
 
 
-def fresh_folder(folder: str | Path) -> Path:
-    """The folder to save to. Raises UsageError if it holds a model already."""
+@contextmanager
+def folder_to_save(folder: str | Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder made ready for a model, which no other process writes to. Raises UsageError if something is in the way.
+
+    overwrite: a model that is there is removed.
+    """
     folder = Path(folder)
-    found = [name for name in MARKS_OF_A_RUN if (folder / name).exists()]
-    if found:
-        raise UsageError(
-            f"{folder} already holds a model ({found[0]}). Save to another folder, or remove this one first"
-        )
-    return folder
+    with held(folder):
+        claim_folder(folder, {}, overwrite=overwrite)
+        yield folder
+        settle(folder)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

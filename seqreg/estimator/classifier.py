@@ -12,7 +12,7 @@ from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
 from seqreg.errors import UsageError
-from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
+from seqreg.estimator.base import SequenceEstimator, folder_to_save, read_config
 from seqreg.estimator.inputs import read_labelled
 from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.explain import STEPS, Explanation, explain
@@ -165,17 +165,19 @@ class SequenceClassifier(SequenceEstimator):
         data = self._read(X) if y is None else read_labelled(X, y, self._labels, self.network_.alphabet.name)
         return explain(self.network_, data, batch=batch_size, steps=steps)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write a run folder that `load`, and every command that takes a run, understands.
 
         What has no form as text, a callable for example, is written as Python shows it: `load` gives an estimator that
-        predicts, but cannot be fitted again. Raises UsageError if the folder holds a model already.
+        predicts, but cannot be fitted again. Raises UsageError if something is in the way.
+
+        overwrite: a model that is there is replaced, with all that seqreg wrote about it.
         """
         check_is_fitted(self)
-        folder = fresh_folder(folder)
-        write_json(folder / "config.json", {**self.config_.to_plain(), "estimator": self._described()})
-        write_history(folder, self.history_)
-        self.network_.save(folder)
+        with folder_to_save(folder, overwrite=overwrite) as place:
+            write_json(place / "config.json", {**self.config_.to_plain(), "estimator": self._described()})
+            write_history(place, self.history_)
+            self.network_.save(place)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto") -> Self:

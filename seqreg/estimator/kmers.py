@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline
 from seqreg.errors import UsageError
-from seqreg.estimator.base import SequenceEstimator, fresh_folder, read_config
+from seqreg.estimator.base import SequenceEstimator, folder_to_save, read_config
 from seqreg.records import write_json
 from seqreg.sequences import class_weights, with_positive
 from seqreg.specs import Spec
@@ -66,12 +66,15 @@ class KmerClassifier(SequenceEstimator):
         self.baseline_ = fit_baseline(self.baseline, data, seed=self._seed(), strand_free=self.reverse_complement)
         return self
 
-    def save(self, folder: str | Path) -> None:
-        """Write a folder as `seqreg baseline` does. Raises UsageError if it holds a model already."""
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a folder as `seqreg baseline` does. Raises UsageError if something is in the way.
+
+        overwrite: a model that is there is replaced, with all that seqreg wrote about it.
+        """
         check_is_fitted(self)
-        folder = fresh_folder(folder)
-        write_json(folder / "config.json", {"estimator": self._described()})
-        self.baseline_.save(folder)
+        with folder_to_save(folder, overwrite=overwrite) as place:
+            write_json(place / "config.json", {"estimator": self._described()})
+            self.baseline_.save(place)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -13,8 +13,9 @@ from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
 from seqreg.predictors import TrainedNetwork
-from seqreg.records import atomic_write, write_json, write_tsv
+from seqreg.records import write_json, write_tsv
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
+from seqreg.writing import atomic_write
 
 
 @dataclass(frozen=True, kw_only=True)

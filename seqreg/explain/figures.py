@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from seqreg.explain.catalogue import Motif
 from seqreg.explain.information import information
-from seqreg.records import atomic_write
 from seqreg.sequences import Attribution
+from seqreg.writing import atomic_write
 
 _STYLE: Any = {"font.size": 8, "axes.linewidth": 0.6, "svg.fonttype": "none", "text.parse_math": False}
 _SPECK = 0.01  # of the tallest letter: what is smaller costs time to draw and is not seen

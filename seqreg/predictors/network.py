@@ -16,10 +16,11 @@ from torch import Tensor
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
 from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
-from seqreg.records import atomic_write, read_json, to_plain, write_json
+from seqreg.records import read_json, to_plain, write_json
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
 from seqreg.targets import Target, from_plain
+from seqreg.writing import atomic_write
 
 FORMAT = 2  # 1 said `multi_label` where 2 says `task`
 # Bounds the memory of a batch of long sequences: some hundred MiB with 128 filters.

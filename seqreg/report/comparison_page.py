@@ -6,9 +6,9 @@ from typing import Any
 from seqreg import __version__
 from seqreg.evaluation import Comparison
 from seqreg.metrics import METRICS
-from seqreg.records import atomic_write
 from seqreg.report.pages import environment
 from seqreg.report.tables import GUESSING
+from seqreg.writing import atomic_write
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from seqreg import __version__
 from seqreg.errors import ModelError
 from seqreg.explain import consensus, information, telling_part
-from seqreg.records import atomic_write, read_json
+from seqreg.records import read_json
 from seqreg.report import logos
 from seqreg.report.letters import by_letter, width_of
 from seqreg.report.pages import environment
 from seqreg.sequences import Attribution, read_attributions
+from seqreg.writing import atomic_write
 
 HEADINGS = {"motifs": "Motifs", "sequences": "Letter by letter", "files": "Files and numbers"}
 # Motifs that move predictions less than this share of the most important one are folded away.

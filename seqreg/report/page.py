@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 from seqreg import __version__
 from seqreg.explain import consensus, information
-from seqreg.records import atomic_write
 from seqreg.report import figures, logos, tables, tuning, words
 from seqreg.report.card import render_card
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 from seqreg.report.robustness_figure import damaging_positions
 from seqreg.report.run_folder import Run, read_run
+from seqreg.writing import atomic_write
 
 MOST_CURVES = 8
 HEADINGS = {

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from seqreg.records import atomic_write
+from seqreg.writing import atomic_write
 
 _COLORS = {"attacked_accuracy": "#b45309", "certified_accuracy": "#0f766e"}
 _NAMES = {"attacked_accuracy": "attacked", "certified_accuracy": "certified"}

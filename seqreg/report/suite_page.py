@@ -10,10 +10,11 @@ from matplotlib.ticker import MaxNLocator
 
 from seqreg import __version__
 from seqreg.errors import ModelError
-from seqreg.records import atomic_write, read_json
+from seqreg.records import read_json
 from seqreg.report import figures, suite_figures, words
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
+from seqreg.writing import atomic_write
 
 MOST_LINES = 10
 # Columns of the robustness protocol -> what they mean, and against what they are drawn.

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
-from seqreg.records import atomic_write
+from seqreg.writing import atomic_write
 
 FORMAT = "seqreg-attributions"
 SCHEMA = 1

@@ -9,10 +9,10 @@ from typing import TextIO
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from seqreg.errors import InputError
-from seqreg.records import atomic_write
 from seqreg.sequences.opening import open_text, shown
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.writing import atomic_write
 
 _TOKEN = re.compile(r"""(?<!\S)(label|target|split|set|group|weight)=("[^"]*"|\S+)""", re.IGNORECASE)
 _FIELD = {name: name for name in ("label", "split", "group", "weight")} | {"target": "label", "set": "split"}

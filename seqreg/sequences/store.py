@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import InputError
-from seqreg.records import atomic_write
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import Target, from_plain
+from seqreg.writing import atomic_write
 
 FORMAT = "seqreg-sequences"
 SCHEMA = 1

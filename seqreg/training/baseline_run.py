@@ -11,14 +11,16 @@ from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
 from seqreg.training.calibration import effect_on_test, write_conformal
 from seqreg.training.checkpoint import PIECES
+from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig
-from seqreg.training.folder import claim_folder, complete, measure, now, write_predictions
+from seqreg.training.folder import complete, measure, now, write_predictions
 from seqreg.training.parts import split_parts
 from seqreg.unfinished import unfinished
 
 DECIDING = ("valid", "test", "by", "similarity", "identity", "leave_out", "train_size", "reverse_complement", "seed")
 
 
+@alone
 def train_baseline(
     data: SequenceSet,
     config: TrainConfig,

@@ -11,7 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seqreg.predictors.network import on_host
-from seqreg.records import atomic_write, to_plain
+from seqreg.records import to_plain
+from seqreg.writing import atomic_write
 
 FILE = Path("checkpoint") / "state.safetensors"
 PIECES = FILE.with_name("pieces")  # what is done beside the loop (see `seqreg.unfinished`)

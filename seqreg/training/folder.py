@@ -1,4 +1,4 @@
-"""The run folder: what may be written where, what the test part showed, and what is known about the making of it."""
+"""What a run folder says of the test part, of the training, and of how it was made."""
 
 import platform
 import shutil
@@ -13,53 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg import __version__
-from seqreg.errors import UsageError, option
 from seqreg.evaluation.scores import Metrics, evaluate
-from seqreg.records import read_json, write_json, write_tsv
+from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FILE as CHECKPOINT
+from seqreg.training.claim import settle
 from seqreg.training.parts import Parts
 
-MARKS_OF_A_RUN = ("run.json", "config.json", "model.safetensors")
-OTHER_FILES = (
-    *("model.json", "splits.tsv", "history.tsv", "metrics.json", "predictions.tsv", "examples.tsv", "motifs.json"),
-    # what was found about the model that is overwritten
-    *("calibration.json", "robustness.json", "robustness.tsv", "robustness.svg", "norm.json", "report.html"),
-    *("MODEL_CARD.md", "trials.tsv", "tuning.json"),
-)
-TUNING = "tuning"  # the folder of a search that is not over
 WORST_EXAMPLES = 20
-
-
-def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
-    """Make the folder ready for a run, or say (True) that it holds this very run, finished.
-
-    resolved: the configuration as `config.json` holds it; of a run that `tune` makes, what `tune` was asked decides
-    whether it is the same. What an earlier run left is removed. Raises UsageError if the folder holds another run, and
-    if a run to resume had another configuration, unless overwriting.
-    """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file. Choose a folder as {option('output')}")
-    found = [name for name in MARKS_OF_A_RUN if (output / name).exists()]
-    if resume and (output / "config.json").exists():
-        before, now = (config.get("tune", config) for config in (read_json(output / "config.json"), resolved))
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-        if changed and not overwrite:
-            difference = ", ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed[:3])
-            raise UsageError(
-                f"cannot resume {output}: {difference}. "
-                f"Use the same options, or {option('overwrite', True)} to start anew"
-            )
-        if not changed:
-            return (output / "run.json").exists() and bool(read_json(output / "run.json").get("complete"))
-    if found and not overwrite:
-        ways = f"{option('resume', True)}, {option('overwrite', True)} or another {option('output')}"
-        raise UsageError(f"{output} already holds a run ({found[0]}). Use {ways}")
-    for name in (*MARKS_OF_A_RUN, *OTHER_FILES):
-        (output / name).unlink(missing_ok=True)
-    for folder in (CHECKPOINT.parent, TUNING):
-        shutil.rmtree(output / folder, ignore_errors=True)
-    return False
 
 
 def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -> None:
@@ -102,6 +63,7 @@ def complete(
     if finish:
         finish(output)
     shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
+    settle(output)
     write_json(output / "run.json", {**run, "finished": now(), "complete": True})
 
 

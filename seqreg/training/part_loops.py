@@ -16,13 +16,13 @@ from safetensors.torch import save
 from seqreg.linear import Array
 from seqreg.networks import Part, SumNet
 from seqreg.predictors.network import logits_of, on_host
-from seqreg.records import atomic_write
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.config import TrainConfig
 from seqreg.training.held_out import HeldOut
 from seqreg.training.loop import Progress
+from seqreg.writing import atomic_write
 
 History = list[dict[str, Any]]
 

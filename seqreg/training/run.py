@@ -19,8 +19,9 @@ from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.specs import write
 from seqreg.training.calibration import calibrated, effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import PIECES
+from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.folder import claim_folder, complete, measure, now, write_history, write_predictions
+from seqreg.training.folder import complete, measure, now, write_history, write_predictions
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
@@ -38,6 +39,7 @@ class RunResult:
     baselines: dict[str, Metrics]
 
 
+@alone
 def train(
     data: SequenceSet,
     config: TrainConfig,

@@ -15,7 +15,7 @@ from seqreg.sequences import SequenceSet, with_positive
 from seqreg.specs import Spec, hyper
 from seqreg.training import FAMILIES, TrainConfig, choose_device, train, train_baseline, with_defaults
 from seqreg.training import Progress as TrainingProgress
-from seqreg.training.folder import TUNING, claim_folder
+from seqreg.training.claim import TUNING, alone, claim_folder, settle
 from seqreg.training.parts import Parts, split_parts
 from seqreg.tuning.choice import choose
 from seqreg.tuning.folds import inner_splits, most_folds, with_groups
@@ -54,6 +54,7 @@ class TunedRun:
     outcome: Outcome
 
 
+@alone
 def tune(
     data: SequenceSet,
     config: TrainConfig,
@@ -105,6 +106,7 @@ def tune(
     else:
         train(data, replace(config, **outcome.setting), output, report=training, **how)
     shutil.rmtree(output / TUNING, ignore_errors=True)
+    settle(output)
     return TunedRun(folder=output, outcome=outcome)
 
 
