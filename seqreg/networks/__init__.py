@@ -8,6 +8,7 @@ logits are the sum of is a `Part`, by whose members all other rooms deal with it
 
 from seqreg.networks.activations import ACTIVATIONS, smoothed_relu
 from seqreg.networks.alignments import AlignmentNet
+from seqreg.networks.answers import Answers
 from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ConvNet
@@ -30,6 +31,7 @@ __all__ = [
     "MODELS",
     "Ability",
     "AlignmentNet",
+    "Answers",
     "Blosum62",
     "ConvNet",
     "Encoding",

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.errors import UsageError
+from seqreg.networks.answers import Answers, Exclusive, Independent
 from seqreg.targets import Labels, Target
 
 
@@ -27,6 +28,10 @@ class Objective(Protocol):
 
     def call(self, outputs: Tensor) -> Tensor:
         """y that the outputs speak for."""
+        ...
+
+    def answers(self, outputs: Tensor) -> Answers:
+        """The distribution that the outputs stand for."""
         ...
 
     def directions(self, y: Tensor, outputs: int) -> Tensor:
@@ -47,6 +52,9 @@ class _OneOfTwo:
     def call(self, outputs: Tensor) -> Tensor:
         return (outputs[:, 0] > 0).long()
 
+    def answers(self, outputs: Tensor) -> Answers:
+        return Independent(outputs)
+
     def directions(self, y: Tensor, outputs: int) -> Tensor:
         """The signed logit, P = 1."""
         return (2.0 * y.double() - 1)[:, None, None]
@@ -64,6 +72,9 @@ class _OneOfMany:
 
     def call(self, outputs: Tensor) -> Tensor:
         return outputs.argmax(1)
+
+    def answers(self, outputs: Tensor) -> Answers:
+        return Exclusive(outputs)
 
     def directions(self, y: Tensor, outputs: int) -> Tensor:
         """f_y - f_j for the P = K - 1 other classes j."""
@@ -85,6 +96,9 @@ class _EachLabel:
 
     def call(self, outputs: Tensor) -> Tensor:
         return (outputs > 0).long()
+
+    def answers(self, outputs: Tensor) -> Answers:
+        return Independent(outputs)
 
     def directions(self, y: Tensor, outputs: int) -> Tensor:
         """Every signed logit, P = K."""

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.attacks.ball import unit
-from seqreg.networks import InputView, input_gradient
+from seqreg.networks import Answers, InputView, input_gradient, objective_of
 from seqreg.penalties.base import Penalty
 from seqreg.specs import hyper
 
@@ -30,68 +29,24 @@ class VirtualAdversarial(Penalty):
     def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; of y it only sees whether labels exclude each other (N,) or not (N, K)."""
         logits = view.forward(view.x)
-        family = _Bernoulli(logits) if y.dim() == 2 or logits.shape[1] == 1 else _Categorical(logits)
-        delta = self.epsilon * _most_sensitive(view, logits, family, self.steps)
-        return self.weight * family.divergence(view.forward(view.x.detach() + delta)).mean()
+        answers = objective_of(y, logits.shape[1]).answers(logits)
+        delta = self.epsilon * _most_sensitive(view, logits, answers, self.steps)
+        return self.weight * answers.divergence(view.forward(view.x.detach() + delta)).mean()
 
 
-class _Bernoulli:
-    """One yes or no per logit."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self._logits = logits.detach()
-
-    def downhill(self) -> Tensor:
-        """(N, K) gradient of -log p(likeliest answer) with respect to the logits."""
-        return torch.where(self._logits > 0, -1, 1) * torch.sigmoid(-self._logits.abs())
-
-    def fisher(self, v: Tensor) -> Tensor:
-        """(N, K) covariance of the answers times v (N, K)."""
-        return torch.sigmoid(self._logits) * torch.sigmoid(-self._logits) * v
-
-    def divergence(self, moved: Tensor) -> Tensor:
-        """(N,) KL(p || p at the moved logits)."""
-        p, z = torch.sigmoid(self._logits), self._logits
-        yes = p * (F.logsigmoid(z) - F.logsigmoid(moved))
-        return (yes + (1 - p) * (F.logsigmoid(-z) - F.logsigmoid(-moved))).sum(1)
-
-
-class _Categorical:
-    """One answer out of K."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self._log_p = logits.detach().log_softmax(1)
-        self._top = self._log_p.argmax(1, keepdim=True)
-
-    def downhill(self) -> Tensor:
-        """(N, K) gradient of -log p(likeliest answer) with respect to the logits."""
-        others = self._log_p.exp().scatter(1, self._top, 0)
-        return others.scatter(1, self._top, -others.sum(1, keepdim=True))
-
-    def fisher(self, v: Tensor) -> Tensor:
-        """(N, K) covariance of the answers times v (N, K)."""
-        p = self._log_p.exp()
-        v = v - v.gather(1, self._top)  # changes nothing, and keeps digits where the top answer is all but certain
-        return p * (v - (p * v).sum(1, keepdim=True))
-
-    def divergence(self, moved: Tensor) -> Tensor:
-        """(N,) KL(p || p at the moved logits)."""
-        return (self._log_p.exp() * (self._log_p - moved.log_softmax(1))).sum(1)
-
-
-def _most_sensitive(view: InputView, logits: Tensor, family: _Bernoulli | _Categorical, steps: int) -> Tensor:
+def _most_sensitive(view: InputView, logits: Tensor, answers: Answers, steps: int) -> Tensor:
     """Unit directions (N, A, L), zero where the network is flat."""
     if logits.shape[1] == 1 and view.separable:
         steps = 0  # the Hessian of one logit has rank one
     # Squares of small numbers would underflow; where sequences depend on each other, they keep their proportions.
     together = 1 if view.separable else (0, 1)
-    outward = _scaled(family.downhill(), together).requires_grad_()
+    outward = _scaled(answers.downhill(), together).requires_grad_()
     # J^T outward; its derivative in outward is J, whatever outward is.
     pulled = input_gradient(logits, view.x, outward, retain_graph=True, create_graph=steps > 0)
     direction = _direction(view, pulled.detach())
     for _ in range(steps):
         (pushed,) = torch.autograd.grad(pulled, outward, direction, retain_graph=True)  # J direction
-        residual = _scaled(family.fisher(pushed), together)
+        residual = _scaled(answers.fisher(pushed), together)
         direction = _direction(view, input_gradient(logits, view.x, residual, retain_graph=True))
     return direction
 
