@@ -13,6 +13,7 @@ from seqreg.explain.motifs import learned_parts, look_at
 from seqreg.networks import CNN, MODELS, ConvNet
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet
+from seqreg.targets import Labels
 
 
 def build(alphabet: Alphabet, *, pooling: str = "max", depth: int = 1, outputs: int = 1, **more: int) -> ConvNet:
@@ -79,7 +80,8 @@ def test_counts_sites_and_starts_equal_a_loop_over_windows(
 def test_contributions_add_up_to_the_logits(pooling: str, depth: int, plant: Callable[..., SequenceSet]) -> None:
     data = plant(PROTEIN, "WKHFC", n=21)
     net = build(PROTEIN, pooling=pooling, depth=depth, outputs=2)
-    data = replace(data, y=np.stack([data.y, 1 - data.y], 1).astype(np.uint8))  # type: ignore[operator]
+    labels = Labels(names=data.classes)
+    data = replace(data, target=labels, y=np.stack([data.y, 1 - data.y], 1).astype(np.uint8))  # type: ignore[operator]
     torch.nn.init.zeros_(net.output.bias)
     # Without later biases the logits are homogeneous in the first activations (Euler): contributions are all there is.
     net.convs[0].bias.data.fill_(50.0)  # type: ignore[operator]

@@ -202,7 +202,7 @@ def test_filters_start_as_windows_of_every_class(encoding: str, several: bool) -
     texts = ["MKLVAWYDERMKLVAWY", "GHSTPNQGHSTPNQGHST", "MK", "GH"]  # two are shorter than a filter
     data = read_strings(texts, labels=["first", "second"] * 2, alphabet="protein")
     if several:
-        data = replace(data, y=np.eye(2, dtype=np.int64)[data.y])
+        data = replace(data, target=Labels(names=data.classes), y=np.eye(2, dtype=np.uint8)[data.y])
     config = TrainConfig(model="cnn:filters=8,width=5", encoding=encoding)
     model = architecture_of(with_defaults(config, data, None), data).build()
     random = model.convs[0].weight.detach().clone()
