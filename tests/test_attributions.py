@@ -123,7 +123,8 @@ def test_letters_speak_for_the_class_that_is_named(
 ) -> None:
     """What stands above the line raises the probability of `target`: the logit of attributions goes with it."""
     net = network(NETWORKS[1], classes)
-    net = replace(net, architecture=replace(net.architecture, positive=positive if len(classes) == 2 else None))
+    target = Classes(names=classes, asked_for=positive if len(classes) == 2 else None)
+    net = replace(net, architecture=replace(net.architecture, target=target))
     p = net.probabilities(ragged)
     logits = np.stack([found.logits for found in attributions(net, ragged)])
     for i in range(len(ragged)):
