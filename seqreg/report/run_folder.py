@@ -52,9 +52,9 @@ class Run:
     @cached_property
     def target(self) -> Target:
         """What the model has learned; classes where there is no model. Raises ModelError for a damaged model.json."""
-        about = {"classes": self.classes, "positive": self.metrics.get("positive"), "task": Classes.task}
+        about = {"classes": self.classes, "positive": self.metrics.get("positive"), "multi_label": False}
         try:
-            return from_plain(self.model if "classes" in self.model else about)
+            return from_plain({**about, **self.model})
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.folder / 'model.json'} does not say what was learned ({error})") from None
 
