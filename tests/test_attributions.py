@@ -1,5 +1,6 @@
 """Attributions: against runs of every mutant, finite differences and closed forms, and the file that keeps them."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from seqreg.alphabet import DNA
 from seqreg.errors import InputError
 from seqreg.explain import attributions, gradient_times_input, integrated_gradients
 from seqreg.explain.explanation import _shown
+from seqreg.explain.figures import MOST_LETTERS, draw_attribution, telling_part
 from seqreg.networks import ConvNet
 from seqreg.predictors import Architecture, TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, read_strings, write_attributions
@@ -249,3 +251,35 @@ def test_modisco_lite_finds_a_planted_pattern(tmp_path: Path) -> None:
     )
     consensus = "".join("ACGT"[code] for code in np.asarray(found[0].sequence).argmax(1))
     assert motif in consensus or motif[::-1].translate(str.maketrans("ACGT", "TGCA")) in consensus
+
+
+def flat(sequence: str, score: float) -> Attribution:
+    """Every letter and every substitution is worth the same."""
+    logits, scores = np.zeros(1, dtype=np.float32), np.full((len(sequence), 1), score, dtype=np.float32)
+    return Attribution(
+        id="s",
+        sequence=sequence,
+        logits=logits,
+        baseline_logits=logits,
+        mutagenesis=np.full((len(sequence), 4, 1), score, dtype=np.float32),
+        gradient_times_input=scores,
+        integrated_gradients=scores,
+    )
+
+
+@pytest.mark.parametrize(
+    ("sequence", "score"), [("ACGTAC", 1.0), ("ACGTAC", 0.0), ("NNNNNN", 1.0), ("ACGTACGTAC" * 40, 1.0)]
+)
+def test_the_positions_of_what_is_drawn_are_its_axis(sequence: str, score: float, tmp_path: Path) -> None:
+    """Also where no letter says anything: letters that score 0, and letters that are none."""
+    found = flat(sequence, score)
+    if len(sequence) > MOST_LETTERS:
+        found.integrated_gradients[:50] = 0
+    draw_attribution(tmp_path / "s.svg", found, "ACGT", 0, "with")
+    text = (tmp_path / "s.svg").read_text()
+    axis = text[text.index('id="matplotlib.axis_3"') : text.index('id="matplotlib.axis_4"')]
+    shown = [int(tick) for tick in re.findall(r">\s*(\d+)</text>", axis)]
+    part = telling_part(found.integrated_gradients[:, 0])
+    assert len(shown) > 3
+    assert part.start < min(shown) <= max(shown) <= part.stop
+    assert max(shown) - min(shown) >= 0.5 * (part.stop - part.start)

@@ -78,7 +78,9 @@ def _logo(ax: Axes, heights: NDArray[np.floating], letters: str, *, first: int) 
     heights = np.where(np.abs(heights) < _SPECK * tallest, 0.0, heights)
     table = pd.DataFrame(heights, columns=list(letters), index=np.arange(first, first + len(heights)))
     scheme = "classic" if len(letters) == 4 else "chemistry"
-    logomaker.Logo(table, ax=ax, color_scheme=scheme, font_name="DejaVu Sans")
+    if tallest > 0:  # Logomaker takes the heights for limits, and from 0 to 0 there is no axis
+        logomaker.Logo(table, ax=ax, color_scheme=scheme, font_name="DejaVu Sans")
+    ax.set_xlim(first - 0.5, first + len(heights) - 0.5)  # its own include what shared axes had before
     ax.spines[["top", "right"]].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
