@@ -7,7 +7,6 @@ checksum, and is computed again; pieces of other work (other options, data or ve
 computed from pieces that were read is what would have been computed without a kill, bit for bit.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from safetensors.numpy import load, save
 
 from seqreg import __version__
 from seqreg.errors import DiskFullError, SeqregError, UsageError, option
+from seqreg.locks import Lock
 from seqreg.records import to_plain
 from seqreg.writing import naming
 
@@ -48,7 +48,7 @@ class Unfinished:
     """The file of pieces of one work; itself the function `once`. As a context it closes the file when left.
 
     about: all that decides the pieces, as JSON can hold it. The versions of seqreg, PyTorch and NumPy count too. While
-    another process holds the file, nothing is read from it or kept. After an error that the same command would meet
+    another process holds its lock, nothing is read from it or kept. After an error that the same command would meet
     again, the file is removed.
     """
 
@@ -58,22 +58,19 @@ class Unfinished:
         text = json.dumps(to_plain({**about, "versions": versions}), sort_keys=True)
         self._head = hashlib.sha256(text.encode()).hexdigest().encode() + b"\n"
         self._file: IO[bytes] | None = None
+        self._lock = Lock(path.with_name(f"{path.name}.lock"))
         self._reading = True
         self._synced = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            handle = open(self.path, "r+b", opener=_made_if_missing)  # closed by __exit__
         except OSError as error:
             raise UsageError(f"cannot write {self.path}: {error.strerror}. Choose another {option('output')}") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._lock.take():
             handle.close()
             return self
-        except OSError:  # no locks on this file system
-            pass
         self._file = handle
         if handle.read(len(self._head)) != self._head:
             self._cut(0)
@@ -84,6 +81,7 @@ class Unfinished:
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._lock.give_back(remove=True)
         if isinstance(error, SeqregError) and not isinstance(error, DiskFullError):
             self.remove()
 
@@ -126,6 +124,10 @@ class Unfinished:
             if time.monotonic() - self._synced > SECONDS_BETWEEN_SYNCS:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
+
+
+def _made_if_missing(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _packed(piece: Piece) -> bytes:

@@ -1,11 +1,10 @@
 """Work in pieces that any number of processes may share, that survives being killed, and goes on.
 
 One contract: a piece has a key made of all that decides its result; its result is one file, written whole; whoever
-works on a piece holds a lock. Locks are the kernel's (`flock`): they end with the process that holds them, however it
-ends, so nothing goes stale. Where a file system has none, two processes may do a piece twice, with the same result.
+works on a piece holds a lock, which ends with the process. Where a file system has no locks, two processes may do a
+piece twice, with the same result.
 """
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seqreg.errors import SeqregError, UsageError, option
+from seqreg.locks import Lock
 from seqreg.records import read_json, write_json
 
 PIECES, LOCKS = "cells", "locks"
@@ -67,20 +67,13 @@ class Results:
     @contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
         """Hold a piece: False while another process does, or if it has a result."""
-        handle = os.open(self.path / LOCKS / key, os.O_CREAT | os.O_RDWR, 0o666)
+        lock = Lock(self.path / LOCKS / key)
+        mine = lock.take()
         try:
-            mine = True
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                mine = False
-            except OSError:  # no locks on this file system
-                mine = True
             yield mine and not self.done(key)
         finally:
-            if self.done(key):
-                (self.path / LOCKS / key).unlink(missing_ok=True)
-            os.close(handle)
+            if mine:
+                lock.give_back(remove=self.done(key))
 
     def _file(self, key: str) -> Path:
         return self.path / PIECES / f"{key}.json"

@@ -45,6 +45,13 @@ def test_nothing_is_pickled() -> None:
     assert [name(path) for path in FILES if pickling.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_nothing_is_imported_that_only_some_operating_systems_have() -> None:
+    alone = re.compile(
+        r"^\s*(import|from) (fcntl|grp|msvcrt|posix|pty|pwd|resource|syslog|termios|tty|winreg)\b", re.MULTILINE
+    )
+    assert [name(path) for path in FILES if alone.search(path.read_text(encoding="utf-8"))] == []
+
+
 def exact_pins() -> dict[str, str]:
     lines = (GROUNDS / "constraints.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))

@@ -1,6 +1,5 @@
 """Work that is killed goes on: no piece twice, the same bytes at the end, nothing left behind."""
 
-import fcntl
 import functools
 import os
 from collections.abc import Callable
@@ -84,12 +83,14 @@ def test_two_at_a_time_do_not_write_into_one_file(tmp_path: Path) -> None:
     path = tmp_path / "pieces"
     work(path, [], of="this")
     before = path.read_bytes()
-    with open(path, "rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with Unfinished(path, of="this"):
         made: list[int] = []
         same(work(path, made, of="this"))
         assert made == [0, 1, 2, 3]
         assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+    same(work(path, made, of="this"))
+    assert made == [0, 1, 2, 3]
 
 
 def stopped_by(error: type[BaseException], path: Path) -> None:

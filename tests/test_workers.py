@@ -1,0 +1,74 @@
+"""Work that several processes share: each piece is done once, and a lock ends with the process that holds it."""
+
+import multiprocessing
+import os
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from seqreg.errors import SeqregError
+from seqreg.locks import Lock
+from seqreg.workers import Results, in_processes
+
+KEYS = [f"piece{i}" for i in range(12)]
+
+
+def hold(path: Path, taken: Connection) -> None:
+    """Take the lock, say so, and never give it back."""
+    lock = Lock(path)
+    taken.send(lock.take())
+    time.sleep(600)
+
+
+def test_a_lock_is_held_by_one_process_until_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    mine, other = Lock(path), Lock(path)
+    assert mine.take()
+    assert not other.take()
+    mine.give_back(remove=False)
+    start = multiprocessing.get_context("spawn")
+    here, there = start.Pipe()
+    holder = start.Process(target=hold, args=(path, there), daemon=True)
+    holder.start()
+    assert here.poll(60)
+    assert here.recv()
+    assert not mine.take()
+    holder.kill()
+    holder.join()
+    assert mine.take()
+    mine.give_back(remove=True)
+    assert os.listdir(tmp_path) == []
+
+
+def work(results: Results, parent: int) -> None:
+    """Every piece that nobody else does; its record says who did it, and how that process was started."""
+    assert os.getppid() == parent
+    for _ in range(2):
+        for key in KEYS:
+            with results.claimed(key) as mine:
+                if mine:
+                    time.sleep(0.05)
+                    with open(results.path / "log", "a", encoding="utf-8") as log:
+                        log.write(f"{key}\n")
+                    results.save(key, {"pid": os.getpid(), "start": multiprocessing.get_start_method()})
+
+
+def die(parent: int) -> None:
+    os._exit(3)
+
+
+def test_processes_of_their_own_share_the_pieces(tmp_path: Path) -> None:
+    """Started afresh (`spawn`), as on every operating system, whatever this one's habit is."""
+    results, told = Results(path=tmp_path), []
+    results.create()
+    in_processes(work, results, workers=2, tell=lambda: told.append(1))
+    records = [results.record(key) for key in KEYS]
+    assert {record["start"] for record in records if record} == {"spawn"}
+    assert os.getpid() not in {record["pid"] for record in records if record}
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(KEYS)
+    assert os.listdir(tmp_path / "locks") == []
+    assert told
+    with pytest.raises(SeqregError, match=r"2 of 2 processes died \(exit code 3\)"):
+        in_processes(die, workers=2, tell=lambda: None)
