@@ -22,12 +22,12 @@ from seqreg.linear import inner_folds
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.scores import forward_substitution_scores
-from seqreg.networks import BLOSUM62, AlignmentNet, Sum, as_onehot
+from seqreg.networks import AlignmentNet, Sum, as_onehot
 from seqreg.networks.alignment_blocks import blocks_of
 from seqreg.networks.alignments import draw_references
 from seqreg.networks.local_alignment import BETA, EXTEND, OPEN, Queries, log_sums, passing
 from seqreg.predictors.network import load_trained
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, blosum62
 from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig, fit, train, with_defaults
 from seqreg.training.run import learn
@@ -35,7 +35,7 @@ from seqreg.training.stacking import fit_parts
 from seqreg.training.weighing import mean_loss
 
 Plant = Callable[..., SequenceSet]
-SIMILARITY = PROTEIN.mixtures @ BLOSUM62 @ PROTEIN.mixtures.T
+SIMILARITY = PROTEIN.mixtures @ blosum62() @ PROTEIN.mixtures.T
 ALONE = Sum(spectrum=0, positions=False, pooling=("none",), alignments=20)
 
 

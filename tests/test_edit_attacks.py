@@ -9,7 +9,8 @@ from seqreg.alphabet import DNA, PROTEIN, RNA
 from seqreg.attacks import Allowed, AppliedEdit, Beam, FoundEdits, Substitution, beam_search, exhaustive_search
 from seqreg.certificates import margins, predicted
 from seqreg.errors import UsageError
-from seqreg.networks import BLOSUM62, CNN, ConvNet
+from seqreg.networks import CNN, ConvNet
+from seqreg.sequences import blosum62
 
 LENGTHS = torch.tensor([11, 7, 9, 4, 10])
 
@@ -133,7 +134,7 @@ def test_rules_of_allowed_letters() -> None:
     similar = Allowed(PROTEIN, "blosum62:1").ever(residues)
     for row, i, letter in itertools.product(range(2), range(4), range(20)):
         code = int(residues[row, i])
-        assert similar[row, i, letter] == (letter != code and BLOSUM62[code, letter] >= 1)
+        assert similar[row, i, letter] == (letter != code and blosum62()[code, letter] >= 1)
     bases = random_ids()
     pairs = {(DNA.letters[code], DNA.letters[letter]) for code, letter in itertools.product(range(4), range(4))
              if Allowed(DNA, "transitions").ever(torch.tensor([[code]], dtype=torch.uint8))[0, 0, letter]}  # fmt: skip

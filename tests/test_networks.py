@@ -10,11 +10,11 @@ import torch
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError, UsageError
-from seqreg.networks import BLOSUM62, CNN, Blosum62, ConvNet, as_onehot
+from seqreg.networks import CNN, Blosum62, ConvNet, as_onehot
 from seqreg.networks.convolution import conv, conv_outer, conv_place
 from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
 from seqreg.predictors.network import Architecture, TrainedNetwork, load_trained
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, blosum62
 from seqreg.targets import Classes
 
 LENGTHS = torch.tensor([23, 2, 5, 10, 11, 12, 13, 3, 1])
@@ -116,9 +116,9 @@ def test_encoding_is_folded_into_the_kernel() -> None:
 def test_blosum62_root_reproduces_the_similarities_it_keeps() -> None:
     root = Blosum62().matrix(PROTEIN)
     kept = root @ root.T
-    scale = np.trace(kept @ BLOSUM62) / np.trace(kept @ kept)
-    residual = np.linalg.eigvalsh(BLOSUM62 - scale * kept)
-    assert np.sum(residual < -1e-9) == np.sum(np.linalg.eigvalsh(BLOSUM62) < 0)
+    scale = np.trace(kept @ blosum62()) / np.trace(kept @ kept)
+    residual = np.linalg.eigvalsh(blosum62() - scale * kept)
+    assert np.sum(residual < -1e-9) == np.sum(np.linalg.eigvalsh(blosum62()) < 0)
     assert np.abs(residual[residual > -1e-9]).max() < 1e-9
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -537,8 +538,9 @@ def test_consensus_is_lower_case_where_it_is_weak() -> None:
 
 @pytest.mark.parametrize(("share", "n"), [(0.0, 3), (0.25, 16), (1.0, 40)])
 def test_wilson_limits_solve_their_equation(share: float, n: int) -> None:
+    z = NormalDist().inv_cdf(0.975)
     for limit in wilson(share, n):
-        assert abs(limit - share) == pytest.approx(1.96 * math.sqrt(limit * (1 - limit) / n), abs=1e-9)
+        assert abs(limit - share) == pytest.approx(z * math.sqrt(limit * (1 - limit) / n), abs=1e-9)
 
 
 def luminance(color: str) -> float:

@@ -7,17 +7,13 @@ from torch import Tensor
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
-from seqreg.networks import BLOSUM62
-
-# The standard genetic code, codons in the order TTT, TTC, TTA, TTG, TCT, ... (NCBI translation table 1).
-_AMINO_ACIDS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
-_CODON_ORDER = "TCAG"
+from seqreg.sequences import amino_acids, blosum62
 
 
 def similar_letters(alphabet: Alphabet, threshold: float = 1) -> NDArray[np.bool_]:
     """(A, A) True between different similar letters: BLOSUM62 >= threshold, or transitions for nucleotides."""
     if alphabet.name == "protein":
-        similar = threshold <= BLOSUM62
+        similar = threshold <= blosum62()
     else:
         purine = np.array([letter in "AG" for letter in alphabet.letters])
         similar = purine[:, None] == purine
@@ -28,8 +24,7 @@ def synonymous_codons(alphabet: Alphabet) -> NDArray[np.bool_]:
     """(64, 64) True between different codons of one amino acid; codon abc has number 16 a + 4 b + c in symbol codes."""
     if alphabet.complement is None:
         raise UsageError(f"synonymous codons need dna or rna; these sequences are {alphabet.name}")
-    rank = [_CODON_ORDER.index(letter) for letter in alphabet.letters.replace("U", "T")]
-    amino = np.array([_AMINO_ACIDS[16 * a + 4 * b + c] for a in rank for b in rank for c in rank])
+    amino = amino_acids(alphabet)
     return (amino[:, None] == amino) & ~np.eye(64, dtype=bool)
 
 

@@ -12,7 +12,7 @@ from seqreg.networks.answers import Answers
 from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import ConvNet
-from seqreg.networks.encodings import BLOSUM62, Blosum62, Encoding, OneHot
+from seqreg.networks.encodings import Blosum62, Encoding, OneHot
 from seqreg.networks.foreign import ForeignNetwork
 from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
 from seqreg.networks.objectives import Objective, objective, objective_of, per_example_loss
@@ -25,7 +25,6 @@ from seqreg.networks.weights import linear_maps_of, weights_of
 
 __all__ = [
     "ACTIVATIONS",
-    "BLOSUM62",
     "CNN",
     "ENCODINGS",
     "MODELS",

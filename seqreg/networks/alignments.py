@@ -22,10 +22,9 @@ from torch import Tensor, nn
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
 from seqreg.networks.alignment_blocks import Block, blocks_of
-from seqreg.networks.encodings import BLOSUM62
 from seqreg.networks.local_alignment import BETA, Queries, log_sums, passing
 from seqreg.networks.part import Part, Profile
-from seqreg.sequences import SequenceSet, members_of_classes
+from seqreg.sequences import SequenceSet, blosum62, members_of_classes
 
 _RIDGE = 1e-6  # of the largest eigenvalue of the kernel: equal sequences make it singular
 
@@ -55,7 +54,7 @@ class AlignmentNet(Part, proved=True):
                 "Take alignments=0"
             )
         self.register_buffer("references", torch.full((references, length), alphabet.pad, dtype=torch.uint8))
-        similarity = alphabet.mixtures @ BLOSUM62 @ alphabet.mixtures.T  # (V, V); of mixtures it is the mean
+        similarity = alphabet.mixtures @ blosum62() @ alphabet.mixtures.T  # (V, V); of mixtures it is the mean
         self.register_buffer("similarity", torch.as_tensor(similarity, dtype=torch.float32), persistent=False)
         self.output = nn.Linear(references, outputs)
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from seqreg.report.robustness_figure import draw_positions
 
@@ -108,8 +109,8 @@ def reliability(
     forecast: ArrayLike, observed: ArrayLike, count: ArrayLike, *, alt: str, x_label: str, y_label: str
 ) -> str:
     """What was promised against what came true; area of a dot ~ sequences, whiskers a 95 % interval (Wilson)."""
-    x, y, n = (np.asarray(values, dtype=np.float64) for values in (forecast, observed, count))
-    low, high = wilson(y, n)
+    x, y, n = (np.asarray(values) for values in (forecast, observed, count))
+    low, high = np.transpose([wilson(float(share), int(cases)) for share, cases in zip(y, n, strict=True)])
     with axes(3.5, 3.0) as (figure, ax):
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         ax.vlines(x, low, high, color=SERIES[0], linewidth=1.1, alpha=0.55)
@@ -190,12 +191,10 @@ def _side_by_side(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return spread
 
 
-def wilson(share: ArrayLike, n: ArrayLike, z: float = 1.96) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Lower and upper limits of a binomial share observed in n cases (Wilson 1927)."""
-    p, n = np.asarray(share, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return centre - half, centre + half
+    low, high = binomtest(round(share * n), n).proportion_ci(level, method="wilson")
+    return low, high
 
 
 def legend(series: Sequence[Series], *, lines: bool = True) -> list[dict[str, str | None]]:

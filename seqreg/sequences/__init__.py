@@ -22,6 +22,7 @@ from seqreg.sequences.identity import identities
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
 from seqreg.sequences.labels import class_weights, in_terms_of, members_of_classes, with_labels, with_positive
+from seqreg.sequences.letter_tables import amino_acids, blosum62
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
@@ -42,6 +43,8 @@ __all__ = [
     "SequenceStream",
     "Split",
     "Windows",
+    "amino_acids",
+    "blosum62",
     "check_data_set",
     "check_filter_width",
     "class_weights",

@@ -16,12 +16,12 @@ time, and about that of parasail, which would be one large package more (`benchm
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.sequences.letter_tables import blosum62
 from seqreg.sequences.sequence_set import SequenceSet
 
 COVERED = 0.8
@@ -39,14 +39,7 @@ _LANES = 32  # pairs that are aligned abreast
 
 def letter_scores(alphabet: Alphabet) -> NDArray[np.int64]:
     """(V, V) score of each pair of symbols, that of mixtures the mean over their letters, rounded."""
-    size = alphabet.size
-    if alphabet is PROTEIN:
-        from Bio.Align import substitution_matrices
-
-        matrix: Any = substitution_matrices.load("BLOSUM62")
-        scores = np.array([[matrix[a][b] for b in alphabet.letters] for a in alphabet.letters])
-    else:
-        scores = 2 * np.eye(size) - 1
+    scores = blosum62() if alphabet is PROTEIN else 2 * np.eye(alphabet.size) - 1
     return np.rint(alphabet.mixtures @ scores @ alphabet.mixtures.T).astype(np.int64)
 
 
