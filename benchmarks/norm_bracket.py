@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from page import SECTIONS, markdown_table, write_section
 
-from seqreg.evaluation.norm import norm_report
 from seqreg.metrics import auroc
 from seqreg.predictors.network import TrainedNetwork
+from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import InputSpec, SequenceSet, read_input, train_subset
 from seqreg.targets import Classes
 from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults

@@ -15,7 +15,7 @@ import torch
 from cells import Rows, divided, sitting, trained
 from page import data_sets, markdown_table, write_section
 
-from seqreg.evaluation import evaluate_robustness
+from seqreg.sensitivity import evaluate_robustness
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig
 

@@ -21,10 +21,10 @@ from seqreg.cli import app
 from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import Conformal, load_conformal
-from seqreg.evaluation.variants import score_variants
 from seqreg.metrics import log_loss
 from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import read_json, read_tsv, write_json
+from seqreg.sensitivity.variants import score_variants
 from seqreg.sequences import (
     InputSpec,
     ListedVariant,

@@ -76,6 +76,23 @@ def test_starting_up_loads_nothing_heavy(module: str) -> None:
     assert HEAVY & set(done.stdout.split()) == set()
 
 
+def test_runs_are_compared_without_torch(tmp_path: Path) -> None:
+    """Figures, table and page of the run folders that are kept with the tests."""
+    program = (
+        "import sys\nfrom seqreg.cli import app\n"
+        "try:\n    app(sys.argv[1:])\nfinally:\n    print('loaded:', *sys.modules, file=sys.stderr)"
+    )
+    folders = [str(GROUNDS / "tests" / "runs" / name / "run") for name in ("cnn-protein-multi-label", "sum-dna")]
+    words = ["compare", *folders, "-o", str(tmp_path / "both.json")]
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, cwd=GROUNDS, capture_output=True, text=True, check=False)
+    loaded = done.stderr.partition("loaded: ")[2].split()
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"both.json", "both.tsv", "both.html"}
+    assert "seqreg.report.comparison_page" in loaded
+    assert "torch" not in loaded
+
+
 def family_names() -> list[str]:
     """The names in the literal dictionaries at the foot of the rooms: PENALTIES, MODELS, ..."""
     texts = [path.read_text(encoding="utf-8") for path in HOUSE.glob("*/__init__.py")]

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
-from seqreg.evaluation.norm import norm_report
 from seqreg.networks.smooth import arc_cosine, window_kernel
 from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import to_plain
+from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults

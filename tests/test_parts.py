@@ -22,13 +22,13 @@ from seqreg.certificates import (
     predicted,
 )
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.evaluation.norm import norm_report
 from seqreg.explain import explain
 from seqreg.export import onnx_bytes
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.networks import CNN, Part, Profile, SequenceNetwork, SpectrumNet, SumNet, as_onehot, parts_of
 from seqreg.penalties import PENALTIES
 from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of
+from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import SequenceSet
 from seqreg.spectral import linear_norm
 from seqreg.targets import Classes

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.attacks import PGD, RULES, Allowed, exhaustive_search
 from seqreg.errors import InputError, UnknownLayerError, UsageError
-from seqreg.evaluation import Robustness, evaluate_robustness
-from seqreg.evaluation.robustness import COLUMNS
 from seqreg.networks import per_example_loss
 from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.records import dump_json
 from seqreg.report.robustness_figure import damaging_positions
+from seqreg.sensitivity import Robustness, evaluate_robustness
+from seqreg.sensitivity.robustness import COLUMNS
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
 
@@ -237,7 +237,7 @@ def test_what_a_small_move_changes_a_large_one_may_change_too(
             x = model.one_hot(ids)  # pyright: ignore[reportCallIssue]
             return PGD(epsilon=40.0, steps=9)(model, ids, y) if self.epsilon == 1 else x
 
-    monkeypatch.setattr("seqreg.evaluation.robustness.PGD", Once)
+    monkeypatch.setattr("seqreg.sensitivity.robustness.PGD", Once)
     found = evaluate_robustness(network(dna), dna, max_substitutions=0, epsilons=(0.0, 0.5, 1.0, 2.0, 3.0))
     clean, half, one, two, three = found.l2["attacked_accuracy"]
     assert clean == half > one == two == three

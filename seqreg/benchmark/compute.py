@@ -19,7 +19,7 @@ from seqreg.benchmark.learners import Fitted, fit, inapplicable
 from seqreg.benchmark.suite import Method, Suite
 from seqreg.benchmark.tasks import LeftOutError, Library, Task, task_of
 from seqreg.errors import SeqregError
-from seqreg.evaluation import evaluate_robustness
+from seqreg.sensitivity import evaluate_robustness
 from seqreg.tuning.folds import score, with_groups
 
 MOST_SUBSTITUTIONS = 5

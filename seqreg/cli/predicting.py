@@ -110,7 +110,7 @@ def _rows_of_windows(model: "Predictor", windows: "Windows", threshold: float) -
 
 def variant_rows(terminal: Terminal, model: "Predictor", spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:
     """A row per variant, in the order of the list; of the sequences, only those that it names are kept."""
-    from seqreg.evaluation.variants import score_variants
+    from seqreg.sensitivity.variants import score_variants
     from seqreg.sequences import only_named, read_variants, stream_batches
 
     listed = read_variants(variants)

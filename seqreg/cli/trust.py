@@ -54,9 +54,9 @@ def robustness(
     With -o x.json, x.tsv beside it says for every sequence what changes its prediction, and x.svg shows the curves and
     the positions that are edited most.
     """
-    from seqreg.evaluation.robustness import COLUMNS, evaluate_robustness
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_robustness_figure
+    from seqreg.sensitivity.robustness import COLUMNS, evaluate_robustness
     from seqreg.sequences import editable, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
@@ -115,8 +115,8 @@ def norm(
     threads: Threads = None,
 ) -> None:
     """Bound how fast a network can change its mind: from above for all inputs, from below on sequences."""
-    from seqreg.evaluation.norm import norm_report
     from seqreg.records import to_plain, write_json
+    from seqreg.sensitivity.norm import norm_report
     from seqreg.sequences import in_terms_of
     from seqreg.training.claim import note_written
 

@@ -75,7 +75,7 @@ def predict(
             pieces = predicting.make_scan(model, data.spec(), scan, window)
             _write(terminal, output, predicting.BED, predicting.window_rows(model, pieces, threshold, once, moved))
         elif variants is not None:
-            from seqreg.evaluation.variants import COLUMNS
+            from seqreg.sensitivity.variants import COLUMNS
 
             pieces = None
             _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data.spec(), variants))

@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from seqreg.errors import UsageError
 from seqreg.estimator.base import SequenceEstimator, folder_to_save, read_config
 from seqreg.estimator.inputs import read_labelled
-from seqreg.evaluation.robustness import Robustness, evaluate_robustness
 from seqreg.explain import STEPS, Explanation, explain
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json
+from seqreg.sensitivity.robustness import Robustness, evaluate_robustness
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, resolve
 from seqreg.training import FAMILIES, Progress, TrainConfig, choose_device, learn

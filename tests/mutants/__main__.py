@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "mutants"
 ROOMS = [
     "spectral", "certificates", "penalties", "constraints", "attacks", "mutagenesis", "deformations", "networks",
-    "baselines", "evaluation", "metrics", "sequences", "alphabet", "training", "tuning",
+    "baselines", "linear", "evaluation", "sensitivity", "metrics", "sequences", "alphabet", "training", "tuning",
 ]  # fmt: skip
 SECONDS = 120  # for the tests of one fault
 CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
