@@ -134,9 +134,11 @@ def test_listed_links_and_foreign_folders_are_not_followed(tmp_path: Path) -> No
 
 # What `held` does, without the seconds that importing PyTorch takes.
 HOLD = """
-import fcntl, os, sys
-fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
-print(1, flush=True)
+import sys
+from pathlib import Path
+from seqreg.locks import Lock
+lock = Lock(Path(sys.argv[1], ".lock"))
+print(int(lock.take()), flush=True)
 sys.stdin.read()
 """
 

@@ -4,7 +4,6 @@ A run keeps a list of its files (`files.json`), made before the first of them an
 those that are there. Runs of versions that kept no list are known by their files, and by the names they gave them.
 """
 
-import fcntl
 import functools
 import inspect
 import os
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from seqreg.errors import ModelError, UsageError, option
+from seqreg.locks import Lock
 from seqreg.records import read_json, write_json
 from seqreg.training.checkpoint import FILE as CHECKPOINT
 
 LIST = "files.json"
+LOCK = ".lock"
 TUNING = "tuning"  # the folder of a search that is not over
 FOLDERS = (CHECKPOINT.parent.name, TUNING)
 OF_TRAINING = (
@@ -54,29 +55,23 @@ def alone(function: Callable[P, T]) -> Callable[P, T]:
 def held(output: Path) -> Iterator[None]:
     """Hold a folder, which is made if need be, and removed again if nothing was put into it.
 
-    The lock is the kernel's: it ends with the process, however that ends. Raises UsageError where another process has
-    it, and for what cannot be a folder.
+    The lock ends with the process, however that ends. Raises UsageError where another process has it, and for what
+    cannot be a folder.
     """
     place = output.resolve()
     if place in _held.get():
         yield
         return
     made = _made(output)
-    handle = os.open(output, os.O_RDONLY)
+    lock = Lock(output / LOCK)
+    if not lock.take():
+        raise UsageError(f"another process is writing into {output}. Wait for it, or choose another {option('output')}")
     token = _held.set(_held.get() | {place})
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process is writing into {output}. Wait for it, or choose another {option('output')}"
-            ) from None
-        except OSError:  # no locks on this file system
-            pass
         yield
     finally:
         _held.reset(token)
-        os.close(handle)
+        lock.give_back(remove=True)
         with suppress(OSError):  # not empty
             for folder in made:
                 folder.rmdir()
