@@ -8,13 +8,15 @@ its fields has a method `to_plain` of its own.
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from seqreg.errors import InputError
 from seqreg.writing import atomic_write
 
 
@@ -58,12 +60,38 @@ def read_json(path: str | Path) -> Any:
 def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Save a table with a header line, tab-separated, atomically."""
     with atomic_write(path) as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        write_rows(handle, columns, rows)
+
+
+def write_rows(handle: IO[str], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table with a header line, tab-separated, into an open file.
+
+    Cells are written as they are, also one that begins with =, +, - or @: a program reads what was meant, and a
+    spreadsheet must be told that the column is text.
+    """
+    writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def read_tsv(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a tab-separated table with a header line."""
+    """The rows of a tab-separated table with a header line. Raises InputError for what is none."""
     with open(path, encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle, delimiter="\t"))
+        try:
+            rows = [cells for _, _, cells in cells_of(handle, "\t") if cells]
+            return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+        except (csv.Error, ValueError) as error:
+            raise InputError(f"not a table of tab-separated values: {error}", file=path) from None
+
+
+def cells_of(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Number of the first and the last line, from 1, and the cells of each row; a cell has any length.
+
+    Raises csv.Error for a quote that is not closed, or closed before its cell ends.
+    """
+    csv.field_size_limit(sys.maxsize)  # the module's 128 KiB would refuse a long sequence
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = 1
+    for cells in reader:
+        yield first, reader.line_num, cells
+        first = reader.line_num + 1

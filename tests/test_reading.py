@@ -336,7 +336,8 @@ def test_positive_class() -> None:
     assert chosen(["a", "b", "b"]) == "a"
     assert chosen(["a", "a", "b"]) == "b"
     assert chosen(["b", "a"]) == "b"
-    assert chosen(["yes", "no", "yes"]) == "yes"
+    for no, yes in (("no", "yes"), ("0.0", "1.0"), ("0", "1"), ("-1", "+1"), ("False", "True"), ("FALSE", "TRUE")):
+        assert chosen([yes, no, yes]) == chosen([no, yes, no]) == yes
     assert chosen(["yes", "no", "yes"], "no") == "no"
     assert chosen(["a", "b", "c"]) is None
     with pytest.raises(UsageError, match="Did you mean 'yes'"):
@@ -355,7 +356,7 @@ def test_labels_in_terms_of_a_model() -> None:
     assert several.y is not None
     assert several.y.tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
     with pytest.raises(InputError, match="exactly one class"):
-        in_terms_of(read_strings(["AC", "CA"], ["a;b", "a"]), Classes(names=("a", "b")))
+        in_terms_of(read_strings(["AC", "CA"], ["a;b", "a"], task="multi-label"), Classes(names=("a", "b")))
 
 
 def test_parts_that_were_given_apart() -> None:
@@ -445,6 +446,40 @@ BAD: dict[str, tuple[Callable[[Path], InputSpec], str]] = {
     "no row": (labels_of("id\tlabel\na\tx\n"), r"x.fa, record 2 \(b\): a sequence without a label: .*y.tsv has no row"),
     "row twice": (labels_of("id\tlabel\na\tx\na\tx\n"), r"y.tsv, record 2 \(a\): a second row for this id"),
     "no label column": (labels_of("id\tclass\na\tx\n"), "y.tsv: no column 'label'"),
+    "open quote": (
+        csv_of('id,sequence,label\na,AC,"x\nb,CC,y\nc,CA,x\n'),
+        "x.csv, line 2: a quote is not closed, or not where its cell ends",
+    ),
+    "quote too early": (csv_of('id,sequence,label\na,AC,"x"y\n'), "x.csv, line 2: a quote is not closed, or not where"),
+    "open quote in the header": (csv_of('id,sequence,"label\na,AC,x\n'), "x.csv, line 1: a quote is not closed"),
+    "rows within a cell": (
+        csv_of('id,sequence,label\na,AC,"x\nb,CC,y"\nc,CA,x\n'),
+        "x.csv, line 2, record 1: the row goes on to line 3: a quote is not closed, or a cell holds a line break",
+    ),
+    "control character in a label": (csv_of("id,sequence,label\na,AC,x\x07\n"), r"record 1: the label 'x\\x07' holds"),
+    "line separator in a label": (csv_of("id,sequence,label\na,AC,x\u2028y\n"), r"the label 'x\\u2028y' holds"),
+    "control character in an id": (fasta_of(">a\x7f\nAC\n"), r"record 1: the id 'a\\x7f' holds '\\x7f'"),
+    "label among words": (
+        fasta_of(">a a kinase label=x\nAC\n", require_labels=True),
+        r"record 1 \(a\): a sequence without a label \(1 in all\).*nothing else but such fields",
+    ),
+    "one odd label": (
+        csv_of("sequence,label\nAC,x\nCC,y\nCA,x;y\n"),
+        r"record 3 \(seq3\): label 'x;y' is the only one of 3 with ';'.*task=.multi-label",
+    ),
+    "labels that end in the separator": (
+        fasta_of(">a label=x; split=train\nAC\n>b label=y; split=train\nCC\n", require_labels=True),
+        r"record 1 \(a\): label 'x;' joins no two labels, as no other does, by ';'.*Remove the ';'",
+    ),
+    "several labels in a classification": (
+        lambda folder: replace(csv_of("sequence,label\nAC,x;y\nCC,x;y\n")(folder), task="classification"),
+        r"record 1 \(seq1\): label 'x;y': a classification gives every sequence exactly one class",
+    ),
+    "one number written in two ways": (
+        csv_of("sequence,label\nAC,1\nCC,0\nCA,1.0\n"),
+        r"record 3 \(seq3\): label '1.0' is the same number as label '1'",
+    ),
+    "old FASTA": (fasta_of("; a comment\nACGT\n"), "begins with ';': neither FASTA, whose headers begin with '>'"),
     "empty file": (fasta_of(""), "x.fa: the file is empty"),
     "blank file": (fasta_of("\n\n"), "x.fa: no sequences"),
     "FASTQ": (fasta_of("@a\nACGT\n+\nIIII\n"), "FASTQ is not read"),

@@ -120,6 +120,12 @@ class InputOptions:
     gaps: Annotated[
         str, option(SEQUENCES, "--gaps", "reject|drop", "What to do with gaps and stops (- . *); reject without it.")
     ] = "reject"
+    task: Annotated[
+        str | None,
+        option(
+            SEQUENCES, "--task", "classification|multi-label", "One label each, or several; else as the labels say."
+        ),
+    ] = None
     max_length: Annotated[
         int | None, option(SEQUENCES, "--max-length", "LETTERS", "Refuse longer sequences (train: above 10000).")
     ] = None
@@ -144,6 +150,7 @@ class InputOptions:
             "genome": self.genome,
             "alphabet": self.alphabet,
             "gaps": self.gaps,
+            "task": self.task,
             "max_length": self.max_length,
         }
         return InputSpec(**{**options, **asked})
@@ -163,6 +170,8 @@ class InputOptions:
             counts = sequences.members.sum(axis=0).tolist()
             shown = [f"{name} {count:,}" for name, count in zip(sequences.classes, counts, strict=True)]
             terminal.note(f"Classes: {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
+        for text in sequences.notes:
+            terminal.note(text)
         terminal.warn(sequences.warnings)
         return sequences
 

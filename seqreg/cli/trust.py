@@ -68,7 +68,9 @@ def robustness(
     for kind in kinds:
         if kind not in KINDS:
             raise unknown_name("kind of edit", kind, KINDS)
-    sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name)
+    sequences = data.read(
+        terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name, task=network.target.task
+    )
     sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, network.target)
     if sample is not None and sample < len(sequences):
@@ -123,7 +125,7 @@ def norm(
     network = load_network(terminal, run, device, threads)
     sequences = None
     if data.given:
-        sequences = data.read(terminal, alphabet=network.alphabet.name)
+        sequences = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
         sequences = in_terms_of(sequences, network.target)
     report: dict[str, Any] = to_plain(norm_report(network, sequences, sample=sample, seed=seed))
     if output is not None:

@@ -1,6 +1,5 @@
 """Commands that use a run folder: predict, evaluate and export."""
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -92,7 +91,7 @@ def predict(
 
 def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table as the rows come: into a file, or to standard output, with --json as a line of JSON each."""
-    from seqreg.records import write_tsv
+    from seqreg.records import write_rows, write_tsv
 
     if output != "-":
         write_tsv(output, columns, rows)
@@ -100,9 +99,7 @@ def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterab
         for row in rows:
             print(json.dumps(dict(zip(columns, row, strict=True))))
     else:
-        writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        write_rows(sys.stdout, columns, rows)
 
 
 MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]
@@ -132,7 +129,9 @@ def evaluate(
 
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
-    sequences = data.read(terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name)
+    sequences = data.read(
+        terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name, task=model.target.task
+    )
     own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, model.target)

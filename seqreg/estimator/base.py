@@ -63,6 +63,7 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
 
     def _learn_from(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> SequenceSet:
         """The training sequences, having set the classes and said what is noteworthy about the data."""
+        y = list(y) if isinstance(y, Iterator) else y
         known = LabelValues.of(y)
         weights = sample_weights(sample_weight, self.class_weight, y)
         data = read_labelled(X, y, known, self.alphabet, weights=weights, groups=groups)

@@ -1,6 +1,6 @@
 """X and y as scikit-learn's users hold them, in seqreg's terms and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from sklearn.utils import assert_all_finite, column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from seqreg.errors import UsageError
-from seqreg.sequences import SequenceSet, read_strings
+from seqreg.sequences import SequenceSet, as_column, is_missing, missing_like, read_strings
 from seqreg.sequences.duplicates import duplicate_remarks
-from seqreg.targets import Classes, Labels, Target
+from seqreg.targets import SEPARATOR, Classes, Labels, Target, same_number
 
 KINDS: dict[str, Any] = {"bool": "True".__eq__, "int": int, "float": float, "str": str}
 
@@ -31,7 +31,10 @@ class LabelValues:
 
     @classmethod
     def _of(cls, values: NDArray[Any], kind: type[Classes] | type[Labels]) -> "LabelValues":
-        return cls(values=values, target=kind(names=tuple(sorted(map(str, values)))))
+        names = tuple(sorted(map(str, values)))
+        if (same := same_number(names)) is not None:
+            raise UsageError(f"y: labels {same[0]!r} and {same[1]!r} are the same number; write equal labels alike")
+        return cls(values=values, target=kind(names=names))
 
     @classmethod
     def of(cls, y: Any) -> "LabelValues":
@@ -90,8 +93,14 @@ def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
     """
     if issparse(y):
         y = y.toarray()
+    if isinstance(y, Iterator):
+        y = list(y)
     if (sets := _label_sets(y)) is not None:
+        _check_texts(label for row in sets for label in row)
         return sets
+    written = y if isinstance(y, list | tuple) else np.asarray(y).ravel()
+    if isinstance(written, list | tuple) or written.dtype.kind in "OSU":
+        _check_texts(written)  # before numpy makes texts of them all
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] > 1:
         if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
@@ -105,19 +114,21 @@ def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
     return y
 
 
+def _check_texts(values: Iterable[Any]) -> None:
+    """Raises UsageError for a label that is missing or bytes."""
+    for number, value in enumerate(values, start=1):
+        if is_missing(value):
+            written = "NaN" if isinstance(value, float) else repr(value)
+            raise UsageError(f"y: label {number} is missing ({written}); leave its sequence out, or give one")
+        if isinstance(value, bytes):
+            raise UsageError(f"y: label {number} is bytes, {value!r:.40}; give text, value.decode()")
+
+
 def read_sequences(
     X: Any, alphabet: str | None, groups: Any = None, weights: NDArray[np.float64] | None = None
 ) -> SequenceSet:
     """The sequences of X: (N,) texts or records, or one column (N, 1) of them."""
-    if isinstance(X, str | bytes):
-        raise UsageError("X is one text: give a list of sequences, [X] for one")
-    shape = np.shape(X) if hasattr(X, "shape") else None
-    if shape is not None and len(shape) != 1:
-        if len(shape) != 2 or shape[1] != 1:
-            raise UsageError(f"X must be (N,) sequences or one column (N, 1) of them; got an array of shape {shape}")
-        X = np.asarray(X)[:, 0]
-    groups = None if groups is None else [str(group) for group in groups]
-    return read_strings(X, groups=groups, weights=weights, alphabet=alphabet)  # pyright: ignore[reportArgumentType]
+    return read_strings(as_column(X, "X"), groups=groups, weights=weights, alphabet=alphabet)
 
 
 def read_labelled(
@@ -129,7 +140,10 @@ def read_labelled(
     if len(labelled) != len(sequences):
         raise UsageError(f"{len(sequences)} sequences but {len(labelled)} labels")
     sequences = replace(sequences, target=known.target, y=labelled)
-    remarks = tuple(f"{what}: {count}" for what, count in duplicate_remarks(sequences).items())
+    counted = duplicate_remarks(sequences)
+    if known.kind == "str":
+        counted |= missing_like(text for texts in known.target.texts(labelled) for text in texts.split(SEPARATOR))
+    remarks = tuple(f"{what}: {count}" for what, count in counted.items())
     return replace(sequences, warnings=(*sequences.warnings, *remarks))
 
 
@@ -137,9 +151,7 @@ def sample_weights(sample_weight: Any, class_weight: Any, y: Any) -> NDArray[np.
     """(N,) weights of the sequences, times those of their classes if `class_weight` is a dict; None for equal ones."""
     weights = None
     if sample_weight is not None:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-        if weights.ndim != 1:
-            raise UsageError(f"sample_weight must be (N,); got an array of shape {weights.shape}")
+        weights = np.asarray(as_column(sample_weight, "sample_weight"), dtype=np.float64)
         if not weights.any():
             raise UsageError("sample_weight is zero for every sequence")
     if isinstance(class_weight, dict):

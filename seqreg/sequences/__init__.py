@@ -19,11 +19,19 @@ from seqreg.sequences.editable import editable
 from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups
 from seqreg.sequences.identity import identities
+from seqreg.sequences.in_memory import as_column, is_missing, read_strings
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
-from seqreg.sequences.labels import class_weights, in_terms_of, members_of_classes, with_labels, with_positive
+from seqreg.sequences.labels import (
+    class_weights,
+    in_terms_of,
+    members_of_classes,
+    missing_like,
+    with_labels,
+    with_positive,
+)
 from seqreg.sequences.letter_tables import amino_acids, blosum62
-from seqreg.sequences.read import check_data_set, check_filter_width, read_input, read_strings
+from seqreg.sequences.read import check_data_set, check_filter_width, read_input
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
@@ -44,6 +52,7 @@ __all__ = [
     "Split",
     "Windows",
     "amino_acids",
+    "as_column",
     "blosum62",
     "check_data_set",
     "check_filter_width",
@@ -56,12 +65,14 @@ __all__ = [
     "homology_groups",
     "identities",
     "in_terms_of",
+    "is_missing",
     "joined",
     "klet_shuffle",
     "largest_similarity",
     "list_data_sets",
     "matched_background",
     "members_of_classes",
+    "missing_like",
     "only_named",
     "padded_batches",
     "part_sizes",

@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +51,13 @@ class SeenIds:
 
 
 class Collector:
-    """Takes raw records one by one; `finish` gives the checked set."""
+    """Takes raw records one by one; `finish` gives the checked set.
 
-    def __init__(self, seen: SeenIds | None = None) -> None:
+    letters_only: labels, splits, groups and weights are not looked at.
+    """
+
+    def __init__(self, seen: SeenIds | None = None, *, letters_only: bool = False) -> None:
+        self._letters_only = letters_only
         self._seen = seen or SeenIds()
         self._checked = 0  # ids already looked up
         self._letters = bytearray()
@@ -66,6 +71,8 @@ class Collector:
         self.labels: list[str] = []
         self.splits: list[str] = []
         self.groups: list[str] = []
+        self.from_headers: Counter[str] = Counter()  # fields by name
+        self.unread: list[int] = []  # positions of headers whose fields are in no form that is read
 
     def __len__(self) -> int:
         return len(self._names)
@@ -80,17 +87,28 @@ class Collector:
         if record.file != self._file:
             self._file = record.file
             self._places.append((len(self._names), record.file, record.number))
-        raw = record.sequence.encode()
+        raw = record.sequence.encode("utf-8", "replace")
         self._letters += raw
         self._lengths.append(len(raw))
-        self._names.append(record.name)
-        self.labels.append(self._kept.setdefault(record.label, record.label))
+        if self._letters_only:
+            record = record.saying()
+        elif record.unread:
+            self.unread.append(len(self._names))
+        self._names.append(_clean(record, "id", record.name))
+        self.from_headers.update(record.from_header)
+        self.labels.append(self._text(record, "label", record.label))
         self.splits.append(split_of(record) if record.split else "")
-        self.groups.append(self._kept.setdefault(record.group, record.group))
+        self.groups.append(self._text(record, "group", record.group))
         self._weights.append(weight_of(record))
         self._weighted |= bool(record.weight)
         if len(self._names) - self._checked >= _BATCH:
             self._check_ids()
+
+    def _text(self, record: RawRecord, what: str, text: str) -> str:
+        """The text, equal ones kept once."""
+        if text not in self._kept:
+            self._kept[text] = _clean(record, what, text)
+        return self._kept[text]
 
     def error(self, position: int, problem: str, remedy: str | None = None) -> InputError:
         """An error at the record taken in as number `position`, counted from 0."""
@@ -176,6 +194,19 @@ class Collector:
         known = f"Its letters are {alphabet.symbols[:-1]}."
         remedy = known if given else f"{known} The alphabet was inferred; {option('alphabet')} names another."
         return self.error(position, f"letter {letter!r} {where} is not {alphabet.name}", remedy)
+
+
+_UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of others, line and paragraph separators
+
+
+def _clean(record: RawRecord, what: str, text: str) -> str:
+    """The text. Raises InputError for one that no line of a table can hold."""
+    if not text.isprintable():
+        for character in text:
+            if category(character) in _UNWRITABLE:
+                problem = f"the {what} {text!r:.60} holds {character!r}, a line break or control character"
+                raise record._replace(name="").error(problem, "Remove it.")
+    return text
 
 
 def infer_alphabet(counts: NDArray[np.int64]) -> Alphabet:

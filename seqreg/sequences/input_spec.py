@@ -11,7 +11,7 @@ from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.bed import bed_records
 from seqreg.sequences.datasets import DataSet, data_set_records, find_data_set, is_data_set
 from seqreg.sequences.fasta import fasta_records, read_fasta
-from seqreg.sequences.opening import is_hdf5, open_text, shown
+from seqreg.sequences.opening import first_line, is_hdf5, open_text, shown
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.tables import fasta_with_table, table_records
 from seqreg.specs import unknown_name
@@ -28,6 +28,7 @@ class InputSpec:
     alphabet: None to infer it over the whole input. gaps: whether gaps and stops are rejected or dropped.
     max_length: the longest sequence accepted. require_labels: every sequence needs a label, and `min_classes` classes
     are needed with more than one sequence in one of them. filter_width: some sequence must be at least this long.
+    task: "classification" or "multi-label", None for what the labels say.
     """
 
     input: str | Path | None = None
@@ -44,6 +45,7 @@ class InputSpec:
     require_labels: bool = False
     min_classes: int = 2
     filter_width: int | None = None
+    task: str | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for an incomplete or ambiguous choice of input."""
@@ -133,7 +135,9 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
                 raise UsageError(f"The class of {shown(path)} has no name: name it in {option('class_files')}")
             for record in read_fasta(path):
                 remarks["labels in FASTA headers ignored, as the file names the class"] += bool(record.label)
-                yield record._replace(label=name.strip())
+                yield record._replace(
+                    label=name.strip(), from_header=tuple(field for field in record.from_header if field != "label")
+                )
     elif spec.labels is not None and spec.fasta is not None:
         yield from fasta_with_table(spec.fasta, spec.labels, require_labels=spec.require_labels)
     elif spec.bed is not None and spec.genome is not None:
@@ -150,8 +154,11 @@ def file_records(path: str | Path, fasta: FastaReader = fasta_records) -> Iterat
     """The records of a FASTA file, as a reader of open ones gives them, or of a table; told apart by how it begins."""
     file = shown(path)
     with open_text(path) as (handle, start):
-        if start.startswith(">"):
+        if first_line(start).startswith(">"):
             yield from fasta(handle, file)
+        elif start.startswith(";"):
+            problem = "begins with ';': neither FASTA, whose headers begin with '>', nor a table"
+            raise InputError(problem, file=file, remedy="Write '>' before the ids.")
         elif start.startswith("@"):
             raise InputError("FASTQ is not read", file=file, remedy="Convert it to FASTA first.")
         else:

@@ -1,6 +1,7 @@
 """The labels of a set in terms of a target, and what follows from how many sequences there are of each class."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,27 @@ from seqreg.errors import InputError
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import LabelError, Target, target_of_labels
 
+_MISSING = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "?"}  # what programs write where there is no value
 
-def with_labels(sequences: SequenceSet, texts: Sequence[str], positive: str | None = None) -> SequenceSet:
-    """The sequences with labels as files write them; positive: the class that the data set names as such."""
-    target, y = target_of_labels(texts)
+
+def missing_like(texts: Iterable[str]) -> dict[str, int]:
+    """A counted remark on labels that read as if they were missing; they are classes all the same."""
+    count = Counter(text for text in texts if text == "None" or text.strip().lower() in _MISSING)
+    if not count:
+        return {}
+    named = ", ".join(map(repr, sorted(count)))
+    remark = f"labels that look like missing ones, learned as classes; leave these sequences out if they are ({named})"
+    return {remark: count.total()}
+
+
+def with_labels(
+    sequences: SequenceSet, texts: Sequence[str], positive: str | None = None, task: str | None = None
+) -> SequenceSet:
+    """The sequences with labels as files write them; positive: the class that the data set names as such.
+
+    Raises LabelError for labels of which it is not clear what task they make (see `target_of_labels`).
+    """
+    target, y = target_of_labels(texts, task)
     if positive in target.names:
         target = target.with_positive(y, positive)
     return replace(sequences, target=target, y=y)

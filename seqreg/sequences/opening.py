@@ -30,6 +30,11 @@ def is_hdf5(path: str | Path) -> bool:
         return False
 
 
+def first_line(start: str) -> str:
+    """The first line of a text that is neither blank nor a comment (`;` or `#`)."""
+    return next((line for line in start.splitlines() if line.strip() and line[0] not in ";#"), "")
+
+
 @contextmanager
 def open_text(path: str | Path) -> Iterator[tuple[TextIO, str]]:
     """Open UTF-8 text and give the handle with a look at how the text begins, blank lines left out.

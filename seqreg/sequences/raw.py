@@ -15,9 +15,15 @@ SPLITS = {
     "testing": "test",
 }
 
+FIELDS = ("label", "split", "group", "weight")
+
 
 class RawRecord(NamedTuple):
-    """One record as written; an empty text means "not given". `number` counts the records of `file` from 1."""
+    """One record as written; an empty text means "not given". `number` counts the records of `file` from 1.
+
+    from_header: which of the fields its FASTA header gave. unread: whether the header holds fields in another form than
+    the documented one, which were not read.
+    """
 
     file: str
     number: int
@@ -27,6 +33,12 @@ class RawRecord(NamedTuple):
     split: str = ""
     group: str = ""
     weight: str = ""
+    from_header: tuple[str, ...] = ()
+    unread: bool = False
+
+    def saying(self, **fields: str) -> "RawRecord":
+        """The record with these fields, whatever its header gave, and no other."""
+        return self._replace(**{**dict.fromkeys(FIELDS, ""), **fields}, from_header=(), unread=False)
 
     def error(self, problem: str, remedy: str | None = None) -> InputError:
         """An error at this record."""

@@ -1,23 +1,23 @@
 """The one reader behind every command: any form of input into a checked `SequenceSet`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import InputError, SeqregError, UsageError, option
+from seqreg.errors import InputError, SeqregError, option
 from seqreg.sequences.collect import Collector
 from seqreg.sequences.datasets import DataSetCheck, find_data_set, table_of, tasks_of
 from seqreg.sequences.duplicates import duplicate_remarks, first_three
 from seqreg.sequences.input_spec import InputSpec, raw_records
-from seqreg.sequences.labels import with_labels
-from seqreg.sequences.raw import RawRecord
+from seqreg.sequences.labels import missing_like, with_labels
+from seqreg.sequences.raw import FIELDS
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import read_store
+from seqreg.targets import SEPARATOR, LabelError, Labels
 
 
 def read_input(spec: InputSpec) -> SequenceSet:
@@ -42,59 +42,7 @@ def read_input(spec: InputSpec) -> SequenceSet:
     if not len(collector):
         raise InputError("no sequences", file=spec.source)
     sequences = replace(collector.finish(spec.known_alphabet, spec.gaps, remarks), source=spec.source)
-    return _labelled(sequences, collector, spec, remarks, positive=data_set.positive if data_set else None)
-
-
-def read_strings(
-    strings: Iterable[Any],
-    labels: Sequence[Any] | None = None,
-    *,
-    names: Sequence[str] | None = None,
-    groups: Sequence[Any] | None = None,
-    weights: Sequence[float] | None = None,
-    alphabet: str | Alphabet | None = None,
-    gaps: Literal["reject", "drop"] = "reject",
-) -> SequenceSet:
-    """Sequences that are already in memory: texts, Bio.Seq, or objects with one of them in `seq` as Bio.SeqRecord has.
-
-    Raises InputError as `read_input` does, for a file called "sequences" whose records are counted from 1.
-    """
-    spec = InputSpec(input="sequences", alphabet=alphabet, gaps=gaps, require_labels=labels is not None, min_classes=1)
-    texts = [_text_of(item, number) for number, item in enumerate(strings, start=1)]
-    for title, column in (("labels", labels), ("names", names), ("groups", groups), ("weights", weights)):
-        if column is not None and len(column) != len(texts):
-            raise UsageError(f"{len(texts)} sequences but {len(column)} {title}")
-    if not texts:
-        raise InputError("no sequences")
-    collector = Collector()
-    for index, text in enumerate(texts):
-        collector.add(
-            RawRecord(
-                "sequences",
-                index + 1,
-                f"seq{index + 1}" if names is None else str(names[index]),
-                text,
-                label="" if labels is None else str(labels[index]),
-                group="" if groups is None else str(groups[index]),
-                weight="" if weights is None else repr(float(weights[index])),
-            )
-        )
-    remarks: Counter[str] = Counter()
-    sequences = replace(collector.finish(spec.chosen_alphabet, gaps, remarks), source="sequences")
-    return _labelled(sequences, collector, spec, remarks)
-
-
-def _text_of(item: Any, number: int) -> str:
-    """The letters of one item; a missing value is an error, for "nan" would pass as three amino acids."""
-    letters = getattr(item, "seq", item)
-    if isinstance(letters, str):
-        return letters
-    if isinstance(letters, bytes):
-        return letters.decode("utf-8", "replace")
-    if hasattr(letters, "__bytes__"):  # Bio.Seq
-        return str(letters)
-    problem = f"{letters!r:.40} ({type(letters).__name__}) is not a sequence"
-    raise InputError(problem, file="sequences", record=number, remedy="Give texts, or records with a text in `seq`.")
+    return labelled(sequences, collector, spec, remarks, positive=data_set.positive if data_set else None)
 
 
 Blame = Callable[[int, str, str | None], InputError]
@@ -124,23 +72,42 @@ def written(remarks: Counter[str]) -> tuple[str, ...]:
     return tuple(f"{what}: {count}" for what, count in remarks.items() if count)
 
 
-def _labelled(
+def labelled(
     sequences: SequenceSet, collector: Collector, spec: InputSpec, remarks: Counter[str], positive: str | None = None
 ) -> SequenceSet:
     """The checked set with classes and targets, where every sequence has a label, and with all warnings."""
     labels = collector.labels
     missing = [position for position, label in enumerate(labels) if not label]
     if not missing:
-        sequences = with_labels(sequences, labels, positive)
+        try:
+            sequences = with_labels(sequences, labels, positive, spec.task)
+        except LabelError as error:
+            raise collector.error(error.position, error.problem, error.remedy) from None
+        remarks.update(missing_like(labels))
     elif spec.require_labels:
-        remedy = "Write it in the header (>id label=NAME), in a column `label`, or give one FASTA per class."
+        remedy = (
+            "Write it in the header (>id label=NAME, with nothing else but such fields), in a column `label`, or give "
+            "one FASTA per class."
+        )
         raise collector.error(missing[0], f"a sequence without a label ({len(missing)} in all)", remedy)
     elif len(missing) < len(labels):
         which = first_three(sequences, missing)
         remarks[f"sequences without a label, so that no label is used ({which})"] = len(missing)
     check(sequences, spec, collector.error)
+    if collector.unread:
+        which = first_three(sequences, collector.unread)
+        remarks[f"headers with fields among other words, of which none was read ({which})"] = len(collector.unread)
     remarks.update(duplicate_remarks(sequences))
-    return replace(sequences, warnings=written(remarks))
+    notes = [_from_headers(collector.from_headers)] if collector.from_headers else []
+    if isinstance(sequences.target, Labels):
+        several = sum(SEPARATOR in label for label in labels)
+        notes.append(f"A sequence may have several labels: {several} of {len(labels)} are written with {SEPARATOR!r}")
+    return replace(sequences, warnings=written(remarks), notes=tuple(notes))
+
+
+def _from_headers(fields: Counter[str]) -> str:
+    named = [field for field in FIELDS if fields[field]]
+    return f"{len(named)} field{'s' if len(named) > 1 else ''} from headers: {', '.join(named)}"
 
 
 def check(sequences: SequenceSet, spec: InputSpec, error: Blame) -> None:

@@ -22,7 +22,8 @@ class SequenceSet:
     offsets: (N + 1,) int64; sequence i is codes[offsets[i]:offsets[i + 1]].
     target: what the labels mean, and y: the labels in its terms, a row per sequence; None without labels.
     split: (N,) of "train", "valid", "test" or "". group: (N,) names of groups that must stay on one side.
-    weight: (N,) float64 sample weights. warnings: counted remarks of the reader. source: where it came from.
+    weight: (N,) float64 sample weights. warnings: counted remarks of the reader. notes: what it understood the input to
+    say. source: where it came from.
     """
 
     alphabet: Alphabet
@@ -35,6 +36,7 @@ class SequenceSet:
     group: NDArray[np.str_] | None = None
     weight: NDArray[np.float64] | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     source: str = ""
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ _MOST_LETTERS = 1 << 24  # of one piece
 
 
 class SequenceStream:
-    """The sequences of an input in pieces, without labels, in memory that does not grow with the input.
+    """The sequences of an input in pieces, without what is said of them, in memory that does not grow with the input.
 
     Each piece is a `SequenceSet` of at most `batch` sequences and about 16 million letters. The alphabet is given, as
     a model's is. Beside the piece, eight bytes per record are kept to find duplicate ids. `warnings` is complete when
@@ -43,12 +43,12 @@ class SequenceStream:
                 yield as_alphabet(piece, self._alphabet, store)
             return
         seen = SeenIds()
-        collector = Collector(seen)
+        collector = Collector(seen, letters_only=True)
         for record in raw_records(self._spec, self._remarks):
             collector.add(record)
             if len(collector) == self._batch or collector.letters >= _MOST_LETTERS:
                 yield self._finished(collector)
-                collector = Collector(seen)
+                collector = Collector(seen, letters_only=True)
         if len(collector):
             yield self._finished(collector)
         elif not seen.any:

@@ -1,41 +1,73 @@
 """CSV and TSV: sequences with labels, or labels for the sequences of a FASTA file."""
 
 import csv
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from seqreg.errors import InputError
+from seqreg.records import cells_of
 from seqreg.sequences.fasta import read_fasta
 from seqreg.sequences.opening import open_text, shown
-from seqreg.sequences.raw import RawRecord
-
-_OPTIONAL = ("label", "split", "group", "weight")
+from seqreg.sequences.raw import FIELDS, RawRecord
 
 
 def table_rows(handle: TextIO, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and fields of each row under a header line, separated by tabs, commas or semicolons as the header is.
 
-    Column names are read without regard to case. Raises InputError for a row that does not fit the header.
+    Column names are read without regard to case. Passed over are `#` comments above the header, the line `sep=;` of
+    Excel, empty rows, and empty columns at the right, which spreadsheets leave behind. Raises InputError for a row that
+    does not fit the header, for a quote that is not closed or not where its cell ends, and for a row that is not one
+    line: each row is, so that none can vanish in another.
     """
-    csv.field_size_limit(sys.maxsize)  # the module's 128 KiB would refuse a long sequence
-    header = ""
-    while not header and (line := handle.readline()):
-        header = line.strip()
-    delimiter = next((mark for mark in "\t,;" if mark in header), ",")
-    columns = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    repeated = next((name for name in columns if columns.count(name) > 1), None)
-    if repeated is not None:
-        raise InputError(f"the header names the column {repeated!r} twice", file=file)
+    header, above, delimiter = _header(handle)
+    delimiter = delimiter or next((mark for mark in "\t,;" if mark in header), ",")
+    line = above
     try:
-        rows = (row for row in csv.reader(handle, delimiter=delimiter) if row)
-        for number, row in enumerate(rows, start=1):
+        columns = next((_without_empty_end(cells) for *_, cells in cells_of([header], delimiter)), [])
+        columns = [name.strip().lower() for name in columns]
+        repeated = next((name for name in columns if columns.count(name) > 1), None)
+        if repeated is not None:
+            raise InputError(f"the header names the column {repeated!r} twice", file=file)
+        number, line = 0, above + 1
+        for first, last, row in cells_of(handle, delimiter):
+            line = above + last + 1  # where a row begins that cannot be read
+            if not any(cell.strip() for cell in row):
+                continue
+            number += 1
+            if first != last:
+                problem = f"the row goes on to line {above + last}: a quote is not closed, or a cell holds a line break"
+                raise InputError(
+                    problem, file=file, record=number, line=above + first, remedy="Write a row as one line."
+                )
+            if len(row) > len(columns):
+                row = [*row[: len(columns)], *_without_empty_end(row[len(columns) :])]
             if len(row) != len(columns):
                 raise InputError(f"the row has {len(row)} fields, the header {len(columns)}", file=file, record=number)
             yield number, {name: value.strip() for name, value in zip(columns, row, strict=True)}
     except csv.Error as error:
-        raise InputError(f"not a table: {error}", file=file) from None
+        problem = f"a quote is not closed, or not where its cell ends ({error})"
+        raise InputError(problem, file=file, line=line, remedy="Write a quote within quotes twice.") from None
+
+
+def _header(handle: TextIO) -> tuple[str, int, str | None]:
+    """The header line, its number, and the separator where the line above it names one."""
+    delimiter = None
+    number = 0
+    for number, line in enumerate(iter(handle.readline, ""), start=1):
+        if said := re.fullmatch(r"sep=(.)", line.strip("\r\n"), re.IGNORECASE):
+            delimiter = said[1]
+        elif line.startswith("#") and not {"id", "sequence"} & set(re.split(r"[\t,;]", line[1:].strip().lower())):
+            continue
+        elif line.strip():
+            return line.removeprefix("#").strip("\r\n "), number, delimiter
+    return "", number, delimiter
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    last = max((place for place, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+    return cells[:last]
 
 
 def table_records(handle: TextIO, file: str) -> Iterator[RawRecord]:
@@ -44,8 +76,8 @@ def table_records(handle: TextIO, file: str) -> Iterator[RawRecord]:
         _require(row, ("sequence",), file)
         if "id" in row and not row["id"]:
             raise InputError("the id is empty", file=file, record=number)
-        optional = {name: row[name] for name in _OPTIONAL if name in row}
-        yield RawRecord(file, number, row.get("id", f"seq{number}"), row["sequence"], **optional)
+        optional = {name: row[name] for name in FIELDS if name in row}
+        yield RawRecord(file, number, row.get("id", f"seq{number}"), row["sequence"]).saying(**optional)
 
 
 def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: bool) -> Iterator[RawRecord]:
@@ -59,8 +91,8 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
     with open_text(labels) as (handle, _):
         for number, row in table_rows(handle, file):
             _require(row, ("id", "label"), file)
-            optional = {name: kept.setdefault(row[name], row[name]) for name in _OPTIONAL if name in row}
-            said = RawRecord(file, number, row["id"], "", **optional)
+            optional = {name: kept.setdefault(row[name], row[name]) for name in FIELDS if name in row}
+            said = RawRecord(file, number, row["id"], "").saying(**optional)
             if said.name in rows:
                 raise said.error(f"a second row for this id; the first is row {rows[said.name].number}")
             rows[said.name] = said
@@ -69,11 +101,13 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
         said = rows.get(record.name)
         if said is not None:
             seen.add(said.name)
-            record = record._replace(label=said.label, split=said.split, group=said.group, weight=said.weight)
+            record = record.saying(label=said.label, split=said.split, group=said.group, weight=said.weight)
         elif require_labels:
             raise record.error(
                 f"a sequence without a label: {file} has no row for it", "Add one, or remove the sequence."
             )
+        else:
+            record = record.saying()
         yield record
     if len(seen) < len(rows):
         unknown = next(said for name, said in rows.items() if name not in seen)

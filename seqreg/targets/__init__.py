@@ -8,11 +8,12 @@ its margins) stands in `seqreg.networks.objectives`, by the same kinds.
 
 from seqreg.targets.base import LabelError, Target
 from seqreg.targets.classes import Classes
-from seqreg.targets.kinds import TARGETS, common_target, from_plain, target_of_labels
-from seqreg.targets.labels import Labels
+from seqreg.targets.kinds import TARGETS, common_target, from_plain, same_number, target_of_labels
+from seqreg.targets.labels import SEPARATOR, Labels
 from seqreg.targets.sets import PredictionSets
 
 __all__ = [
+    "SEPARATOR",
     "TARGETS",
     "Classes",
     "LabelError",
@@ -21,5 +22,6 @@ __all__ = [
     "Target",
     "common_target",
     "from_plain",
+    "same_number",
     "target_of_labels",
 ]

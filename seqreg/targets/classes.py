@@ -13,7 +13,7 @@ from seqreg.specs import unknown_name
 from seqreg.targets.base import Array, LabelError, Target, Y
 from seqreg.targets.sets import PredictionSets
 
-_POSITIVE_NAMES = ("positive", "pos", "1", "true", "yes")
+_POSITIVE_NAMES = ("positive", "pos", "1", "1.0", "+1", "true", "yes")
 _SUMS_TO_1_WITHIN = 1e-3
 
 
@@ -58,7 +58,7 @@ class Classes(Target):
         return "classes"
 
     def with_positive(self, y: Y | None, wanted: str | None) -> Self:
-        """The one wanted, the one settled, one called positive, pos, 1, true or yes, or the rarer one of y.
+        """The one wanted, the one settled, one called positive, pos, 1 (or 1.0), true or yes, or the rarer one of y.
 
         The last by name if both are equally frequent.
         """
