@@ -23,7 +23,9 @@ from seqreg.training.parts import Parts, split_parts
 class Rows:
     """results/NAME.tsv of a script: rows are kept the moment they are known, and none is computed twice.
 
-    The first `key` columns name a cell, which may have several rows.
+    The first `key` columns name a cell, which may have several rows. Not `seqreg.workers.Results`, which suites use (in
+    `suites.py`): there many processes share pieces, named by a hash of what decides them; here one process fills the
+    very table that is published, and rows stay as the code moves on.
     """
 
     def __init__(self, script: str, columns: Sequence[str], key: int) -> None:

@@ -5,6 +5,9 @@ in the same order every time. It asks for each by `once(compute)`: a piece that 
 the file, the next ones are computed and added. The file only ever grows. A piece that was cut off by a kill has a wrong
 checksum, and is computed again; pieces of other work (other options, data or versions) are dropped as a whole. What is
 computed from pieces that were read is what would have been computed without a kill, bit for bit.
+
+`seqreg.workers` is for the other kind of work: pieces that need nothing of each other, each a file with a name of its
+own, which many processes compute in any order.
 """
 
 import hashlib

@@ -16,7 +16,9 @@ def critical_difference(
 ) -> str:
     """Methods on a line of mean ranks, 1 to the right; a bar joins those that no test tells apart (Demsar, 2006).
 
-    The better half is named on the right, the rest on the left; `own` is drawn in the first colour.
+    The better half is named on the right, the rest on the left; `own` is drawn in the first colour. Not the diagram of
+    scikit-posthocs: it finds cliques by itself, and draws bars past methods between their ends that do differ; and it
+    needs statsmodels, seaborn and pandas, without which the page of a suite would have no ranks.
     """
     ordered = sorted(ranks, key=lambda method: ranks[method])
     right = ordered[: (len(ordered) + 1) // 2]

@@ -2,6 +2,8 @@
 
 One contract: a search sees training sequences only, is a function of the results so far (`Search.state`), and keeps
 each training's scores in a file of its own; `tune` trains what was chosen and leaves a run folder as `train` does.
+It is not Optuna's, whose samplers go on from whichever trials are over, so that with several processes the outcome
+depends on their timing; here it is the same for any number of them, after a kill too.
 """
 
 from seqreg.specs import Spec
