@@ -523,7 +523,7 @@ def test_predict_abstains_and_evaluate_says_how_often_it_is_right(folder: Path, 
     conformal = load_conformal(Path("run"))
     assert conformal is not None
     rows = read_tsv("sets.tsv")
-    assert list(rows[0]) == ["id", "prediction", "p_absent", "p_with", "prediction_set", "decision"]
+    assert list(rows[0]) == ["id", "prediction", "p_absent", "p_with", "prediction_set", "decision", "reason"]
     limit = conformal.threshold(0.6)
     for row in rows:
         held = [name for name in ("absent", "with") if 1 - float(row[f"p_{name}"]) <= limit]
@@ -595,7 +595,7 @@ def test_the_card_of_a_baseline(folder: Path, call: Call) -> None:
     assert "Kind: linear baseline kmer-logistic" in card
     assert "attacks and certificates are for networks" in card
     assert call("predict", "kmers", "long.fa", "--abstain", "0.9", "--quiet").returncode == 0
-    assert call("predict", "kmers", "long.fa", "--scan", "9", "--quiet").returncode == 2
+    assert call("predict", "kmers", "long.fa", "--scan", "9", "--quiet").returncode == 0
     assert call("predict", "kmers", "long.fa", "--scan", "9", "--window", "30", "--quiet").returncode == 0
 
 
@@ -629,3 +629,65 @@ def test_the_card_of_a_run_that_kept_a_validation_part_and_no_test_part(folder: 
     card = Path("kept/MODEL_CARD.md").read_text()
     assert "No test part was held out" in card
     assert "sequences of the valid part" in card
+
+
+# ------------------------------------------------------------------------------------------ lengths, and refused input
+
+
+def lengths_of(run: str) -> int:
+    return read_json(f"{run}/model.json")["length"]
+
+
+def test_sequences_longer_than_those_learned_from_are_counted(folder: Path, call: Call, tmp_path: Path) -> None:
+    most = lengths_of("run")
+    rng = np.random.default_rng(0)
+    sizes = (most, most + 1, 10 * most, 10 * most + 1, 20 * most)
+    texts = {str(n): "".join(rng.choice(list("ACGT"), n)) for n in sizes}
+    fasta = tmp_path / "x.fa"
+    for more in ((), ("--abstain", "0.6")):
+        fasta.write_text("".join(f">{name}\n{text}\n" for name, text in texts.items()))
+        done = call("predict", "run", fasta, *more, "-o", tmp_path / "x.tsv")
+        assert done.returncode == 0, done.stderr
+        rows = {row["id"]: row for row in read_tsv(tmp_path / "x.tsv")}
+        assert list(rows) == list(texts)
+        for name, row in rows.items():
+            scored = int(name) <= 10 * most
+            assert {bool(row[key]) for key in row if key not in ("id", "reason", "prediction_set")} == {scored}
+            assert row["reason"] == ("" if scored else f"longer than {10 * most} letters: use --scan")
+        assert f"Warning: 4 sequences are longer than the longest of training ({most} letters); --scan" in done.stderr
+        assert "Warning: 2 sequences are longer than ten times that and not scored; --scan" in done.stderr
+        fasta.write_text("".join(f">{name}\n{text}\n" for name, text in texts.items() if int(name) <= 10 * most))
+        assert call("predict", "run", fasta, *more, "-o", tmp_path / "y.tsv").returncode == 0
+        assert read_tsv(tmp_path / "y.tsv") == [row for row in rows.values() if not row["reason"]]
+    fasta.write_text(f">chr1\n{texts[str(20 * most)]}\n>chr2\n{texts[str(10 * most + 1)]}\n")
+    for output in ("-", tmp_path / "z.tsv"):
+        done = call("predict", "run", fasta, "-o", output)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "2 sequences are longer than" in done.stderr
+        assert "--scan STEP" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.fa", "x.tsv", "y.tsv"]
+
+
+def test_the_row_of_a_chromosome_comes_first_where_it_stands_first(
+    folder: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqreg.cli.predicting.PIECE", 1)
+    long = "ACGT" * 5 * lengths_of("run")
+    (tmp_path / "x.fa").write_text(f">chr\n{long}\n>short\n{'ACGT' * 5}\n>chr2\n{long}\n")
+    done = call("predict", "run", tmp_path / "x.fa")
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["id", "chr", "short", "chr2"]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--abstain", "0.6"), ("--scan", "5")])
+def test_nothing_is_printed_before_a_record_is_accepted(
+    folder: Path, call: Call, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "x.fa").write_text(">a\nACXGT\n")
+    done = call("predict", "run", tmp_path / "x.fa", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert call("predict", "run", "absent.fa", *words).stdout == ""
+
+
+def test_a_scan_without_hits_is_a_table_without_rows(folder: Path, call: Call) -> None:
+    done = call("predict", "run", "long.fa", "--scan", "9", "--threshold", "1", "--quiet")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1), done.stderr

@@ -156,7 +156,14 @@ TRAINING = {
         "Unknown baseline 'kmer-smv'. Did you mean 'kmer-svm'?",
         {"in.fa": FASTA},
     ),
-    "an existing run": Bad("train in.fa -o out", "out already holds a run", {"in.fa": FASTA, "out/config.json": "{}"}),
+    "an existing run": Bad(
+        "train in.fa -o out", "out already holds a run", {"in.fa": FASTA, "out/config.json": '{"tune": {}}'}
+    ),
+    "files of somebody else's": Bad(
+        "train in.fa -o out --overwrite",
+        "out holds what a run would replace and seqreg did not write: metrics.json, checkpoint. Move it away",
+        {"in.fa": FASTA, "out/metrics.json": "mine", "out/checkpoint/mine": ""},
+    ),
     "a file where the folder should be": Bad("train in.fa -o out", "out is a file", {"in.fa": FASTA, "out": ""}),
     "unknown device": Bad("train in.fa -o out --device tpu", "", {"in.fa": FASTA}),
     "unknown option": Bad(

@@ -227,17 +227,17 @@ def test_folders_that_hold_no_baseline(tmp_path: Path) -> None:
     weights = (tmp_path / "model.safetensors").read_bytes()
     for text, says in (
         (about.replace('"baseline"', '"cnn"', 1), "another kind"),
-        (about[:40], "cannot be read"),
-        ("[]", "cannot be read"),
-        (about.replace('"dna"', '"klingon"'), "cannot be read"),
-        (about.replace("class1", 'class1 ", "class2'), "do not belong"),
+        (about[:40], "not a model description"),
+        ("[]", "not a model description"),
+        (about.replace('"dna"', '"klingon"'), "alphabet cannot be 'klingon'"),
+        (about.replace("class1", 'class1 ", "class2'), "belongs to another model"),
     ):
         (tmp_path / "model.json").write_text(text)
         with pytest.raises(ModelError, match=says):
             FittedBaseline.load(tmp_path)
     (tmp_path / "model.json").write_text(about)
     (tmp_path / "model.safetensors").write_bytes(weights[:20])
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="damaged"):
         FittedBaseline.load(tmp_path)
 
 

@@ -531,7 +531,7 @@ def test_saved_and_loaded(make: Any, X: list[str], y: list[str], tmp_path: Path,
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     np.testing.assert_array_equal(clone(loaded).fit(X, truth).predict_proba(X), model.predict_proba(X))
-    with pytest.raises(UsageError, match="already holds a model"):
+    with pytest.raises(UsageError, match="already holds a run"):
         model.save(tmp_path / "run")
 
 

@@ -1,27 +1,44 @@
 """A trained baseline: probabilities, what was chosen, and its two files."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
-from seqreg.records import read_json, write_json
+from seqreg.model_files import (
+    DESCRIPTION,
+    check_description,
+    check_weights,
+    is_count,
+    is_names,
+    is_positive,
+    is_text,
+    read_model,
+    write_model,
+)
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target, from_plain
-from seqreg.writing import atomic_write
 
 FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
 FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`
 _KIND = "baseline"
 _ROWS_AT_ONCE = 20_000
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "baseline": is_text,
+    "alphabet": lambda value: is_text(value) and value in ALPHABETS,
+    "classes": is_names,
+    "c": lambda value: value is None or is_positive(value),
+    "longest": lambda value: value is None or is_count(value),
+    "trials": lambda value: isinstance(value, list),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +48,7 @@ class FittedBaseline:
     name: its name in `BASELINES`. features: None for the majority baseline, which has no columns (D = 0).
     coef (J, D), intercept (J,): J outputs of the target.
     c: strength of fit, the inverse of regularization. cv_auroc: mean over the inner folds, macro for several classes.
+    trained_on, longest: sequences learned from, and letters of the longest; None in folders of older versions.
     c and cv_auroc are None where nothing was tuned, or the sequences were too few to hold any out.
     trials: features, c and cv_auroc of all that was compared in the last round of tuning, best first.
     """
@@ -44,6 +62,7 @@ class FittedBaseline:
     c: float | None = None
     cv_auroc: float | None = None
     trained_on: int = 0
+    longest: int | None = None
     trials: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -53,7 +72,11 @@ class FittedBaseline:
 
     @property
     def length(self) -> int | None:
-        """The one length that a one-hot baseline reads."""
+        """The one length that a one-hot baseline reads, or the longest that was learned from."""
+        return self.longest if self._one_length is None else self._one_length
+
+    @property
+    def _one_length(self) -> int | None:
         return self.features.length if isinstance(self.features, OneHotFeatures) else None
 
     @property
@@ -68,7 +91,7 @@ class FittedBaseline:
 
     def reads(self, data: SequenceSet) -> bool:
         """Whether it can score all of these: a one-hot baseline knows one length only."""
-        return self.length is None or bool((data.lengths == self.length).all())
+        return self._one_length is None or bool((data.lengths == self._one_length).all())
 
     def outputs(self, data: SequenceSet) -> Array:
         """(N, J) before the link."""
@@ -114,25 +137,28 @@ class FittedBaseline:
             "c": self.c,
             "cv_auroc": self.cv_auroc,
             "trained_on": self.trained_on,
+            "longest": self.longest,
             "trials": list(self.trials),
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.safetensors` (coef, intercept) and `model.json` into the folder, each whole or not at all."""
-        folder = Path(folder)
-        with atomic_write(folder / "model.safetensors", "wb") as handle:
-            handle.write(save(self.weights()))
-        write_json(folder / "model.json", self.describe())
+        """Write `model.json` and `model.safetensors` (coef, intercept) into the folder, each whole or not at all."""
+        write_model(Path(folder), self.describe(), save(self.weights()))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The baseline saved in the folder. Raises ModelError for a folder without one, and for damaged files."""
         folder = Path(folder)
+        about, content = read_model(folder)
+        if about.get("kind") != _KIND:
+            raise ModelError(f"{folder} holds another kind of model than a baseline")
+        if about.get("format", 1) not in range(1, FORMAT + 1):
+            raise ModelError(
+                f"{folder / DESCRIPTION} has format {about['format']!r}; this seqreg reads {FORMAT} and older"
+            )
+        check_description(folder, about, _FIELDS)
         try:
-            about = read_json(folder / "model.json")
-            if about["kind"] != _KIND:
-                raise ModelError(f"{folder} holds another kind of model than a baseline")
-            weights = load_file(folder / "model.safetensors")
+            weights = load(content)
             chosen = about["features"]
             features = None if chosen is None else FEATURES[chosen.pop("name")](**chosen)
             loaded = cls(
@@ -145,16 +171,14 @@ class FittedBaseline:
                 c=about["c"],
                 cv_auroc=about["cv_auroc"],
                 trained_on=about["trained_on"],
+                longest=about.get("longest"),
                 trials=tuple(about["trials"]),
             )
-        except FileNotFoundError as error:
-            raise ModelError(f"{folder} is not the folder of a baseline: no {Path(error.filename).name}") from None
-        except ModelError:
-            raise
-        except (OSError, SafetensorError, json.JSONDecodeError, KeyError, TypeError, ValueError, SeqregError) as error:
+            columns = 0 if features is None else features.columns(loaded.alphabet)
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, SeqregError) as error:
             raise ModelError(f"the baseline in {folder} cannot be read: {error}. Train it again") from None
-        outputs = loaded.target.outputs
-        columns = 0 if features is None else features.columns(loaded.alphabet)
-        if loaded.coef.shape != (outputs, columns) or loaded.intercept.shape != (outputs,):
-            raise ModelError(f"the weights in {folder} do not belong to its model.json. Train it again")
+        shapes = {"coef": (loaded.target.outputs, columns), "intercept": (loaded.target.outputs,)}
+        for name, shape in shapes.items():
+            array = weights[name]
+            check_weights(folder, name, array.shape, shape, finite=bool(np.isfinite(array).all()))
         return loaded

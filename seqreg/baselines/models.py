@@ -95,6 +95,7 @@ class Majority(Spec):
             target=target,
             alphabet=train.alphabet,
             trained_on=len(train),
+            longest=int(train.lengths.max()),
             cv_auroc=0.5,
         )
 
@@ -147,6 +148,7 @@ def _tuned(
         target=target,
         alphabet=train.alphabet,
         trained_on=len(train),
+        longest=int(train.lengths.max()),
         c=c,
         cv_auroc=best.auroc if best else None,
         trials=tuple({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc} for t in trials),

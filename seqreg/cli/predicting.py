@@ -1,12 +1,14 @@
 """What `predict` writes: rows per sequence, per window of long sequences, or per variant."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqreg.cli.loading import check_alphabet
 from seqreg.cli.terminal import Moved, Terminal
-from seqreg.errors import UsageError
+from seqreg.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from seqreg.evaluation.conformal import Conformal
@@ -14,47 +16,108 @@ if TYPE_CHECKING:
     from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
     from seqreg.unfinished import Once
 
+TIMES_AS_LONG = 10  # as the longest sequence of training is a sequence that is still scored
 PIECE = 8192  # sequences read, sorted by length and scored at a time
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
 
 
 def sequence_columns(model: "Predictor", conformal: "Conformal | None") -> tuple[str, ...]:
-    """Names of what `sequence_rows` gives."""
+    """Names of what `Scores.rows` gives."""
     sets = () if conformal is None else ("prediction_set", "decision")
-    return ("id", "prediction", *(f"p_{name}" for name in model.target.names), *sets)
+    return ("id", "prediction", *(f"p_{name}" for name in model.target.names), *sets, "reason")
 
 
-def sequence_rows(
-    model: "Predictor",
-    pieces: "Iterable[SequenceSet]",
-    once: "Once",
-    moved: Moved,
-    conformal: "Conformal | None",
-    coverage: float,
-) -> Iterator[Sequence[str]]:
-    """A row per sequence: its most probable class, all probabilities and, where asked for, the prediction set."""
-    done = 0
-    for sequences in pieces:
-        yield from once(lambda sequences=sequences: {"rows": _rows_of(model, sequences, conformal, coverage)})["rows"]
-        done += len(sequences)
-        moved(done)
+@dataclass(kw_only=True)
+class Scores:
+    """The rows of sequences, and how many of them were longer than any that was learned from.
+
+    Far longer ones are not scored: of a chromosome, one confident line would say nothing. coverage: of the prediction
+    sets, where `conformal` is given.
+    """
+
+    model: "Predictor"
+    conformal: "Conformal | None" = None
+    coverage: float = 0.0
+    longer: int = 0
+    too_long: int = 0
+
+    def rows(self, pieces: "Iterable[SequenceSet]", once: "Once", moved: Moved) -> Iterator[Sequence[str]]:
+        """A row per sequence: its most probable class, all probabilities, where asked for the prediction set, and why
+        it has none of these. Nothing is given before a sequence has been scored; raises InputError if none can be.
+        """
+        done, first = 0, ""
+        waiting: list[Sequence[str]] = []
+        for sequences in pieces:
+            piece = once(lambda sequences=sequences: self._piece(sequences))
+            self.longer += piece["longer"]
+            self.too_long += piece["too_long"]
+            done += len(sequences)
+            first = first or sequences.names[0]
+            waiting += piece["rows"]
+            if self.too_long < done:
+                yield from waiting
+                waiting = []
+            moved(done)
+        if waiting:
+            raise InputError(
+                f"{_counted(done)} longer than {self._most:,} letters, ten times the longest of training, the first "
+                f"{first!r}: none was scored",
+                remedy="Slide windows over long sequences with --scan STEP.",
+            )
+
+    def warnings(self) -> list[str]:
+        """What to say of lengths, once all rows were given."""
+        texts = []
+        if self.longer:
+            texts.append(
+                f"{_counted(self.longer)} longer than the longest of training ({self.model.length:,} letters); "
+                "--scan STEP slides windows over long sequences"
+            )
+        if self.too_long:
+            texts.append(
+                f"{_counted(self.too_long)} longer than ten times that and not scored; --scan STEP scores their windows"
+            )
+        return texts
+
+    @property
+    def _most(self) -> float:
+        """Letters of the longest sequence that is scored."""
+        return math.inf if self.model.length is None else TIMES_AS_LONG * self.model.length
+
+    def _piece(self, sequences: "SequenceSet") -> dict[str, Any]:
+        lengths, most = sequences.lengths, self._most
+        scored = lengths <= most
+        if scored.all():
+            rows = self._scored(sequences)
+        else:
+            of_scored = iter(self._scored(sequences.subset(scored.nonzero()[0])))
+            empty = [""] * (len(sequence_columns(self.model, self.conformal)) - 2)
+            rows = [
+                next(of_scored) if each else [name, *empty, f"longer than {most:,} letters: use --scan"]
+                for name, each in zip(sequences.names, scored.tolist(), strict=True)
+            ]
+        longer = 0 if self.model.length is None else int((lengths > self.model.length).sum())
+        return {"rows": rows, "longer": longer, "too_long": int((~scored).sum())}
+
+    def _scored(self, sequences: "SequenceSet") -> list[list[str]]:
+        from seqreg.evaluation.conformal import ABSTAIN
+
+        target, p = self.model.target, self.model.probabilities(sequences)
+        rows = [
+            [name, call, *(f"{value:.6g}" for value in row)]
+            for name, call, row in zip(sequences.names, target.texts(target.call(p)), p.tolist(), strict=True)
+        ]
+        if self.conformal is None:
+            return [[*row, ""] for row in rows]
+        sets = target.sets(p, self.conformal.threshold(self.coverage))
+        written, single = sets.written(target.names), sets.single.tolist()
+        return [
+            [*row, text, text if one else ABSTAIN, ""] for row, text, one in zip(rows, written, single, strict=True)
+        ]
 
 
-def _rows_of(
-    model: "Predictor", sequences: "SequenceSet", conformal: "Conformal | None", coverage: float
-) -> list[tuple[str, ...]]:
-    from seqreg.evaluation.conformal import ABSTAIN
-
-    target, p = model.target, model.probabilities(sequences)
-    rows = [
-        (name, call, *[f"{value:.6g}" for value in row])
-        for name, call, row in zip(sequences.names, target.texts(target.call(p)), p.tolist(), strict=True)
-    ]
-    if conformal is None:
-        return rows
-    sets = target.sets(p, conformal.threshold(coverage))
-    written, single = sets.written(target.names), sets.single.tolist()
-    return [(*row, text, text if one else ABSTAIN) for row, text, one in zip(rows, written, single, strict=True)]
+def _counted(n: int) -> str:
+    return "1 sequence is" if n == 1 else f"{n:,} sequences are"
 
 
 def conformal_of(run: Path, coverage: float) -> "Conformal":

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,7 +52,7 @@ def predict(
 ) -> None:
     """Score sequences of any number, windows of long sequences, or variants, with a trained model.
 
-    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision].
+    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision], reason.
     """
     from seqreg.cli import predicting
     from seqreg.sequences import read_ahead, stream_batches
@@ -81,8 +82,10 @@ def predict(
         else:
             conformal = None if abstain is None else predicting.conformal_of(run, abstain)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
-            rows = predicting.sequence_rows(model, read_ahead(pieces), once, moved, conformal, abstain or 0.0)
+            scores = predicting.Scores(model=model, conformal=conformal, coverage=abstain or 0.0)
+            rows = scores.rows(read_ahead(pieces), once, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
+            terminal.warn(scores.warnings())
     terminal.warn(pieces.warnings if pieces is not None else ())
     if output != "-":
         remove_unfinished(Path(output))
@@ -90,7 +93,10 @@ def predict(
 
 
 def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table as the rows come: into a file, or to standard output, with --json as a line of JSON each."""
+    """A table as the rows come: into a file, or to standard output, with --json as a line of JSON each.
+
+    Nothing is printed before the first row: what reads on should see no table where the input is refused.
+    """
     from seqreg.records import write_rows, write_tsv
 
     if output != "-":
@@ -99,7 +105,9 @@ def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterab
         for row in rows:
             print(json.dumps(dict(zip(columns, row, strict=True))))
     else:
-        write_rows(sys.stdout, columns, rows)
+        rows = iter(rows)
+        first = list(islice(rows, 1))
+        write_rows(sys.stdout, columns, chain(first, rows))
 
 
 MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]

@@ -17,7 +17,7 @@ class CNN(NetworkSpec):
 
     filters: int = hyper(64, "filters per convolution layer", low=1)
     width: int = hyper(10, "letters per filter", low=1)
-    depth: int = hyper(1, "convolution layers", low=1)
+    depth: int = hyper(1, "convolution layers", low=1, high=1000)
     activation: str = hyper("relu", "nonlinearity", choices=("relu", "smoothed-relu", "identity"))
     pooling: str = hyper("max", "over windows; position keeps where a motif lies", choices=("max", "mean", "position"))
     hidden: int = hyper(0, "units of a hidden layer in the head, 0 for a linear head", low=0)

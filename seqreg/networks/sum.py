@@ -89,7 +89,9 @@ class Sum(NetworkSpec):
     pooling: tuple[str, ...] = hyper(
         ("max",), "one CNN for each, joined by +; none is no CNN", choices=("max", "mean", "position", "none")
     )
-    networks: int = hyper(1, "CNNs of each kind; of several each is trained without one of as many folds", low=1)
+    networks: int = hyper(
+        1, "CNNs of each kind; of several each is trained without one of as many folds", low=1, high=1000
+    )
     average: bool = hyper(False, "parts count alike, each trained on all; else held-out sequences weigh them")
 
     of_parts = True

@@ -1,6 +1,5 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,21 +9,40 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import ModelError
+from seqreg.model_files import (
+    DESCRIPTION,
+    WEIGHTS,
+    check_description,
+    check_weights,
+    is_count,
+    is_names,
+    is_positive,
+    is_text,
+    read_model,
+    write_model,
+)
 from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
-from seqreg.records import read_json, to_plain, write_json
+from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.specs import parse
 from seqreg.targets import Target, from_plain
-from seqreg.writing import atomic_write
 
 FORMAT = 2  # 1 said `multi_label` where 2 says `task`
 # Bounds the memory of a batch of long sequences: some hundred MiB with 128 filters.
 LETTERS_PER_BATCH = 1 << 18
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("model", "encoding"), is_text),
+    "alphabet": lambda value: is_text(value) and value in ALPHABETS,
+    "classes": is_names,
+    "reverse_complement": lambda value: isinstance(value, bool),
+    "temperature": is_positive,
+    **dict.fromkeys(("length", "shortest"), is_count),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +165,7 @@ class TrainedNetwork:
 
     def save(self, folder: Path) -> None:
         """Write model.json and, last, model.safetensors."""
-        write_json(folder / "model.json", self.describe())
-        with atomic_write(folder / "model.safetensors", "wb") as handle:
-            handle.write(save(self.weights()))
+        write_model(folder, self.describe(), save(self.weights()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, and pickles that others make, hold architecture and weights: no device, no layout of classes.
@@ -202,26 +218,33 @@ def restored(architecture: Architecture, weights: dict[str, Tensor], device: str
 
 
 def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
-    """The network saved in a run folder; raises ModelError for anything that is not one, or is damaged."""
-    description, weights = folder / "model.json", folder / "model.safetensors"
-    for path in (description, weights):
-        if not path.is_file():
-            raise ModelError(f"{folder} is not a seqreg model: it has no {path.name}. Give the folder `train` wrote")
+    """The network saved in a run folder; raises ModelError for anything that is not one, or is damaged.
+
+    Nothing is allocated that the file of the weights does not account for, and no code of the folder runs.
+    """
+    about, content = read_model(folder)
+    description, weights = folder / DESCRIPTION, folder / WEIGHTS
+    if about.get("format") not in range(1, FORMAT + 1):
+        raise ModelError(f"{description} has format {about.get('format')!r}; this seqreg reads {FORMAT} and older")
+    check_description(folder, about, _FIELDS)
     try:
-        content = read_json(description)
-        if content.get("format") not in range(1, FORMAT + 1):
-            raise ModelError(
-                f"{description} has format {content.get('format')!r}; this seqreg reads {FORMAT} and older"
-            )
-        architecture = Architecture.from_plain(content)
-        network = restored(architecture, load_file(weights), device)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        architecture = Architecture.from_plain(about)
+        with torch.device("meta"):  # shapes without memory
+            wanted = architecture.build().state_dict()
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelError(
             f"{description} is not a model description of seqreg ({error}). Train the model again"
         ) from None
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    try:
+        tensors = load(content)
+    except (SafetensorError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"{weights} is damaged ({error}). Train the model again") from None
+    if absent := sorted(wanted.keys() ^ tensors.keys()):
         raise ModelError(
-            f"{weights} is damaged or belongs to another model ({reason}). Train the model again"
-        ) from None
-    return network
+            f"{weights} is damaged or belongs to another model: {absent[0]} is in one of {WEIGHTS} and "
+            f"{DESCRIPTION} only. Train the model again"
+        )
+    for name, tensor in tensors.items():
+        finite = bool(torch.isfinite(tensor).all())
+        check_weights(folder, name, tuple(tensor.shape), tuple(wanted[name].shape), finite=finite)
+    return restored(architecture, tensors, device)
