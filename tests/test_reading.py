@@ -495,6 +495,10 @@ BAD: dict[str, tuple[Callable[[Path], InputSpec], str]] = {
     "unknown chromosome": (bed_of("c1\t2\t4\nc2\t2\t4\n"), r"record 2 \(c2:2-4\): .*g.fa has no sequence 'c2'"),
     "empty region": (bed_of("c1\t4\t4\n"), "region 4-4 is empty"),
     "not a region": (bed_of("c1\tfour\t5\n"), "x.bed, record 1: not a BED line"),
+    "strand in the column of names": (
+        bed_of("c1\t1\t4\t+\n"),
+        r"record 1 \(c1:1-4\): '\+' stands in column 4, which holds the name",
+    ),
     "bad strand": (bed_of("c1\t1\t4\tx\t0\tminus\n"), "strand 'minus' is none of"),
     "genome is no FASTA": (bed_of("c1\t1\t4\n", "ACGT\n"), "g.fa: not a FASTA file"),
 }  # fmt: skip
