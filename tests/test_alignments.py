@@ -30,7 +30,7 @@ from seqreg.predictors.network import load_trained
 from seqreg.sequences import SequenceSet, blosum62
 from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig, fit, train, with_defaults
-from seqreg.training.run import learn
+from seqreg.training.learning import learn
 from seqreg.training.stacking import fit_parts
 from seqreg.training.weighing import mean_loss
 

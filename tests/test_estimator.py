@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import seqreg
-import seqreg.training.run as training_module
+import seqreg.training.learning as training_module
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.baselines import KmerLogistic
 from seqreg.constraints import SpectralNorm

@@ -22,9 +22,9 @@ import seqreg.baselines.tuning
 import seqreg.predictors.network
 import seqreg.training.calibration
 import seqreg.training.heads
+import seqreg.training.learning
 import seqreg.training.loop
 import seqreg.training.part_loops
-import seqreg.training.run
 import seqreg.training.stacking
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.alphabet import PROTEIN
@@ -158,7 +158,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
 
     for module, what in (
         (seqreg.training.loop, "early stopping"),
-        (seqreg.training.run, "validation"),
+        (seqreg.training.learning, "validation"),
         (seqreg.training.calibration, "validation of calibration"),
     ):
         monkeypatch.setattr(module, "fit", learning(what, module.fit))

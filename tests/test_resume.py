@@ -27,8 +27,8 @@ from seqreg.penalties import PENALTIES
 from seqreg.records import read_tsv
 from seqreg.sequences import SequenceSet
 from seqreg.training import Progress, TrainConfig, fit, train, with_defaults
+from seqreg.training.learning import architecture_of
 from seqreg.training.loop import ResidentData, validation_loss
-from seqreg.training.run import architecture_of
 from seqreg.tuning import Halving, tune
 from seqreg.tuning.search import Candidate
 from seqreg.tuning.trials import Trials

@@ -23,8 +23,8 @@ from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
 from seqreg.training.heads import STRENGTHS
 from seqreg.training.held_out import FOLDS_OF_FEW
+from seqreg.training.learning import learn
 from seqreg.training.loop import fit as loop_fit
-from seqreg.training.run import learn
 from seqreg.training.stacking import fit_parts
 from seqreg.training.weighing import RIDGE, mean_loss, stacking_weights
 

@@ -4,6 +4,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks import MODELS, Sum
 from seqreg.predictors import load_trained
-from seqreg.records import read_tsv
+from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.targets import Classes, Labels
 from seqreg.training import Progress, TrainConfig, train, with_defaults
 from seqreg.training.config import example_weights
+from seqreg.training.learning import architecture_of
 from seqreg.training.loop import epoch_order, learning_rate
 from seqreg.training.parts import split_parts
-from seqreg.training.run import architecture_of
 from seqreg.training.start import start_from_windows
 
 MOTIF = "TGACTCA"
@@ -102,9 +103,15 @@ SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalt
 
 def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_path: Path) -> None:
     data = planted()
-    train(data, SMALL, tmp_path / "run")
+    told: list[Any] = []
+    train(data, SMALL, tmp_path / "run", chosen=told.append, report=told.append)
+    chosen, *epochs = told
+    written = read_json(tmp_path / "run" / "config.json")
+    assert {**written, **json.loads(json.dumps(chosen.to_plain()))} == written, "what was chosen comes first, and whole"
+    assert all(isinstance(each, Progress) for each in epochs)
     before = weights(tmp_path / "run")
-    train(data, SMALL, tmp_path / "run", resume=True, report=lambda _: pytest.fail("trained again"))
+    again = {"chosen": lambda _: pytest.fail("chosen again"), "report": lambda _: pytest.fail("trained again")}
+    train(data, SMALL, tmp_path / "run", resume=True, **again)
     with pytest.raises(UsageError, match="epochs was 8, now 9"):
         train(data, replace(SMALL, epochs=9), tmp_path / "run", resume=True)
     with pytest.raises(UsageError, match="already holds a run"):

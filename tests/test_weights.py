@@ -22,7 +22,7 @@ from seqreg.sequences import SequenceSet, class_weights
 from seqreg.targets import Classes, Labels
 from seqreg.training import TrainConfig
 from seqreg.training.config import example_weights
-from seqreg.training.run import learn
+from seqreg.training.learning import learn
 from seqreg.training.weighing import factors_to_one_spread, stacking_weights
 from tests.conftest import planted
 

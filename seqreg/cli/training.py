@@ -1,6 +1,6 @@
 """Commands that make a run folder: train, tune and baseline."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +70,8 @@ def train(
                 command=terminal.command,
                 resume=resume,
                 overwrite=overwrite,
-                report=_reporter(terminal, output, moved),
+                chosen=partial(_say_choice, terminal),
+                report=lambda progress: _show_epoch(moved, progress),
                 finish=write_report,
             )
     except KeyboardInterrupt:
@@ -226,24 +227,13 @@ def _remark(progress: "SearchProgress") -> str:
     return ", ".join(words)
 
 
-def _reporter(terminal: Terminal, output: Path, moved: Moved) -> "Callable[[Progress], None]":
-    """Shows progress, having said before the first epoch's line what was chosen."""
-    said = False
-
-    def report(progress: "Progress") -> None:
-        nonlocal said
-        if not said:
-            from seqreg.records import read_json
-
-            config = read_json(output / "config.json")
-            for name in RESOLVED:
-                value = config.get(name)
-                if value not in (None, []):
-                    terminal.note(f"{name.capitalize()}: {', '.join(value) if isinstance(value, list) else value}")
-            said = True
-        _show_epoch(moved, progress)
-
-    return report
+def _say_choice(terminal: Terminal, config: "TrainConfig") -> None:
+    """What is trained, every choice made."""
+    values = config.to_plain()
+    for name in RESOLVED:
+        if values[name] not in (None, []):
+            said = values[name]
+            terminal.note(f"{name.capitalize()}: {', '.join(said) if isinstance(said, list) else said}")
 
 
 def _show_epoch(moved: Moved, progress: "Progress") -> None:

@@ -7,9 +7,10 @@ config, train, valid)` trains a network alone.
 from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.families import FAMILIES, Family
+from seqreg.training.learning import Learned, architecture_of, learn
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
-from seqreg.training.run import Learned, RunResult, architecture_of, learn, train
+from seqreg.training.run import RunResult, train
 from seqreg.training.stacking import fit
 
 __all__ = [

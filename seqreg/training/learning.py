@@ -1,0 +1,124 @@
+"""What a training computes: a calibrated network, and the baselines beside it; nothing that is kept is written here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from seqreg.baselines import fit_baselines
+from seqreg.evaluation import Metrics
+from seqreg.networks import ENCODINGS, MODELS
+from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.sequences import SequenceSet, check_filter_width
+from seqreg.specs import write
+from seqreg.training.calibration import calibrated
+from seqreg.training.checkpoint import PIECES
+from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.folder import measure
+from seqreg.training.loop import Progress
+from seqreg.training.machine import choose_device, reproducible
+from seqreg.training.parts import Parts, split_parts
+from seqreg.training.stacking import fit
+from seqreg.unfinished import Once, unfinished
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Learned:
+    """A trained network, the configuration with every choice made, and a row per epoch.
+
+    seconds: what training and calibration took.
+    """
+
+    network: TrainedNetwork
+    config: TrainConfig
+    history: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+
+def learn(
+    data: SequenceSet,
+    config: TrainConfig,
+    *,
+    valid: SequenceSet | None = None,
+    report: Callable[[Progress], None] | None = None,
+    most_folds: int | None = None,
+    folder: Path | None = None,
+) -> Learned:
+    """A training that leaves no files, on all of `data` but the share that decides when to stop.
+
+    valid: sequences that decide it instead. most_folds: as `fit` has it. folder: where what is done
+    of it is kept, and gone on with if it is there; remove it afterwards. Raises as `train` does.
+    """
+    device = choose_device(config.device)
+    parts = split_parts(data, replace(config, test=0.0), valid=valid)
+    config = with_defaults(config, parts.train, parts.valid)
+    place = None if folder is None else folder / PIECES
+    about = {"config": config.get_params(), "sha256": data.sha256}
+    with reproducible(config, device), unfinished(place, **about) as once:
+        network = untrained(config, parts.train, device)
+        going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
+        return learn_from_parts(network, config, parts, resume=True, most_folds=most_folds, **going_on)
+
+
+def untrained(config: TrainConfig, train: SequenceSet, device: torch.device) -> TrainedNetwork:
+    """The network of a complete configuration before training. Raises InputError where its filters are too wide."""
+    architecture = architecture_of(config, train)
+    module = architecture.build().to(device, getattr(torch, config.precision))
+    check_filter_width(train, module.receptive_field)
+    return TrainedNetwork(architecture=architecture, module=module)
+
+
+def learn_from_parts(
+    network: TrainedNetwork,
+    config: TrainConfig,
+    parts: Parts,
+    *,
+    folder: Path | None,
+    resume: bool,
+    once: Once,
+    report: Callable[[Progress], None] | None,
+    most_folds: int | None = None,
+) -> Learned:
+    """Train the network in place as a complete configuration says, and calibrate it. Arguments are those of `fit`."""
+    going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
+    start = perf_counter()
+    history = fit(network.module, config, parts.train, parts.valid, resume=resume, most_folds=most_folds, **going_on)
+    trained = perf_counter()
+    network = calibrated(network, parts, config, **going_on)
+    seconds = {"training": trained - start, "calibration": perf_counter() - trained}
+    return Learned(network=network, config=config, history=history, seconds=seconds)
+
+
+def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
+    """The architecture of a complete configuration for this training part."""
+    target, y = train.labelled()
+    return Architecture(
+        model=write(MODELS, config.model),
+        encoding=write(ENCODINGS, config.encoding),
+        alphabet=train.alphabet.name,
+        target=target.with_positive(y, config.positive),
+        length=int(train.lengths.max()),
+        shortest=int(train.lengths.min()),
+        reverse_complement=bool(config.reverse_complement),
+    )
+
+
+def measure_baselines(
+    parts: Parts, seed: int, once: Once, report: Callable[[Progress], None] | None
+) -> dict[str, Metrics]:
+    """The baselines, tuned on what the network had (training and validation part), on the same test part; best first.
+
+    A one-hot baseline that learned from sequences of one length is left out where a test sequence has another.
+    """
+
+    def told(done: int, of: int) -> None:
+        if report is not None:
+            report(Progress(stage="baselines", epoch=done, epochs=of, row={}))
+
+    test = parts.test
+    assert test is not None
+    fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)
+    return {name: measure(test, each.probabilities(test), seed) for name, each in fitted.items() if each.reads(test)}
