@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqreg import records
+from seqreg import writing
 from seqreg.alphabet import DNA, PROTEIN
 from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
@@ -69,7 +69,7 @@ def few_folds(monkeypatch: pytest.MonkeyPatch) -> None:
 def watched(output: Path, copies: Path) -> Iterator[list[Path]]:
     """Copies of the folder before each file that is put in place."""
     moments: list[Path] = []
-    put_in_place = records.os.replace
+    put_in_place = writing.os.replace
 
     def copied_before(source: Any, target: Any) -> None:
         if output in Path(target).parents:
@@ -77,11 +77,11 @@ def watched(output: Path, copies: Path) -> Iterator[list[Path]]:
             shutil.copytree(output, moments[-1], ignore=shutil.ignore_patterns(".*"))
         put_in_place(source, target)
 
-    records.os.replace = copied_before
+    writing.os.replace = copied_before
     try:
         yield moments
     finally:
-        records.os.replace = put_in_place
+        writing.os.replace = put_in_place
 
 
 def results(run: Path) -> dict[str, bytes]:
