@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -13,14 +15,16 @@ import torch
 from seqreg.alphabet import DNA
 from seqreg.errors import InputError
 from seqreg.explain import attributions, gradient_times_input, integrated_gradients
+from seqreg.explain.catalogue import Motif
 from seqreg.explain.explanation import _shown
-from seqreg.explain.figures import MOST_LETTERS, draw_attribution, telling_part
+from seqreg.explain.figures import MOST_LETTERS, STYLE, draw_attribution, draw_motif, telling_part
 from seqreg.networks import ConvNet
 from seqreg.predictors import Architecture, TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, read_strings, write_attributions
 from seqreg.targets import Classes
 
 Plant = Callable[..., SequenceSet]
+SVG, HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 NETWORKS = [
     "sum:spectrum=2,filters=5,width=4,pooling=max+position",
     "cnn:filters=5,width=4",
@@ -276,10 +280,50 @@ def test_the_positions_of_what_is_drawn_are_its_axis(sequence: str, score: float
     if len(sequence) > MOST_LETTERS:
         found.integrated_gradients[:50] = 0
     draw_attribution(tmp_path / "s.svg", found, "ACGT", 0, "with")
-    text = (tmp_path / "s.svg").read_text()
-    axis = text[text.index('id="matplotlib.axis_3"') : text.index('id="matplotlib.axis_4"')]
-    shown = [int(tick) for tick in re.findall(r">\s*(\d+)</text>", axis)]
+    drawing = ElementTree.parse(tmp_path / "s.svg")
+    texts = [entry.text or "" for entry in drawing.iter(f"{SVG}text")]
     part = telling_part(found.integrated_gradients[:, 0])
-    assert len(shown) > 3
-    assert part.start < min(shown) <= max(shown) <= part.stop
-    assert max(shown) - min(shown) >= 0.5 * (part.stop - part.start)
+    first, last = part.start + 1, part.stop
+    assert [int(text) for text in texts if text.isdecimal()] == [
+        position for position in range(first, last + 1) if position % 10 == 0 or position == first
+    ]
+    letters = [entry.get(HREF, "")[-1] for entry in drawing.iter(f"{SVG}use")]
+    assert letters == ([] if score == 0 or "N" in sequence else list(sequence[part]))
+
+
+MOTIF = Motif(
+    name="motif-1",
+    filters=(0,),
+    letters="ACGT",
+    counts=np.diag([20.0, 9.0, 9.0, 20.0]) + 1,
+    bits=3.0,
+    sites=20,
+    start=(1.0, 2.0, 3.0),
+    places=(1,) * 20,
+    reverse=0.0,
+    fires={},
+    enriched={},
+    effect={},
+    importance=1.0,
+)
+
+
+def test_figures_for_print_stand_by_themselves(tmp_path: Path) -> None:
+    """Every outline and class that is referred to is in the file, and looks as the page does in print."""
+    found = flat("ACGTAC", 1.0)
+    found.mutagenesis[2] = -0.5
+    draw_attribution(tmp_path / "s.svg", replace(found, id="a<b&c"), "ACGT", 0, "with")
+    draw_motif(tmp_path / "m.svg", MOTIF)
+    for name, said in (("s.svg", "a<b&c"), ("m.svg", "bits")):
+        drawing = ElementTree.parse(tmp_path / name)
+        outlines = {f"#{entry.get('id')}" for entry in drawing.iter(f"{SVG}path") if entry.get("id")}
+        used = {entry.get(HREF) for entry in drawing.iter(f"{SVG}use")}
+        assert used <= outlines
+        assert used
+        assert any(said in (entry.text or "") for entry in drawing.iter(f"{SVG}text"))
+        classes = {entry.get("class") for kind in ("use", "path") for entry in drawing.iter(f"{SVG}{kind}")} - {None}
+        assert {f".{each}" for each in classes} <= set(re.findall(r"\.[\w-]+", STYLE))
+    css = resources.files("seqreg.report").joinpath("templates/report.css").read_text(encoding="utf-8")
+    printed = css[css.index("@media print") :]
+    for letter, color in re.findall(r"(--letter-\w+): (#\w+)", printed):
+        assert f".{letter[2:]} {{ fill: {color}; }}" in STYLE

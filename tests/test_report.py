@@ -18,10 +18,10 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError
-from seqreg.explain import consensus, information, telling_part
+from seqreg.explain import consensus, information, letters, logos, telling_part
 from seqreg.networks import Sum
 from seqreg.records import write_json, write_tsv
-from seqreg.report import figures, letters, logos, tables, words, write_report
+from seqreg.report import figures, tables, words, write_report
 from seqreg.report.figures import Series, wilson
 from seqreg.report.page import HEADINGS
 from seqreg.report.run_folder import read_run

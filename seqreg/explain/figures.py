@@ -1,36 +1,38 @@
-"""Figures for papers, as SVG files: motif logos, and attributions above the heat map of mutagenesis.
+"""Figures for papers, as SVG files that stand by themselves: the drawings of the page, in its colours on paper."""
 
-Logos are Logomaker's (Tareen and Kinney, Bioinformatics 2020).
-"""
-
+import html
+import re
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from seqreg.explain.catalogue import Motif
 from seqreg.explain.information import information
+from seqreg.explain.letters import by_letter, width_of
+from seqreg.explain.logos import logo, outlines
 from seqreg.sequences import Attribution
 from seqreg.writing import atomic_write
 
-_STYLE: Any = {"font.size": 8, "axes.linewidth": 0.6, "svg.fonttype": "none", "text.parse_math": False}
-_SPECK = 0.01  # of the tallest letter: what is smaller costs time to draw and is not seen
 MOST_LETTERS = 300
+STYLE = """
+text { font: 7.5px Helvetica, Arial, sans-serif; fill: #444; }
+.axis { fill: none; stroke: #ccc; }
+.here { fill: none; stroke: #444; stroke-width: 2.4; stroke-linecap: round; }
+.letter-ink { fill: #30383f; } .letter-green { fill: #00855f; } .letter-blue { fill: #0068a8; }
+.letter-amber { fill: #bd7d00; } .letter-red { fill: #cc5200; }
+.raises { fill: rgb(0, 114, 178); } .lowers { fill: rgb(213, 94, 0); }
+"""
+"""What `report.css` says of these classes in print."""
+_ASIDE, _LINE = 10.0, 11.0  # room for a text beside, and for a line of text below
 
 
 def draw_motif(path: Path, motif: Motif) -> None:
     """A motif as a logo, in bits."""
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": motif.name}):
-        figure = Figure(figsize=(0.6 + 0.25 * len(motif.counts), 1.4), layout="constrained")
-        ax = figure.add_subplot()
-        _logo(ax, information(motif.counts), motif.letters, first=1)
-        ax.set(ylabel="bits", xlabel=motif.name)
-        _save(path, figure)
+    heights = information(motif.counts)
+    top = float(heights.sum(1).max(initial=0)) or 1.0
+    drawing = logo(heights, motif.letters, top=top, alt=f"Sequence logo of {motif.name}")
+    _write(path, drawing, motif.letters, aside="bits", below=[motif.name])
 
 
 def draw_attribution(path: Path, found: Attribution, letters: str, k: int, target: str) -> None:
@@ -38,26 +40,24 @@ def draw_attribution(path: Path, found: Attribution, letters: str, k: int, targe
 
     k: the logit, which speaks for `target`. Of a long sequence the telling part is drawn.
     """
-    part = telling_part(found.integrated_gradients[:, k])
-    path_integral = found.integrated_gradients[part, k]
-    change = found.mutagenesis[part, :, k].T
-    heights = np.zeros((len(path_integral), len(letters)))
-    for i, letter in enumerate(found.sequence[part]):
-        if letter in letters:
-            heights[i, letters.index(letter)] = path_integral[i]
-    rows = 0.07 * len(letters) + 0.5
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": found.id}):
-        figure = Figure(figsize=(1 + 0.12 * len(path_integral), 1.4 + rows), layout="constrained")
-        above, below = figure.subplots(2, sharex=True, height_ratios=(1.4, rows))
-        _logo(above, heights, letters, first=part.start + 1)
-        above.set(ylabel="integrated\ngradients")
-        most = float(np.abs(change).max(initial=0)) or 1.0
-        edges = (part.start + 0.5, part.stop + 0.5, len(letters) - 0.5, -0.5)
-        shown = below.imshow(change, cmap="PuOr", vmin=-most, vmax=most, aspect="auto", extent=edges)
-        below.set(yticks=range(len(letters)), yticklabels=list(letters), xlabel=f"position in {found.id}")
-        below.tick_params(length=0)
-        figure.colorbar(shown, ax=below, label=f"change of the logit\nfor {target}", aspect=8)
-        _save(path, figure)
+    values, change = found.integrated_gradients[:, k], found.mutagenesis[:, :, k]
+    part = telling_part(values)
+    drawing = by_letter(
+        found.sequence[part],
+        values[part],
+        change[part],
+        letters,
+        first=part.start + 1,
+        width=width_of(part.stop - part.start),
+        alt=f"Attributions of {found.id} for {target}",
+    )
+    most = float(np.abs(change[part]).max(initial=0))
+    below = [
+        found.id,
+        f"letters are as tall as what they add to the logit for {target} (integrated gradients)",
+        f"squares: what another letter there changes; blue raises it, orange lowers it, by {most:.2g} at most",
+    ]
+    _write(path, drawing, letters, below=below)
 
 
 def telling_part(values: NDArray[np.floating], most: int = MOST_LETTERS) -> slice:
@@ -70,21 +70,24 @@ def telling_part(values: NDArray[np.floating], most: int = MOST_LETTERS) -> slic
     return slice(best, best + most)
 
 
-def _logo(ax: Axes, heights: NDArray[np.floating], letters: str, *, first: int) -> None:
-    import logomaker  # it and pandas take longer to import than the rest of this room, which a training needs too
-    import pandas as pd
+def _write(path: Path, drawing: str, letters: str, *, below: list[str], aside: str = "") -> None:
+    """An SVG of a page, with outlines, colours and texts of its own, one unit of it a point."""
+    size = re.search(r'viewBox="0 0 (\S+) (\S+)"', drawing)
+    assert size is not None
+    width, height = float(size[1]), float(size[2])
+    left = _ASIDE if aside else 0.0
+    placed = drawing.replace("<svg ", f'<svg x="{left:g}" width="{width:g}" height="{height:g}" ', 1)
+    texts = [_text(text, f"{left + width / 2:g} {height + _LINE * (i + 0.7):g}") for i, text in enumerate(below)]
+    if aside:
+        texts.append(_text(aside, f"8 {height / 2:g}", "rotate(-90)"))
+    inner = f"<style>{STYLE}</style>{outlines(letters)}{placed}{''.join(texts)}"
+    # Programs for print know the references of SVG 1.1 only.
+    inner = inner.replace("<use href=", "<use xlink:href=")
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    across, down = f"{left + width:g}", f"{height + _LINE * len(below):g}"
+    with atomic_write(path) as handle:
+        handle.write(f'<svg {names} width="{across}pt" height="{down}pt" viewBox="0 0 {across} {down}">{inner}</svg>\n')
 
-    tallest = float(np.abs(heights).sum(1).max(initial=0))
-    heights = np.where(np.abs(heights) < _SPECK * tallest, 0.0, heights)
-    table = pd.DataFrame(heights, columns=list(letters), index=np.arange(first, first + len(heights)))
-    scheme = "classic" if len(letters) == 4 else "chemistry"
-    if tallest > 0:  # Logomaker takes the heights for limits, and from 0 to 0 there is no axis
-        logomaker.Logo(table, ax=ax, color_scheme=scheme, font_name="DejaVu Sans")
-    ax.set_xlim(first - 0.5, first + len(heights) - 0.5)  # its own include what shared axes had before
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-
-def _save(path: Path, figure: Figure) -> None:
-    with atomic_write(path, "wb") as handle:
-        figure.savefig(handle, format="svg", metadata={"Date": None})
+def _text(text: str, place: str, turn: str = "") -> str:
+    return f'<text transform="translate({place}){turn}" text-anchor="middle">{html.escape(text)}</text>'

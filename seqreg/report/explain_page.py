@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from seqreg import __version__
 from seqreg.errors import ModelError
-from seqreg.explain import consensus, information, telling_part
+from seqreg.explain import consensus, information, logos, telling_part
+from seqreg.explain.letters import by_letter, width_of
 from seqreg.records import read_json
-from seqreg.report import logos
-from seqreg.report.letters import by_letter, width_of
 from seqreg.report.pages import environment
 from seqreg.sequences import Attribution, read_attributions
 from seqreg.writing import atomic_write

@@ -7,8 +7,8 @@ import numpy as np
 from markupsafe import Markup
 
 from seqreg import __version__
-from seqreg.explain import consensus, information
-from seqreg.report import figures, logos, tables, tuning, words
+from seqreg.explain import consensus, information, logos
+from seqreg.report import figures, tables, tuning, words
 from seqreg.report.card import render_card
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment

@@ -9,7 +9,7 @@ import html
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.report.logos import COLUMN, RESIDUES, glyph
+from seqreg.explain.logos import COLUMN, RESIDUES, glyph
 
 PER_LINE, FEWEST = 60, 36  # letters in a line, and what takes as much room if there are fewer
 SHADES = 8  # of each colour
