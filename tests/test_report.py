@@ -435,6 +435,50 @@ def test_a_folder_without_a_run_and_a_damaged_file_are_named(tmp_path: Path) -> 
     assert not (folder / "report.html").exists()
 
 
+ODD: tuple[Any, ...] = (None, "x", -1, 1e308, [], [None], {}, {"x": 1}, "\ud800", True)
+
+
+@pytest.mark.parametrize("file", ["metrics", "model", "run", "config", "motifs", "tuning", "robustness", "norm"])
+def test_a_damaged_field_is_named_with_its_file_or_does_no_harm(file: str, tmp_path: Path, rng: Any) -> None:
+    folder = write_run(tmp_path)
+    path = folder / f"{file}.json"
+    if not path.exists():
+        pytest.skip(f"the made-up run has no {file}.json")
+    content = json.loads(path.read_text())
+    for _ in range(2):
+        damaged = json.loads(json.dumps(content))
+        place, key = damaged, None
+        while key is None or (isinstance(place[key], dict | list) and place[key] and rng.random() < 0.7):
+            place = place if key is None else place[key]
+            keys = list(place) if isinstance(place, dict) else range(len(place))
+            key = keys[int(rng.integers(len(keys)))]
+        place[key] = ODD[int(rng.integers(len(ODD)))]
+        path.write_text(json.dumps(damaged))
+        said = ""
+        try:
+            write_report(folder)
+        except ModelError as error:
+            said = str(error)
+        assert not said or str(folder) in said, said
+
+
+def test_the_damaged_file_is_the_one_that_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    for name, column in (("predictions.tsv", "p_amp"), ("predictions.tsv", "label")):
+        text = (folder / name).read_text()
+        lines = text.splitlines()
+        row = lines[1].split("\t")
+        row[lines[0].split("\t").index(column)] = "zero point five"
+        (folder / name).write_text("\n".join([lines[0], "\t".join(row), *lines[2:]]))
+        with pytest.raises(ModelError, match=rf"{name} is not what a run writes there"):
+            write_report(folder)
+        (folder / name).write_text(text)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    write_json(folder / "metrics.json", {**metrics, "intervals": [1]})
+    with pytest.raises(ModelError, match=r"metrics\.json: intervals is not what"):
+        write_report(folder)
+
+
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     assert read(folder)[0] == read(folder)[0]

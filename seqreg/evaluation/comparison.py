@@ -1,6 +1,5 @@
 """Several runs side by side: the folds of a cross-validation, seeds, or rival settings."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,5 +94,5 @@ def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise ModelError(f"{folder} has no {missing}. Give folders of finished runs that had a test part") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError) as error:
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder} cannot be read: {error}. Train again") from None

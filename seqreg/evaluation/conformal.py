@@ -11,7 +11,6 @@ Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World* (2005), sec
 *Conformal Prediction: A Gentle Introduction* (2023), section 1.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +59,10 @@ def load_conformal(folder: Path) -> Conformal | None:
     try:
         stored = read_json(path)
         scores = np.asarray(stored["nonconformity"], dtype=np.float64)
+        if scores.ndim != 1 or not np.isfinite(scores).all() or not isinstance(stored["part"], str):
+            raise ValueError("nonconformity is no list of finite numbers, or part no text")
         return Conformal(part=stored["part"], nonconformity=scores)
     except FileNotFoundError:
         return None
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None

@@ -30,9 +30,10 @@ def write_explain_page(folder: Path) -> Path:
     folder = Path(folder)
     try:
         about = read_json(folder / "explain.json")
-    except (OSError, ValueError) as error:
+        places = [each["index"] for each in about["sequences"]]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder} holds no explanation: {error}. Run seqreg explain again") from None
-    found = read_attributions(folder / "attributions.h5", [each["index"] for each in about["sequences"]])
+    found = read_attributions(folder / "attributions.h5", places)
     motifs = _motifs(about)
     width = width_of(max((len(each.sequence) for each in found), default=0))
     text = (

@@ -10,6 +10,7 @@ from seqreg import __version__
 from seqreg.explain import consensus, information, logos
 from seqreg.report import figures, tables, tuning, words
 from seqreg.report.card import render_card
+from seqreg.report.damage import made
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 from seqreg.report.robustness_figure import damaging_positions
@@ -39,7 +40,8 @@ def write_report(run: Path) -> Path:
     """
     contents = read_run(Path(run))
     target = Path(run) / "report.html"
-    for path, text in ((target, render(contents)), (target.with_name("MODEL_CARD.md"), render_card(contents))):
+    page, card = made(contents, render), made(contents, render_card)
+    for path, text in ((target, page), (target.with_name("MODEL_CARD.md"), card)):
         with atomic_write(path) as handle:
             handle.write(text)
     return target

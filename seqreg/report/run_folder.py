@@ -1,6 +1,5 @@
 """The files of a run folder as a report needs them; all but run.json may be missing."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +108,7 @@ def _json(path: Path, absent: Any) -> Any:
         return absent
     try:
         value = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None
     if type(value) is not type(absent):
         raise ModelError(f"{path} does not hold what a run writes there. Train again, or restore the file")
@@ -121,5 +120,5 @@ def _tsv(path: Path) -> Rows:
         return []
     try:
         return read_tsv(path)
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise ModelError(f"{path} cannot be read: {error}. Train again, or restore the file") from None

@@ -1,6 +1,5 @@
 """From the folder of a benchmark to its report.html, by summary.json alone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from seqreg import __version__
 from seqreg.errors import ModelError
 from seqreg.records import read_json
 from seqreg.report import figures, suite_figures, words
+from seqreg.report.damage import DAMAGE
 from seqreg.report.figures import Series
 from seqreg.report.pages import environment
 from seqreg.writing import atomic_write
@@ -37,7 +37,7 @@ def write_suite_report(folder: Path) -> Path:
         text = _render(summary)
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no benchmark: it has no summary.json. Run `seqreg benchmark` first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise ModelError(f"{source} cannot be read ({error}). Run `seqreg benchmark` again") from None
     target = Path(folder) / "report.html"
     with atomic_write(target) as handle:
