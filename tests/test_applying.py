@@ -14,7 +14,7 @@ from scipy.special import expit, softmax
 from scipy.stats import binom
 
 from seqreg import SequenceClassifier
-from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
 from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.baselines import fit_baseline
 from seqreg.cli import app
@@ -201,6 +201,76 @@ def test_what_is_no_variant_is_refused(text: str) -> None:
         apply_edits(DNA.encode("AAAAAAAAAAAAAAAA"), read_edits(text, DNA), DNA)
 
 
+@pytest.mark.parametrize(
+    ("alphabet", "text", "edited"),
+    [
+        (PROTEIN, "p.Ala2Val", "MVKLW"),
+        (PROTEIN, "p.(Ala2Val)", "MVKLW"),
+        (PROTEIN, "A2V", "MVKLW"),
+        (PROTEIN, "p.Ala2_Leu4del", "MW"),
+        (PROTEIN, "p.A2_K3delinsGG", "MGGLW"),
+        (PROTEIN, "p.2_3insV", "MAVKLW"),
+        (PROTEIN, "p.Ala2_Lys3insVal;p.W5Y", "MAVKLY"),
+        (DNA, "c.2G>C", "ACTTA"),
+        (DNA, "G2C", "ACTTA"),
+        (DNA, "2_4del", "AA"),
+        (DNA, "2delG", "ATTA"),
+        (DNA, "g.2_3delinsAA", "AAATA"),
+        (DNA, "2_3delGTinsAA", "AAATA"),
+        (RNA, "r.3U>G", "AGGUA"),
+    ],
+)
+def test_variants_are_read_as_geneticists_write_them(alphabet: Alphabet, text: str, edited: str) -> None:
+    codes = alphabet.encode("MAKLW" if alphabet is PROTEIN else "AGTTA")
+    assert alphabet.decode(apply_edits(codes, read_edits(text, alphabet), alphabet)) == edited
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "p.Ala2fs",
+            "p.Ala2Ter",
+            "p.Ala2=",
+            "p.Ala2dup",
+            "p.2_3insVG",
+            "p.A2_K3delinsG",
+            "p.K2V",
+            "p.A2_L3del",
+            "12V",
+        ),
+        *("p.A4_K2del", "c.A2V", "p.A2>V", "p.Ala2ins V", "p.A2_K3V"),
+    ],
+)
+def test_other_variants_of_proteins_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        apply_edits(PROTEIN.encode("MAKLW"), read_edits(text, PROTEIN), PROTEIN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "s1\tp.A1C\n",
+            "id\tvariant\ns1\tp.A1C\n",
+            "ID\tVariant\ns1\tp.A1C\n",
+            "# x\n\nVariant,Note,ID\np.A1C,n,s1\n",
+        ),
+        "gene\tid\tvariant\tnote\ng\ts1\tp.A1C\t\n",
+    ],
+)
+def test_lists_of_variants_under_any_header(text: str, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(text)
+    (found,) = read_variants(tmp_path / "list")
+    assert (found.id, found.text) == ("s1", "p.A1C")
+
+
+def test_vcf_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n1\t5\t.\tA\tG\n")
+    with pytest.raises(InputError, match=r"x.vcf: VCF names places of a genome and is not read. Write the id"):
+        read_variants(tmp_path / "x.vcf")
+
+
 def network(data: SequenceSet, target: Target, **fields: object) -> TrainedNetwork:
     spec = ",".join(f"{name}={value}" for name, value in {"filters": 5, "width": 4, **fields}.items())
     about = Architecture(
@@ -321,7 +391,7 @@ def test_variants_of_a_baseline_of_several_labels(dna: SequenceSet) -> None:
         ("s1\t1{other}>A", "list.tsv, line 3, record s1: letter 1 is "),
         ("s1\t99A>C", "list.tsv, line 3, record s1: 99A>C is outside the "),
         ("nobody\t1A>C", "list.tsv, line 3, record nobody: data.fa has no sequence of this id"),
-        ("s1\tp.A1C", "list.tsv, line 3, record s1: 'p.A1C' is not a variant of dna; write it like 12A>G"),
+        ("s1\tp.A1C", "list.tsv, line 3, record s1: 'p.A1C' is not a variant of dna that is read; write it like 12A>G"),
         ("s1 1A>C", "list.tsv, line 3: not a variant: 's1 1A>C'"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Tensor
 from seqreg.alphabet import INVALID, Alphabet
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import INSERTION, Edit
+from seqreg.sequences import three_letters
 
 
 @dataclass(frozen=True, order=True)
@@ -40,38 +41,70 @@ class AppliedEdit:
         return f"p.{text}" if protein else text
 
 
-_PROTEIN = re.compile(
-    r"(?:p\.)?(?:(?P<old>[A-Z])(?P<at>\d+)(?:(?P<new>[A-Z])|del)|(?P<left>\d+)_(?P<right>\d+)ins(?P<put>[A-Z]))"
+_PREFIX = {"protein": r"p\.", "dna": r"[cgmn]\.", "rna": r"[cgmnr]\."}
+_VARIANT = re.compile(
+    r"(?P<old>[A-Z])?(?P<at>\d+)(?:_(?P<old_last>[A-Z])?(?P<last>\d+))?"
+    r"(?:(?P<was>[A-Z])>(?P<new>[A-Z])|(?P<sub>[A-Z])|ins(?P<put>[A-Z])|del(?P<gone>[A-Z]*)(?:ins(?P<by>[A-Z]+))?)"
 )
-_NUCLEOTIDES = re.compile(
-    r"(?:[cgmnr]\.)?(?:(?P<at>\d+)(?:(?P<old>[A-Z])>(?P<new>[A-Z])|del)|(?P<left>\d+)_(?P<right>\d+)ins(?P<put>[A-Z]))"
-)
+_READ = {
+    "protein": "p.A12V or p.Ala12Val, p.A12del, p.A12_G14del, p.12_13insV, p.A12_G13delinsVL (as many letters)",
+    "dna": "12A>G or A12G, 12del, 12_14del, 12_13insG, 12_13delinsTT (as many letters)",
+}
 
 
 def read_edits(text: str, alphabet: Alphabet) -> tuple[AppliedEdit, ...]:
-    """What `AppliedEdit.written` wrote, several edits joined by `;`, in rising order; `old` is -1 where not named.
+    """Edits as `AppliedEdit.written` writes them and as HGVS does, joined by `;`, in rising order; `old` is -1 where it
+    is not named. Positions are those of the sequence.
 
-    Raises UsageError for anything else, for letters outside the alphabet and for two edits of one letter.
+    Read are substitutions, deletions, insertions of one letter, and the replacement of letters by as many; amino acids
+    in one letter or three, a prediction in brackets. Raises UsageError for anything else, for letters outside the
+    alphabet and for two edits of one letter.
     """
-    pattern, example = (_PROTEIN, "p.A12V") if alphabet.name == "protein" else (_NUCLEOTIDES, "12A>G")
-    edits: list[AppliedEdit] = []
-    for item in (part.strip() for part in text.split(";")):
-        found = pattern.fullmatch(item)
-        if found is None:
-            raise UsageError(f"{item!r} is not a variant of {alphabet.name}; write it like {example}")
-        part = found.groupdict()
-        if part["put"]:
-            if int(part["right"]) != int(part["left"]) + 1:
-                raise UsageError(f"{item!r} does not put a letter between two neighbours, as 12_13insA does")
-            edits.append(AppliedEdit(int(part["left"]), "insertion", -1, _letter(part["put"], alphabet)))
-            continue
-        old = -1 if part["old"] is None else _symbol(part["old"], alphabet)
-        kind, new = ("deletion", -1) if part["new"] is None else ("substitution", _letter(part["new"], alphabet))
-        edits.append(AppliedEdit(int(part["at"]) - 1, kind, old, new))
+    edits = [edit for item in text.split(";") for edit in _edits_of(item.strip(), alphabet)]
     places = [edit.position for edit in edits if edit.kind != "insertion"]
     if len(set(places)) < len(places):
         raise UsageError(f"{text!r} edits one letter twice")
     return tuple(sorted(edits))
+
+
+def _edits_of(item: str, alphabet: Alphabet) -> list[AppliedEdit]:
+    """The edits, letter by letter, of one variant."""
+    protein = alphabet.name == "protein"
+    bare = re.sub(f"^{_PREFIX[alphabet.name]}", "", item)
+    # HGVS puts what is predicted in brackets.
+    if bare.startswith("(") and bare.endswith(")"):
+        bare = bare[1:-1]
+    if protein:
+        one = three_letters()
+        bare = re.sub("|".join(one), lambda name: one[name[0]], bare)
+    found = _VARIANT.fullmatch(bare)
+    part = found.groupdict() if found else {}
+    strange = not found or (part["was"] and (protein or part["old"])) or (part["sub"] and not part["old"])
+    if strange or (part["last"] and (part["was"] or part["sub"])) or (part["put"] and not part["last"]):
+        read = _READ["protein" if protein else "dna"]
+        raise UsageError(f"{item!r} is not a variant of {alphabet.name} that is read; write it like {read}")
+    first = int(part["at"])
+    last = int(part["last"] or first)
+    if part["put"]:
+        if last != first + 1:
+            raise UsageError(f"{item!r} does not put a letter between two neighbours, as 12_13insA does")
+        return [AppliedEdit(first, "insertion", -1, _letter(part["put"], alphabet))]
+    new = part["new"] or part["sub"] or part["by"] or ""
+    named = {first: part["old"] or part["was"], **({last: part["old_last"]} if part["old_last"] else {})}
+    named |= dict(enumerate(part["gone"] or "", start=first))
+    n = last - first + 1
+    if n < 1 or len(new) not in (0, n) or len(part["gone"] or "") not in (0, n):
+        raise UsageError(f"{item!r} does not name as many letters as there are from {first} to {last}")
+    kind = "substitution" if new else "deletion"
+    return [
+        AppliedEdit(
+            first + i - 1,
+            kind,
+            _symbol(named[first + i], alphabet) if named.get(first + i) else -1,
+            _letter(new[i], alphabet) if new else -1,
+        )
+        for i in range(n)
+    ]
 
 
 def apply_edits(codes: NDArray[np.uint8], edits: tuple[AppliedEdit, ...], alphabet: Alphabet) -> NDArray[np.uint8]:

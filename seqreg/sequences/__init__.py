@@ -30,7 +30,7 @@ from seqreg.sequences.labels import (
     with_labels,
     with_positive,
 )
-from seqreg.sequences.letter_tables import amino_acids, blosum62
+from seqreg.sequences.letter_tables import amino_acids, blosum62, three_letters
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
@@ -87,6 +87,7 @@ __all__ = [
     "stream_batches",
     "table_of",
     "tasks_of",
+    "three_letters",
     "train_subset",
     "with_labels",
     "with_positive",

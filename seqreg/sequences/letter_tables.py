@@ -33,3 +33,11 @@ def amino_acids(alphabet: Alphabet) -> NDArray[np.str_]:
     found = np.array([meaning.get("".join(abc), "*") for abc in product(alphabet.letters.replace("U", "T"), repeat=3)])
     found.flags.writeable = False
     return found
+
+
+@cache
+def three_letters() -> dict[str, str]:
+    """The letter of each amino acid by its name in three, `Ala` for example."""
+    from Bio.Data.IUPACData import protein_letters_3to1
+
+    return dict(protein_letters_3to1)

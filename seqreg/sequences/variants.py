@@ -28,21 +28,37 @@ class ListedVariant:
 
 
 def read_variants(path: str | Path) -> list[ListedVariant]:
-    """The lines `id<TAB>variant` of a list, plain or gzipped; a header of these words and `#` comments are passed over.
+    """The lines `id<TAB>variant` of a list, plain or gzipped; `#` comments are passed over.
 
-    Raises InputError for a line of another form, and for a list without any.
+    Under a header that names the columns id and variant, among others and in any order and case, those are read, and
+    commas separate them where the header has no tabs. Raises InputError for a line of another form, for VCF, and for a
+    list without any.
     """
     listed: list[ListedVariant] = []
-    with open_text(path) as (handle, _):
+    mark, columns = "\t", [0, 1]
+    with open_text(path) as (handle, start):
+        if start.startswith(("##fileformat=VCF", "#CHROM")):
+            remedy = "Write the id of a sequence, a tab, and the variant by its position in that sequence."
+            raise InputError("VCF names places of a genome and is not read", file=shown(path), remedy=remedy)
+        begun = False
         for line, text in enumerate(handle, start=1):
-            fields = [field.strip() for field in text.split("\t")]
-            if not text.strip() or text.startswith("#") or (not listed and tuple(fields[:2]) == _HEADER):
+            if not text.strip() or text.startswith("#"):
                 continue
-            if len(fields) < 2 or not all(fields[:2]):
+            if not begun:
+                begun = True
+                mark = "\t" if "\t" in text else ","
+                names = [field.strip().lower() for field in text.split(mark)]
+                if set(_HEADER) <= set(names):
+                    columns = [names.index(name) for name in _HEADER]
+                    continue
+                mark = "\t"
+            cells = [field.strip() for field in text.split(mark)]
+            fields = [cells[column] for column in columns if column < len(cells)]
+            if len(fields) < 2 or not all(fields):
                 problem = f"not a variant: {text.strip()!r:.60}"
                 remedy = "Write the id of a sequence, a tab, and the variant."
                 raise InputError(problem, file=shown(path), line=line, remedy=remedy)
-            listed.append(ListedVariant(shown(path), line, *fields[:2]))
+            listed.append(ListedVariant(shown(path), line, *fields))
     if not listed:
         raise InputError("no variants", file=shown(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
     return listed
