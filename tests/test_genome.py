@@ -125,7 +125,8 @@ def test_the_same_region_twice_is_two_records(tmp_path: Path) -> None:
 
 
 BAD = {
-    "beyond ASCII": (">c\nACÄT\n", "letters of c from 0 were asked for, and something else is there"),
+    "beyond ASCII": (">c\nACGTÄ\n", "g.fa, record c: letters that are not ASCII"),
+    "beyond ASCII, ragged": (">c\nAC\nGTÄ\n", "g.fa, record c: letters that are not ASCII"),
     "two of one name": (">c\nACGT\n>c\nACGT\n", "g.fa: two sequences are called 'c'"),
     "no name": (">\nACGT\n", "g.fa: a record has no id"),
 }

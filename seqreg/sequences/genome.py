@@ -121,6 +121,10 @@ def _index_of(path: Path, file: str) -> dict[str, Chromosome] | None:
             if not bare:
                 ended = True
                 continue
+            if not bare.isascii():
+                raise InputError(
+                    "letters that are not ASCII", file=file, record_id=name, remedy="Write A, C, G, T and N."
+                )
             ending = line[len(bare) :]
             if ended or (ending and ending not in _LINE_ENDS) or bare.split() != [bare]:
                 return None
