@@ -18,7 +18,7 @@ from Bio.SeqRecord import SeqRecord
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import (
     GridSearchCV,
@@ -28,8 +28,10 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
 )
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 import seqreg
 import seqreg.training.learning as training_module
@@ -193,14 +195,22 @@ def test_several_labels_in_every_form(make: Any, X: list[str], y: list[str]) -> 
         ([set()] * 60, "at least two classes; y has no class"),
         (["a", "b"], "60 sequences but 2 labels"),
         (np.linspace(0, 1, 60), "continuous"),
-        ([1.0, np.nan] * 30, "NaN"),
-        (["a", None] * 30, "one type|NaN|None"),
         (np.tile([[2, 3]], (60, 1)), "zeros and ones"),
     ],
 )
 def test_labels_that_cannot_be_learned(make: Any, X: list[str], bad: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         make().fit(X, bad)
+
+
+@both
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=str)
+@pytest.mark.parametrize("good", ["a", 1, 1.0, True], ids=repr)
+def test_a_label_that_is_missing_is_no_class(make: Any, X: list[str], good: Any, missing: Any) -> None:
+    y = [good, good, missing] * 20
+    for given in (y, np.array(y, dtype=object), pd.Series(y), [{label} for label in y], [[good], [good, missing]] * 30):
+        with pytest.raises(UsageError, match=r"y\[[12]\] is .*: a label that is missing \(None or NaN\)"):
+            make().fit(X, given)
 
 
 # ---- weights, groups, validation
@@ -409,6 +419,29 @@ def test_inside_other_estimators(make: Any, X: list[str], y: list[str]) -> None:
     assert set(voting.predict(X)) <= {"absent", "with"}
     out = cross_val_predict(make(), np.array(X), y, cv=2, method="predict_proba")
     np.testing.assert_allclose(out.sum(1), 1)
+
+
+@both
+def test_estimators_that_want_numbers_take_the_numbers_of_rows(make: Any, X: list[str], y: list[str]) -> None:
+    """They check X before their estimator sees it: the first step of a pipeline looks the sequences up."""
+    texts, rows, y_true = np.array(X), np.arange(len(X))[:, None], np.array([label == "with" for label in y])
+    looked_up = make_pipeline(FunctionTransformer(lambda rows: texts[rows[:, 0].astype(int)]), make())
+    some = np.where(rows[:, 0] % 3 == 0, -1, y_true)
+    taught = SelfTrainingClassifier(looked_up, max_iter=1, threshold=0.0).fit(rows, some)
+    assert set(taught.labeled_iter_) == {0, 1}
+    by_hand = make().fit(X, np.where(some < 0, make().fit(texts[some >= 0], some[some >= 0]).predict(X), some))
+    np.testing.assert_array_equal(taught.predict(rows), by_hand.predict(X))
+    three = rows[:, 0] % 2 + (rows[:, 0] % 4 == 3)
+    pairs = OneVsOneClassifier(looked_up).fit(rows, three)
+    assert len(pairs.estimators_) == 3
+    first = make().fit(texts[three < 2], three[three < 2])
+    np.testing.assert_array_equal(pairs.estimators_[0].predict(rows), first.predict(X))
+    kept = pd.Series(X, index=rows[::-1, 0])
+    bags = BaggingClassifier(looked_up, n_estimators=2, random_state=0).fit(rows, y)
+    framed = BaggingClassifier(make(), n_estimators=2, random_state=0).fit(kept.to_frame(), y)
+    assert bags.predict_proba(rows).shape == framed.predict_proba(kept.to_frame()).shape == (60, 2)
+    with pytest.raises(ValueError, match="2-dimensional"):
+        BaggingClassifier(make()).fit(kept, y)
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.utils import Tags
-from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data, parametrize_with_checks
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.targets import Classes
@@ -28,7 +29,10 @@ class Rows:
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         X, y = validate_data(self, X, y, multi_output=True)
-        self.centre_, self.scale_ = X.mean(axis=0), np.where(X.std(axis=0) > 0, X.std(axis=0), 1)
+        weight = _check_sample_weight(sample_weight, X)
+        self.centre_ = np.average(X, axis=0, weights=weight)
+        spread = np.sqrt(np.average((X - self.centre_) ** 2, axis=0, weights=weight))
+        self.scale_ = np.where(spread > 0, spread, 1)
         return super().fit(self.texts(X), y, sample_weight, groups)
 
     def texts(self, X: Any) -> list[str]:
@@ -73,9 +77,21 @@ def test_network(estimator: Any, check: Any) -> None:
 
 
 @pytest.mark.slow
+@parametrize_with_checks([NetworkOnRows(alphabet="protein", random_state=0)], expected_failed_checks=lambda _: FAILING)
+def test_default_network(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [KmersOnRows("one-hot-logistic:folds=2", alphabet="protein", random_state=0)],
     expected_failed_checks=lambda _: FAILING,
 )
 def test_baseline(estimator: Any, check: Any) -> None:
     check(estimator)
+
+
+def test_a_weight_is_that_many_copies_where_nothing_is_drawn_from_the_rows() -> None:
+    """One batch that holds all, nothing held out: then the order and number of rows decide nothing else."""
+    whole = clone(NETWORK).set_params(batch_size=999, valid=0, calibration="none")
+    check_sample_weight_equivalence_on_dense_data("NetworkOnRows", whole)
