@@ -40,14 +40,16 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Scores before they become probabilities: (N,) for the second of two classes, otherwise (N, K)."""
-        scores = self._predictor().outputs(self._read(X)).astype(np.float64)
+        sequences = self._read(X)
+        scores = self._predictor().outputs(sequences).astype(np.float64)
         if not self._labels.target.binary:
             return scores[:, self._labels.columns]
         return scores[:, 0] if self._labels.columns[1] == 1 else -scores[:, 0]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities (N, K); rows sum to 1 unless a sequence may carry several labels."""
-        return self._predictor().probabilities(self._read(X))[:, self._labels.columns]
+        sequences = self._read(X)
+        return self._predictor().probabilities(sequences)[:, self._labels.columns]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
