@@ -53,7 +53,8 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
-        y = self._labels.target.call(self.predict_proba(X))
+        p = self.predict_proba(X)
+        y = self._labels.target.call(p)
         return np.take(self.classes_, y) if self._one_each(y) else y.astype(np.int64)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

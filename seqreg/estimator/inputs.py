@@ -95,7 +95,6 @@ def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
         y = y.toarray()
     if isinstance(y, Iterator):
         y = list(y)
-    _refuse_missing(y)
     if (sets := _label_sets(y)) is not None:
         _check_texts(label for row in sets for label in row)
         return sets
@@ -162,22 +161,6 @@ def sample_weights(sample_weight: Any, class_weight: Any, y: Any) -> NDArray[np.
         by_class = compute_sample_weight(class_weight, y)
         weights = by_class if weights is None or len(weights) != len(by_class) else weights * by_class
     return weights
-
-
-def _refuse_missing(y: Any) -> None:
-    """Raises UsageError for None and NaN, which NumPy makes a class of their own where other labels are texts."""
-    if isinstance(y, np.ndarray) and y.dtype.kind in "biuSU":
-        return
-    import pandas as pd  # it knows NaN, NA and NaT; and whoever holds no such y does without
-
-    for i, row in enumerate(y if isinstance(y, Iterable) else ()):
-        of_row = list(row) if isinstance(row, set | frozenset | list | tuple) else [row]
-        for label in of_row:
-            if pd.api.types.is_scalar(label) and pd.isna(label):
-                raise UsageError(
-                    f"y[{i}] is {label!r}: a label that is missing (None or NaN). Give the sequence its label, "
-                    "or leave it out"
-                )
 
 
 def _label_sets(y: Any) -> list[set[Any]] | None:
