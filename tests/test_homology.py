@@ -28,7 +28,7 @@ from seqreg.sequences import (
     read_strings,
 )
 from seqreg.sequences.identity import COVERED
-from seqreg.sequences.separation import LEFT_OUT, moved, without_crossing
+from seqreg.sequences.separation import LEFT_OUT, move_to_relatives, without_crossing
 from seqreg.sequences.shared_kmers import fewest_shared, kmer_table, similarities
 from seqreg.training import TrainConfig
 from seqreg.training.parts import split_parts
@@ -243,7 +243,7 @@ def test_moves_bring_relatives_together_and_leaving_out_is_needed(seed: int) -> 
         kept = (where[one] != where[other]) & (where[one] != LEFT_OUT) & (where[other] != LEFT_OUT)
         return int(links.toarray()[one[kept], other[kept]].sum())
 
-    better = moved(part, links, size, wanted)
+    better = move_to_relatives(part, links, size, wanted)
     assert apart(better) <= apart(part)
     filled, before = (np.bincount(each, weights=size, minlength=parts) for each in (better, part))
     assert (filled <= np.maximum(before, 1.1 * wanted)).all()

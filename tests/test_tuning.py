@@ -169,7 +169,7 @@ def test_one_standard_error_towards_more_regularization(
 ) -> None:
     """The law: mean of the differences at most their standard error, whatever the folds have in common."""
     search = search_over(dna, trials=20)
-    stronger = search.space.moved(search.space.start, {"decoupled weight decay": 4})
+    stronger = search.space.change(search.space.start, {"decoupled weight decay": 4})
     fold_difficulty = np.array([0.0, 0.1, -0.2, 0.05, 0.0, 0.15])
 
     def judge(candidate: Candidate, fold: int) -> dict[str, Any]:
@@ -189,13 +189,13 @@ def test_one_standard_error_towards_more_regularization(
 
 def test_more_regularized_means_weaker_in_nothing_and_otherwise_the_same(protein: SequenceSet) -> None:
     space = space_of(TrainConfig(), with_defaults(TrainConfig(), protein, None), protein, held_out=False)
-    start = space.moved(space.start, {"gradient": 3})
-    more = space.moved(start, {"gradient": 5, "spectral-norm": 2})
+    start = space.change(space.start, {"gradient": 3})
+    more = space.change(start, {"gradient": 5, "spectral-norm": 2})
     assert space.regularized_more(more, start)
     assert not space.regularized_more(start, more)
     assert not space.regularized_more(start, start)
-    assert not space.regularized_more(space.moved(more, {"decoupled weight decay": 0}), start)
-    assert not space.regularized_more(space.moved(more, {"filters": 0}), start)
+    assert not space.regularized_more(space.change(more, {"decoupled weight decay": 0}), start)
+    assert not space.regularized_more(space.change(more, {"filters": 0}), start)
     assert not space.regularized_more(more, space.start), "one penalty for all instead of each its own is another kind"
 
 

@@ -8,7 +8,7 @@ from Bio.Seq import reverse_complement
 
 from seqreg.errors import InputError
 from seqreg.sequences.genome import open_genome
-from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.raw import RawRecord
 
 _NOT_REGIONS = ("#", "track", "browser")
@@ -21,7 +21,7 @@ def bed_records(bed: str | Path, genome: str | Path) -> Iterator[RawRecord]:
     excluded); a region that is there again has `#2` and so on behind it. Raises InputError for a malformed line, an
     unknown chromosome, a region beyond its end, and a strand where the name belongs.
     """
-    file = shown(bed)
+    file = name_of(bed)
     times: Counter[str] = Counter()
     with open_genome(genome) as chromosomes, open_text(bed) as (handle, _):
         regions = (line for line in handle if line.strip() and not line.startswith(_NOT_REGIONS))
@@ -41,9 +41,9 @@ def bed_records(bed: str | Path, genome: str | Path) -> Iterator[RawRecord]:
                 raise record.error(f"strand {strand!r} is none of '+', '-' and '.'")
             size = chromosomes.length(chrom)
             if size is None:
-                raise record.error(f"{shown(genome)} has no sequence {chrom!r}")
+                raise record.error(f"{name_of(genome)} has no sequence {chrom!r}")
             if end > size:
-                raise record.error(f"the region ends at {end}, but {chrom} in {shown(genome)} has {size} letters")
+                raise record.error(f"the region ends at {end}, but {chrom} in {name_of(genome)} has {size} letters")
             text = chromosomes.letters(chrom, start, end)
             yield record._replace(sequence=reverse_complement(text) if strand == "-" else text)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqreg.alphabet import INVALID
 from seqreg.errors import InputError
 from seqreg.sequences.fasta import fasta_records
-from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.tables import table_rows
 
@@ -67,12 +67,12 @@ def _regions(path: str | Path) -> Iterable[tuple[str, int, int, Error]]:
     """Id, start and end (from 0, end excluded) of the regions in a file of any of the three forms."""
     with open_text(path) as (handle, beginning):
         if beginning.startswith(">"):
-            for record in fasta_records(handle, shown(path)):
+            for record in fasta_records(handle, name_of(path)):
                 for run in re.finditer("[a-z]+", record.sequence):
                     yield record.name, *run.span(), record.error
             return
         if "id" in re.split(r"[\t,;]", beginning.partition("\n")[0].strip().lower()):
-            regions = ((record, _columns(row)) for record, row in table_rows(handle, shown(path)))
+            regions = ((record, _columns(row)) for record, row in table_rows(handle, name_of(path)))
         else:
             lines = (line for line in handle if line.strip() and not line.startswith(("#", "track", "browser")))
             regions = ((record, line.split()[:3]) for record, line in enumerate(lines, start=1))
@@ -95,7 +95,7 @@ def _columns(row: dict[str, str]) -> list[str]:
 
 def _allowed_letters(path: str | Path) -> Iterable[tuple[str, int, str, Error]]:
     with open_text(path) as (handle, _):
-        for record, row in table_rows(handle, shown(path)):
+        for record, row in table_rows(handle, name_of(path)):
             error = _error_at(path, record)
             if not {"position", "letters"} <= row.keys():
                 raise error("the header needs the columns position and letters [, id]")
@@ -105,4 +105,4 @@ def _allowed_letters(path: str | Path) -> Iterable[tuple[str, int, str, Error]]:
 
 
 def _error_at(path: str | Path, record: int) -> Error:
-    return lambda problem: InputError(problem, file=shown(path), record=record)
+    return lambda problem: InputError(problem, file=name_of(path), record=record)

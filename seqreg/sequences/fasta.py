@@ -12,7 +12,7 @@ from typing import TextIO
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from seqreg.errors import InputError
-from seqreg.sequences.opening import first_line, open_text, shown
+from seqreg.sequences.opening import first_line, name_of, open_text
 from seqreg.sequences.raw import FIELDS, SPLITS, RawRecord
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.writing import atomic_write
@@ -69,8 +69,8 @@ def read_fasta(path: str | Path) -> Iterator[RawRecord]:
     """The records of a FASTA file, plain or gzipped, `-` for standard input; the sequences are not checked."""
     with open_text(path) as (handle, start):
         if not first_line(start).startswith(">"):
-            raise InputError("not a FASTA file: it does not begin with '>'", file=shown(path))
-        yield from fasta_records(handle, shown(path))
+            raise InputError("not a FASTA file: it does not begin with '>'", file=name_of(path))
+        yield from fasta_records(handle, name_of(path))
 
 
 def write_fasta(path: str | Path, sequences: SequenceSet, *, width: int = 60) -> None:

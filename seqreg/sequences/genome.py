@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from seqreg.errors import InputError, SeqregError
 from seqreg.records import cells_of
-from seqreg.sequences.opening import first_line, open_text, shown
+from seqreg.sequences.opening import first_line, name_of, open_text
 from seqreg.writing import atomic_write
 
 _LINE_ENDS = (b"\n", b"\r\n")
@@ -71,7 +71,7 @@ class Genome:
 @contextmanager
 def open_genome(path: str | Path) -> Iterator[Genome]:
     """The genome in a FASTA file. Its index is written beside it where that folder can be written to."""
-    file = shown(path)
+    file = name_of(path)
     if str(path) == "-":
         raise InputError("a genome cannot be read from standard input", remedy="Give the path of a FASTA file.")
     with open_text(path) as (_, start):

@@ -11,7 +11,7 @@ from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.bed import bed_records
 from seqreg.sequences.datasets import DataSet, data_set_records, find_data_set, is_data_set
 from seqreg.sequences.fasta import fasta_records, read_fasta
-from seqreg.sequences.opening import first_line, is_hdf5, open_text, shown
+from seqreg.sequences.opening import first_line, is_hdf5, name_of, open_text
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.tables import fasta_with_table, table_records
 from seqreg.specs import unknown_name
@@ -94,7 +94,7 @@ class InputSpec:
     @property
     def source(self) -> str:
         """The input in a few words, for messages and reports."""
-        return ", ".join(shown(path) for path in self.paths)
+        return ", ".join(name_of(path) for path in self.paths)
 
     @property
     def paths(self) -> list[str | Path]:
@@ -132,7 +132,7 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
     if spec.classes:
         for name, path in spec.classes:
             if not name.strip():
-                raise UsageError(f"The class of {shown(path)} has no name: name it in {option('class_files')}")
+                raise UsageError(f"The class of {name_of(path)} has no name: name it in {option('class_files')}")
             for record in read_fasta(path):
                 remarks["labels in FASTA headers ignored, as the file names the class"] += bool(record.label)
                 yield record._replace(
@@ -152,7 +152,7 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
 
 def file_records(path: str | Path, fasta: FastaReader = fasta_records) -> Iterator[RawRecord]:
     """The records of a FASTA file, as a reader of open ones gives them, or of a table; told apart by how it begins."""
-    file = shown(path)
+    file = name_of(path)
     with open_text(path) as (handle, start):
         if first_line(start).startswith(">"):
             yield from fasta(handle, file)

@@ -16,7 +16,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
-def shown(path: str | Path) -> str:
+def name_of(path: str | Path) -> str:
     """How a path is called in messages; `-` is standard input."""
     return "standard input" if str(path) == "-" else str(path)
 
@@ -42,7 +42,7 @@ def open_text(path: str | Path) -> Iterator[tuple[TextIO, str]]:
     Gzip is recognised by its first bytes, not by the file's name. Raises InputError for what cannot be read as
     text, also while the handle is being read: missing, empty, binary, truncated or damaged.
     """
-    file = shown(path)
+    file = name_of(path)
     try:
         with _open_binary(path) as raw:
             packed = raw.peek(2).startswith(_GZIP_MAGIC)

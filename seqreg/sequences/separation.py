@@ -93,7 +93,7 @@ def _cut(
     first = np.unique(unit, return_index=True)[1]
     part = grouped_parts(sequences, pieces[unit], shares, generator)[first]
     links = _links(unit[pairs], len(size))
-    part = moved(part, links, size, np.asarray(shares) * n)
+    part = move_to_relatives(part, links, size, np.asarray(shares) * n)
     if leave_out:
         part = without_crossing(part, links, size)
     of_pair = part[unit[pairs]]
@@ -155,7 +155,7 @@ def _pieces(
     return np.unique([top(unit) for unit in range(len(head))], return_inverse=True)[1].astype(np.int64)
 
 
-def moved(
+def move_to_relatives(
     part: NDArray[np.int64], links: Any, size: NDArray[np.int64], wanted: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """part (U,) with units moved to where they have more relatives, each move leaving fewer related pairs apart.

@@ -9,7 +9,7 @@ from typing import TextIO
 from seqreg.errors import InputError
 from seqreg.records import cells_of
 from seqreg.sequences.fasta import read_fasta
-from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.raw import FIELDS, RawRecord
 
 
@@ -86,7 +86,7 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
     Raises InputError for a sequence without a row (if labels are required) and for a row without a sequence.
     """
     rows: dict[str, RawRecord] = {}
-    file = shown(labels)
+    file = name_of(labels)
     kept: dict[str, str] = {}  # equal texts are kept once
     with open_text(labels) as (handle, _):
         for number, row in table_rows(handle, file):
@@ -112,7 +112,7 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
     if len(seen) < len(rows):
         unknown = next(said for name, said in rows.items() if name not in seen)
         raise unknown.error(
-            f"a label for an unknown id: {shown(fasta)} has no such sequence", "Correct or remove the row."
+            f"a label for an unknown id: {name_of(fasta)} has no such sequence", "Correct or remove the row."
         )
 
 

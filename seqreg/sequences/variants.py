@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seqreg.errors import InputError
-from seqreg.sequences.opening import open_text, shown
+from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.sequence_set import SequenceSet
 
 _HEADER = ("id", "variant")
@@ -39,7 +39,7 @@ def read_variants(path: str | Path) -> list[ListedVariant]:
     with open_text(path) as (handle, start):
         if start.startswith(("##fileformat=VCF", "#CHROM")):
             remedy = "Write the id of a sequence, a tab, and the variant by its position in that sequence."
-            raise InputError("VCF names places of a genome and is not read", file=shown(path), remedy=remedy)
+            raise InputError("VCF names places of a genome and is not read", file=name_of(path), remedy=remedy)
         begun = False
         for line, text in enumerate(handle, start=1):
             if not text.strip() or text.startswith("#"):
@@ -57,10 +57,10 @@ def read_variants(path: str | Path) -> list[ListedVariant]:
             if len(fields) < 2 or not all(fields):
                 problem = f"not a variant: {text.strip()!r:.60}"
                 remedy = "Write the id of a sequence, a tab, and the variant."
-                raise InputError(problem, file=shown(path), line=line, remedy=remedy)
-            listed.append(ListedVariant(shown(path), line, *fields))
+                raise InputError(problem, file=name_of(path), line=line, remedy=remedy)
+            listed.append(ListedVariant(name_of(path), line, *fields))
     if not listed:
-        raise InputError("no variants", file=shown(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
+        raise InputError("no variants", file=name_of(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
     return listed
 
 

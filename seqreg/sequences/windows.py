@@ -18,7 +18,7 @@ from seqreg.alphabet import INVALID, Alphabet
 from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.collect import SeenIds
 from seqreg.sequences.input_spec import InputSpec, file_records, raw_records
-from seqreg.sequences.opening import shown
+from seqreg.sequences.opening import name_of
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import stream_store
@@ -168,7 +168,7 @@ def _fragments(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
     """The records of an input, those of a FASTA file in fragments of their letters: records of one file and number."""
     if spec.store is not None:
         for number, piece in enumerate(stream_store(spec.store, 1, 1), start=1):
-            yield RawRecord(shown(spec.store), number, piece.names[0], piece.sequence(0))
+            yield RawRecord(name_of(spec.store), number, piece.names[0], piece.sequence(0))
         return
     if spec.input is not None and spec.data_set is None:
         yield from file_records(spec.input, _fasta_fragments)

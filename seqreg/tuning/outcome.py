@@ -132,7 +132,7 @@ def _paths(search: Search, state: State, scores: Scores, chosen: Candidate) -> I
             if np.isfinite(gain).any():
                 own = (
                     chosen.point is not None
-                    and search.space.moved(point, {dimension.name: chosen.point[k]}) == chosen.point
+                    and search.space.change(point, {dimension.name: chosen.point[k]}) == chosen.point
                 )
                 error = None if each.number == 0 else standard_error(gain)
                 trials.append({"trial": each.number, "at": point[k], "gain": mean(gain), "error": error, "own": own})

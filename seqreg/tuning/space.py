@@ -134,7 +134,7 @@ class Space:
         trio = zip(self.dimensions, point, other, strict=True)
         return point != other and all(a >= b if each.strength else a == b for each, a, b in trio)
 
-    def moved(self, point: Point, changes: Mapping[str, int]) -> Point:
+    def change(self, point: Point, changes: Mapping[str, int]) -> Point:
         """The point with other indices in the dimensions that are named."""
         pairs = zip(self.dimensions, point, strict=True)
         return self._alone(tuple(changes.get(each.name, index) for each, index in pairs))
@@ -147,7 +147,7 @@ class Space:
 
     def unpenalized(self, point: Point) -> Point:
         """The point without any penalty, constraint or augmentation."""
-        return self.moved(point, {each.name: 0 for each in self.dimensions if each.home in ADDED})
+        return self.change(point, {each.name: 0 for each in self.dimensions if each.home in ADDED})
 
     def first_points(self) -> list[Point]:
         """The default training, the same without penalty, then one change at a time."""
@@ -156,13 +156,13 @@ class Space:
             for each, usual in zip(self.dimensions, self.start, strict=True):
                 index = choose(each, usual) if each.name == name else None
                 if index is not None:
-                    points.append(self.moved(self.start, {name: index}))
+                    points.append(self.change(self.start, {name: index}))
         return list(dict.fromkeys(points))
 
     def neighbours(self, point: Point) -> list[Point]:
         """One step up, and one down, in every penalty and constraint that is at work."""
         return [
-            self.moved(point, {each.name: index + step})
+            self.change(point, {each.name: index + step})
             for each, index in zip(self.dimensions, point, strict=True)
             if each.home in ("penalty", "constraint") and each.spec is not None and index > 0
             for step in (1, -1)
