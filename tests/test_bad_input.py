@@ -41,7 +41,9 @@ SEQUENCES = {
         {"in.fa.gz": gzip.compress(FASTA.encode())[:-12]},
     ),
     "binary junk": Bad("encode in.fa -o out", "in.fa: binary data, not text", {"in.fa": bytes(range(256))}),
-    "not UTF-8": Bad("encode in.csv -o out", "in.csv: not UTF-8", {"in.csv": TABLE.encode() + b"e,ACGT\xff,x\n"}),
+    "not UTF-8": Bad(
+        "encode in.csv -o out", "in.csv, line 6: not UTF-8", {"in.csv": TABLE.encode() + b"e,ACGT\xff,x\n"}
+    ),
     "a zip archive": Bad(
         "encode in.zip -o out", "in.zip: a zip archive or spreadsheet", {"in.zip": b"PK\x03\x04 rest"}
     ),

@@ -61,6 +61,15 @@ FILES = {
     "quotes within quotes": Understood(
         text='>a label="5"" end"\nAC\n', labels=['5" end'], notes=("1 field from headers: label",)
     ),
+    "D-residues": Understood(
+        text=">a\nMKvLQwPDEFk\n>b\nmKVLQWEF\n",
+        sequences=["MKVLQWPDEFK", "MKVLQWEF"],
+        warnings=(
+            "single small letters among capitals, which often mean D-residues, read as the usual amino acids: 4",
+        ),
+    ),
+    "small letters": Understood(text=">a\nmkvlqwpdefk\n", sequences=["MKVLQWPDEFK"]),
+    "masked": Understood(text=">a\nMKVLQWPDEFkkkkkkMM\n", sequences=["MKVLQWPDEFKKKKKKMM"]),
     "comments above FASTA": Understood(text="; made by hand\n# twice\n\n>a\nAC\n", names=["a"], sequences=["AC"]),
     "comments above a table": Understood(text="# made\n#id\tsequence\na\tAC\n", names=["a"], sequences=["AC"]),
     "Excel's separator": Understood(text="sep=;\nid;sequence;label\na;AC;x,y\n", names=["a"], labels=["x,y"]),

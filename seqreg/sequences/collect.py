@@ -1,5 +1,6 @@
 """Raw records into a `SequenceSet`: letters checked and turned into codes in place, one byte a letter."""
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from seqreg.sequences.sequence_set import SequenceSet
 GAPS = "-.*"
 _BLOCK = 1 << 22  # letters handled at once
 _BATCH = 1 << 16  # ids looked up at once
+_MODIFIED = re.compile(r"-?NH2|\bAc-|\b[DL]-|cyclo|[(\[{][^)\]}]*[)\]}]?", re.IGNORECASE)
+_LONE = "single small letters among capitals, which often mean D-residues, read as the usual amino acids"
 _READ_AS = {"U": "letters U (selenocysteine) read as C", "O": "letters O (pyrrolysine) read as K"}
 
 
@@ -141,6 +144,8 @@ class Collector:
             remarks["gap or stop letters dropped"] += int(counts[gap].sum())
             if not lengths.all():
                 raise self.error(int((lengths == 0).argmax()), "the sequence is empty without its gaps")
+        if alphabet is PROTEIN:
+            remarks[_LONE] += _lone_small_letters(raw, lengths, counts)
         for start in range(0, len(raw), _BLOCK):
             raw[start : start + _BLOCK] = alphabet.code_of_byte[raw[start : start + _BLOCK]]
         if alphabet is PROTEIN:
@@ -188,6 +193,11 @@ class Collector:
         prefix = raw[start:place].tobytes().decode()
         letter = raw[place : place + 4].tobytes().decode("utf-8", "ignore")[0]
         where = f"at position {len(prefix) + 1}"
+        whole = raw[start : int(ends[position])].tobytes().decode("utf-8", "replace")
+        if alphabet is PROTEIN and (sign := _MODIFIED.search(whole)):
+            problem = f"letter {letter!r} {where} is no amino acid: {sign[0]!r} writes a modification, and none is read"
+            remedy = "Leave out what is bound to a peptide (amidation, rings, D-residues): write its letters alone."
+            return self.error(position, problem, remedy)
         if letter in GAPS:
             remedy = f"Remove such letters, or leave them out with {option('gaps', 'drop')}."
             return self.error(position, f"gap or stop letter {letter!r} {where}", remedy)
@@ -222,6 +232,23 @@ def infer_alphabet(counts: NDArray[np.int64]) -> Alphabet:
     if plain >= 0.9 * total or (iupac == total and plain >= 0.5 * total):
         return RNA if letters["U"] and not letters["T"] else DNA
     return PROTEIN
+
+
+def _lone_small_letters(raw: NDArray[np.uint8], lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> int:
+    """Small letters with none beside them in their sequence, where most letters are capitals."""
+    small, everything = int(counts[ord("a") : ord("z") + 1].sum()), int(counts.sum())
+    if not 0 < small < everything / 2:
+        return 0
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    lone = 0
+    for first, last in _blocks(offsets):
+        letters = raw[offsets[first] : offsets[last]]
+        is_small = (letters >= ord("a")) & (letters <= ord("z"))
+        before, after = np.roll(is_small, 1), np.roll(is_small, -1)
+        before[offsets[first:last] - offsets[first]] = False
+        after[offsets[first + 1 : last + 1] - offsets[first] - 1] = False
+        lone += int((is_small & ~before & ~after).sum())
+    return lone
 
 
 def _byte_counts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:

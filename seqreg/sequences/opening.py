@@ -57,13 +57,28 @@ def open_text(path: str | Path) -> Iterator[tuple[TextIO, str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError("truncated or damaged gzip file", file=file, remedy="Copy or download it again.") from None
     except UnicodeDecodeError:
-        raise InputError("not UTF-8 text", file=file, remedy="Give FASTA, CSV or TSV, plain or gzipped.") from None
+        remedy = "Give FASTA, CSV or TSV, plain or gzipped, saved as UTF-8."
+        raise InputError("not UTF-8 text", file=file, line=_undecodable_line(path), remedy=remedy) from None
     except FileNotFoundError:
         raise InputError("no such file", file=file) from None
     except IsADirectoryError:
         raise InputError("is a folder, not a file", file=file) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=file) from None
+
+
+def _undecodable_line(path: str | Path) -> int | None:
+    """Number of the first line that is not UTF-8; None where the input cannot be read again."""
+    if not Path(path).is_file():
+        return None
+    with _open_binary(path) as raw:
+        lines = gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(_GZIP_MAGIC) else raw
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 @contextmanager

@@ -117,6 +117,8 @@ def check(sequences: SequenceSet, spec: InputSpec, error: Blame) -> None:
         check_filter_width(sequences, spec.filter_width)
     if not spec.require_labels:
         return
+    if sequences.weight is not None and not sequences.weight.any():
+        raise InputError("every weight is 0", file=spec.source, remedy="Give some sequence a weight above 0.")
     if sequences.y is None:
         raise error(0, "a sequence without a label", None)
     if len(sequences.classes) < spec.min_classes:
