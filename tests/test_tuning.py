@@ -36,8 +36,8 @@ QUICK = ["--model", "cnn:filters=4,width=5", "--epochs", "2", "--folds", "2", "-
 def search_over(data: SequenceSet, config: TrainConfig = SMALL, **changes: Any) -> Search:
     """A search on the data with two baselines and three folds, twice."""
     space = space_of(config, with_defaults(config, data, None), data, held_out=False)
-    usual: dict[str, Any] = {"trials": 30, "baselines": ("kmer-logistic", "kmer-svm"), "folds": 3, "more": 3, "seed": 0}
-    return Search(space=space, **{**usual, **changes})
+    usual: dict[str, Any] = {"trials": 30, "folds": 3, "more": 3, "seed": 0, "metric": "auroc"}
+    return Search(space=space, **{"baselines": ("kmer-logistic", "kmer-svm"), **usual, **changes})
 
 
 def result(auroc: float | None, loss: float = 0.5, error: str | None = None) -> dict[str, Any]:
