@@ -5,12 +5,9 @@ method; `seqreg.training` adds what only a library can be told.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from seqreg.specs import Spec, hyper
-
-By = Literal["stratified", "group", "homology"]
-Panel = Literal["Network", "Regularization", "Fitting", "Train, validation and test parts", "Sequences", "Machine"]
 
 
 @dataclass(frozen=True, kw_only=True)
