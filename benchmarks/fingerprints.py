@@ -19,6 +19,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -266,8 +267,8 @@ def short(content: bytes) -> str:
 
 def read_lines(text: str) -> dict[str, dict[str, str]]:
     """Case -> key -> hash."""
-    words = [line.split(" ") for line in text.splitlines() if line]
-    return {name: dict(word.rsplit("=", 1) for word in rest) for name, *rest in words}
+    found = (line.partition(" ") for line in text.splitlines() if line)
+    return {name: dict(re.findall(rf"(\S.*?)=([0-9a-f]{{{SHORT}}})(?= |$)", rest)) for name, _, rest in found}
 
 
 def compare(earlier: dict[str, dict[str, str]], now: dict[str, dict[str, str]], *, complete: bool) -> int:
