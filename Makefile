@@ -10,7 +10,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
 .DELETE_ON_ERROR:
 PARTS := documentation workflow cluster interoperability properties
 
-.PHONY: demo workflow test test-all $(PARTS:%=test-all-%) check format bench docs clean
+.PHONY: demo workflow test test-all test-oldest $(PARTS:%=test-all-%) check format bench docs clean
 
 ## Train on primate splice junctions, attack the network, and write a report (its path is the last line)
 demo: .venv/installed
@@ -48,6 +48,16 @@ test-all-interoperability: .venv/installed-interoperability
 test-all-properties: .venv/installed-test
 	$(PYTEST) -m slow --ignore=tests/test_documentation.py --ignore=tests/test_workflow.py \
 		--ignore=tests/test_interoperability.py
+
+## The lowest versions that pyproject.toml declares, in an environment of their own; what these warn of is theirs.
+## Export asks for a newer PyTorch than the rest. TESTS="tests/test_cli.py" runs a part
+OLDEST := build/oldest
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct \
+		-r pyproject.toml --extra test
+	$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -o filterwarnings=default --ignore=tests/test_export.py $(TESTS)
 
 ## Puts faults into a copy of the code and looks whether the tests notice, for MUTANTS="--sample 200 --seed 0"
 test-mutants: .venv/installed-mutants
