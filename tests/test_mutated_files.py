@@ -90,11 +90,13 @@ def oracle_fasta(text: str) -> list[tuple[str, str]]:
 
 def oracle_table(text: str) -> list[tuple[str, str]]:
     lines = [line for line in text.split("\n") if line.strip()]
-    while lines[0].startswith("sep=") or (lines[0].startswith("#") and "id" not in lines[0].lower()):
+    while lines[0].startswith("sep=") or (
+        lines[0].startswith("#") and not re.search(r"(?i)[#\s,;](id|sequence)\s*([,;\t]|$)", lines[0])
+    ):
         lines = lines[1:]
     mark = next((mark for mark in "\t,;" if mark in lines[0]), ",")
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
-    header = [cell.strip("# ").lower() for cell in rows[0]]
+    header = [cell.removeprefix("#").strip().lower() for cell in rows[0]]
     body = [row for row in rows[1:] if any(row)]
     names = [row[header.index("id")] for row in body] if "id" in header else [f"seq{i + 1}" for i in range(len(body))]
     return list(zip(names, (row[header.index("sequence")].upper() for row in body), strict=True))
