@@ -526,7 +526,7 @@ def test_the_network_is_the_one_the_command_line_trains(X: list[str], y: list[st
 def test_a_baseline_of_the_command_line_is_loaded_too(X: list[str], y: list[str], tmp_path: Path) -> None:
     fitted = train_baseline(read_strings(X, y), TrainConfig(), tmp_path / "run", baseline="kmer-logistic:k=1,folds=2")
     loaded = KmerClassifier.load(tmp_path / "run")
-    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(read_strings(X)))
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.probabilities(read_strings(X)))
 
 
 @both

@@ -163,7 +163,7 @@ def test_first_argmax_is_the_first_of_equal_windows() -> None:
 
 
 def test_names_that_cannot_work_together_are_refused() -> None:
-    with pytest.raises(UsageError, match="reverse-complement"):
+    with pytest.raises(UsageError, match="reverse_complement=True needs dna or rna"):
         CNN().build(PROTEIN, outputs=1, length=9, reverse_complement=True)
     with pytest.raises(UsageError, match="blosum62 is for protein"):
         CNN().build(DNA, outputs=1, length=9, encoding=Blosum62())
