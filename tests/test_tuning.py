@@ -15,6 +15,7 @@ from sklearn.base import clone
 from seqreg import SequenceClassifier
 from seqreg.alphabet import DNA, PROTEIN
 from seqreg.errors import DivergedError, InputError, SeqregError, UsageError
+from seqreg.penalties import Gradient
 from seqreg.predictors import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
@@ -61,7 +62,7 @@ def made_up(candidate: Candidate, fold: int) -> dict[str, Any]:
     chance = np.random.default_rng([candidate.number, fold]).normal(0, 0.002)
     if candidate.baseline:
         return result(0.6 + 0.05 * fold + chance)
-    gradient = [float(text.partition("weight=")[2].partition(",")[0]) for text in candidate.setting["penalty"][:1]]
+    gradient = [penalty.weight for penalty in candidate.setting["penalty"][:1]]
     near = -abs(np.log10(gradient[0] / 0.1)) if gradient and "gradient" in candidate.setting["penalty"][0] else -3.0
     near -= 0.5 * abs(np.log10(candidate.setting["weight_decay"]))
     return result(0.8 + 0.03 * near + 0.05 * fold + chance)
@@ -127,7 +128,7 @@ def test_halving_keeps_within_the_trials_and_finds_the_peak(dna: SequenceSet) ->
     assert met.count(1) >= 15
     choice = choose(search, state, search.scores(records.get))
     assert choice.best.setting["weight_decay"] == 1.0
-    assert choice.best.setting["penalty"][0].startswith(("gradient:weight=0.1", "gradient:weight=0.3"))
+    assert choice.best.setting["penalty"][0] in (Gradient(weight=0.1), Gradient(weight=0.3))
     baseline = next(each for each in state.finalists if each.baseline)
     assert any(baseline.words in sentence for sentence in choice.why)
 
