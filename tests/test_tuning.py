@@ -62,8 +62,8 @@ def made_up(candidate: Candidate, fold: int) -> dict[str, Any]:
     chance = np.random.default_rng([candidate.number, fold]).normal(0, 0.002)
     if candidate.baseline:
         return result(0.6 + 0.05 * fold + chance)
-    gradient = [penalty.weight for penalty in candidate.setting["penalty"][:1]]
-    near = -abs(np.log10(gradient[0] / 0.1)) if gradient and "gradient" in candidate.setting["penalty"][0] else -3.0
+    gradient = [each.weight for each in candidate.setting["penalty"][:1] if isinstance(each, Gradient)]
+    near = -abs(np.log10(gradient[0] / 0.1)) if gradient else -3.0
     near -= 0.5 * abs(np.log10(candidate.setting["weight_decay"]))
     return result(0.8 + 0.03 * near + 0.05 * fold + chance)
 
