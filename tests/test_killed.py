@@ -167,7 +167,7 @@ def small_disk(workplace: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "encode"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_wherever_the_disk_is_full_the_file_is_named_and_it_goes_on(
     command: str, small_disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,15 +1,20 @@
 """The HDF5 store and the named data sets: what is kept comes back, and what is foreign or damaged is refused."""
 
+import errno
 import hashlib
+import io
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from seqreg.alphabet import PROTEIN
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import DiskFullError, InputError, UsageError
 from seqreg.sequences import (
     InputSpec,
     SequenceSet,
@@ -259,3 +264,25 @@ def test_the_embedded_files_are_those_described() -> None:
     for name in ("amp", "splice"):
         data_set = find_data_set(name)
         assert hashlib.sha256(data_set.path.read_bytes()).hexdigest() == data_set.sha256
+
+
+@pytest.mark.parametrize("room", [0, 700, 5_000, 20_000])
+def test_a_full_disk_is_named_and_nothing_is_left(
+    room: int, dna: SequenceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 crashes where a write fails under it."""
+    large = dna.subset(np.arange(6000) % len(dna))
+
+    class Full(io.FileIO):
+        left = room
+
+        def write(self, data: Any) -> int:
+            Full.left -= len(data)
+            if Full.left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    monkeypatch.setattr("seqreg.writing.os.fdopen", lambda number, mode, **_: Full(number, mode))
+    with pytest.raises(DiskFullError, match=r"cannot write .*full\.h5: No space left on device"):
+        write_store(tmp_path / "full.h5", replace(large, names=[str(i) for i in range(6000)]))
+    assert list(tmp_path.iterdir()) == []

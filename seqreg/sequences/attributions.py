@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
-from seqreg.writing import atomic_write
+from seqreg.sequences.hdf5 import written_hdf5
 
 FORMAT = "seqreg-attributions"
 SCHEMA = 1
@@ -63,7 +63,7 @@ def write_attributions(path: str | Path, found: Iterable[Attribution], about: Ma
     about: the attributes of the file besides format, schema and units.
     """
     rows = iter(found)
-    with atomic_write(path, "w+b") as handle, h5py.File(handle, "w") as file:
+    with written_hdf5(path) as file:
         file.attrs.update({"format": FORMAT, "schema": SCHEMA, "units": "logits"})
         file.attrs.update({name: _attribute(value) for name, value in about.items()})
         _append(file, "offsets", np.zeros(1, dtype=np.int64))

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import InputError
+from seqreg.sequences.hdf5 import written_hdf5
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import Target, from_plain
-from seqreg.writing import atomic_write
 
 FORMAT = "seqreg-sequences"
 SCHEMA = 1
@@ -29,7 +29,7 @@ _CHUNK = 1 << 18  # bytes
 
 def write_store(path: str | Path, sequences: SequenceSet) -> None:
     """Save a set as an HDF5 store, atomically."""
-    with atomic_write(path, "w+b") as handle, h5py.File(handle, "w") as file:
+    with written_hdf5(path) as file:
         file.attrs.update(
             {
                 "format": FORMAT,
