@@ -106,7 +106,7 @@ clean:
 	@touch $@
 
 .venv/installed-interoperability: .venv/installed-test
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[interoperability]'
+	$(BIN)/python -m $(INSTALL) -e '.[interoperability]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed
