@@ -755,7 +755,7 @@ def test_nothing_is_printed_before_a_record_is_accepted(
     (tmp_path / "x.fa").write_text(">a\nACXGT\n")
     done = call("predict", "run", tmp_path / "x.fa", *words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert call("predict", "run", "absent.fa", *words).stdout == ""
+    assert call("predict", "run", "no-such-file.fa", *words).stdout == ""
 
 
 def test_a_scan_without_hits_is_a_table_without_rows(folder: Path, call: Call) -> None:

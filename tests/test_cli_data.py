@@ -11,9 +11,9 @@ import pytest
 
 from seqreg.alphabet import DNA
 from seqreg.records import read_tsv
-from seqreg.sequences import read_store, write_fasta
+from seqreg.sequences import read_store, read_strings, write_fasta
 from seqreg.sequences.input_spec import InputSpec
-from seqreg.sequences.read import read_input, read_strings
+from seqreg.sequences.read import read_input
 from seqreg.targets import Classes
 
 Call = Callable[..., CompletedProcess[str]]
