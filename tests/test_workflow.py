@@ -244,6 +244,9 @@ def default(entry: dict[str, Any]) -> Any:
         ("name\tinput\n\t\n", "samples.tsv has no row"),
         ("name\tinput\na\tx.csv\ty\n", "line 2: more cells than columns: y"),
         ("name\tclasses\na\tx.fa;y.fa\n", "classes are written name=file;name=file; got x.fa;y.fa"),
+        ("name\tname\tinput\na\tb\tx.csv\n", "samples.tsv: the column name is there twice"),
+        ("name\tinput\nconfiguration.yaml\tx.csv\n", "line 2, name: 'configuration.yaml' should not be valid"),
+        (f"name\tinput\n{'x' * 201}\tx.csv\n", "is too long"),
     ],
 )
 def test_a_wrong_table_is_told_which_line(folder: Path, snakemake: Snakemake, table: str, message: str) -> None:
@@ -251,6 +254,15 @@ def test_a_wrong_table_is_told_which_line(folder: Path, snakemake: Snakemake, ta
     done = snakemake("--dry-run", "--config", "samples=samples.tsv")
     assert done.returncode != 0
     assert message in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_results_that_are_a_file_are_refused(folder: Path, snakemake: Snakemake) -> None:
+    (folder / "samples.tsv").write_text("name\tinput\na\tx.csv\n")
+    (folder / "there").write_text("not of this workflow")
+    done = snakemake("--dry-run", "--config", "samples=samples.tsv", "results=there/deeper")
+    assert done.returncode != 0
+    assert "results: there is a file. Name a folder." in done.stdout
     assert "Traceback" not in done.stdout
 
 

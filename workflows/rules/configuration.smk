@@ -69,6 +69,9 @@ def read_samples(path):
         raise WorkflowError(f"{path} is not UTF-8 text. Save it as tab-separated text in UTF-8.") from None
     found = {}
     table = csv.DictReader(text.splitlines(), delimiter="\t")
+    columns = table.fieldnames or []
+    if twice := {column for column in columns if columns.count(column) > 1}:
+        raise WorkflowError(f"{path}: the column {', '.join(sorted(twice))} is there twice.")
     for cells in table:
         where = f"{path}, line {table.line_num}"
         if None in cells:
@@ -158,6 +161,8 @@ config.update(typed(config, yaml.safe_load(Path(workflow.source_path(CONFIGURATI
 check("The configuration", config, CONFIGURATION)
 
 RESULTS = str(Path(config["results"]))
+if file := next((each for each in (Path(RESULTS), *Path(RESULTS).parents) if each.is_file()), None):
+    raise WorkflowError(f"The configuration, results: {file} is a file. Name a folder.")
 LOGS = f"{RESULTS}/logs"
 TIMINGS = f"{RESULTS}/timings"
 SAMPLES = read_samples(config["samples"]) if config["samples"] else {}
