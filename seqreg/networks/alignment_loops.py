@@ -4,12 +4,12 @@ A query is aligned with LANES references abreast: arrays hold LANES numbers for 
 every loop below runs over memory in order. The equations are those of `local_alignment`.
 """
 
-from collections.abc import Callable
+from functools import partial
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from seqreg.compiling import compiled
 from seqreg.networks.alignment_blocks import LANES, Array
 
 # Sums grow beyond what a number holds: where one exceeds LARGE, all of its lane are divided by it. That is looked after
@@ -18,12 +18,7 @@ LARGE, EVERY = 1e16, 2
 _LOG_LARGE = np.log(LARGE)
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """The function, compiled when it is first called and kept on disk, where Numba finds a place for it."""
-    try:
-        return numba.njit(nogil=True, fastmath=True, cache=True)(function)
-    except RuntimeError:  # neither beside this file nor in a cache of the user's
-        return numba.njit(nogil=True, fastmath=True)(function)
+_compiled = partial(compiled, fastmath=True)
 
 
 @_compiled

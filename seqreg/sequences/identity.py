@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.compiling import compiled
 from seqreg.sequences.letter_tables import blosum62
 from seqreg.sequences.sequence_set import SequenceSet
 
@@ -93,12 +94,7 @@ def _packed(alphabet: Alphabet) -> NDArray[np.int64]:
 @cache
 def _loop() -> Callable[..., None]:
     """The loop over pairs, compiled when it is first asked for: most commands never do, and Numba loads slowly."""
-    import numba
-
-    try:
-        return numba.njit(nogil=True, cache=True)(_best_alignments)
-    except RuntimeError:  # neither beside this file nor in a cache of the user's
-        return numba.njit(nogil=True)(_best_alignments)
+    return compiled(_best_alignments)
 
 
 def _best_alignments(
