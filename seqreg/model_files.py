@@ -59,6 +59,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     return about
 
 
+def check_format(folder: Path, found: Any, newest: int) -> None:
+    """Raises ModelError for a format that is none of 1 to `newest`."""
+    if found not in range(1, newest + 1):
+        raise ModelError(f"{folder / DESCRIPTION} has format {found!r}; this seqreg reads {newest} and older")
+
+
 def check_description(folder: Path, about: Mapping[str, Any], kinds: Mapping[str, Callable[[Any], bool]]) -> None:
     """Raises ModelError that names the file, the first field whose value its test refuses, and the value."""
     named = about.get("classes")

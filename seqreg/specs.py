@@ -158,11 +158,16 @@ def resolve(kind: str, family: Mapping[str, type[Spec]], value: str | Spec | Cal
 
 def write(family: Mapping[str, type[Spec]], spec: Spec) -> str:
     """The text form with every field spelled out, such that `parse` gives an equal object back."""
-    for name, cls in family.items():
-        if type(spec) is cls:
-            written = ",".join(f"{key}={_written(value)}" for key, value in spec.get_params().items())
-            return f"{name}:{written}" if written else name
-    return repr(spec)
+    name = name_of(family, spec)
+    if name is None:
+        return repr(spec)
+    written = ",".join(f"{key}={_written(value)}" for key, value in spec.get_params().items())
+    return f"{name}:{written}" if written else name
+
+
+def name_of(family: Mapping[str, type], member: object) -> str | None:
+    """What a family calls the class of an object, None where that is none of its members."""
+    return next((name for name, cls in family.items() if type(member) is cls), None)
 
 
 def describe(cls: type[Spec]) -> str:

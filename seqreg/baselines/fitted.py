@@ -14,8 +14,8 @@ from seqreg.baselines.features import KmerFeatures, OneHotFeatures
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
 from seqreg.model_files import (
-    DESCRIPTION,
     check_description,
+    check_format,
     check_weights,
     is_count,
     is_names,
@@ -25,6 +25,7 @@ from seqreg.model_files import (
     write_model,
 )
 from seqreg.sequences import SequenceSet
+from seqreg.specs import name_of
 from seqreg.targets import Target, from_plain
 
 FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
@@ -122,9 +123,6 @@ class FittedBaseline:
 
     def describe(self) -> dict[str, Any]:
         """What was chosen, in JSON's own types: what `model.json` holds."""
-        named = None
-        if self.features is not None:
-            named = next(name for name, cls in FEATURES.items() if type(self.features) is cls)
         return {
             "format": FORMAT,
             "kind": _KIND,
@@ -132,8 +130,8 @@ class FittedBaseline:
             "alphabet": self.alphabet.name,
             **self.target.to_plain(),
             "features": None
-            if named is None or self.features is None
-            else {"name": named, **self.features.get_params()},
+            if self.features is None
+            else {"name": name_of(FEATURES, self.features), **self.features.get_params()},
             "c": self.c,
             "cv_auroc": self.cv_auroc,
             "trained_on": self.trained_on,
@@ -152,10 +150,7 @@ class FittedBaseline:
         about, content = read_model(folder)
         if about.get("kind") != _KIND:
             raise ModelError(f"{folder} holds another kind of model than a baseline")
-        if about.get("format", 1) not in range(1, FORMAT + 1):
-            raise ModelError(
-                f"{folder / DESCRIPTION} has format {about['format']!r}; this seqreg reads {FORMAT} and older"
-            )
+        check_format(folder, about.get("format", 1), FORMAT)
         check_description(folder, about, _FIELDS)
         try:
             weights = load(content)

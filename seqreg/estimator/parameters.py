@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from seqreg.errors import UsageError
-from seqreg.specs import Spec, parse, write
+from seqreg.specs import Spec, name_of, parse, write
 
 
 class Member(NamedTuple):
@@ -60,7 +60,7 @@ def members(name: str, value: Any, family: Mapping[str, type[Spec]]) -> Iterator
     seen: list[str] = []
     for i, item in enumerate(value):
         for inner in members(name, item, family):
-            title = _title(inner.spec, family)
+            title = name_of(family, inner.spec) or type(inner.spec).__name__
             seen.append(title)
             number = "" if seen.count(title) == 1 else str(seen.count(title))
 
@@ -101,7 +101,3 @@ def _spec(name: str, value: Any, family: Mapping[str, type[Spec]]) -> Spec | Non
         except UsageError:
             return None
     return value if isinstance(value, Spec) else None
-
-
-def _title(spec: Spec, family: Mapping[str, type[Spec]]) -> str:
-    return next((title for title, cls in family.items() if type(spec) is cls), type(spec).__name__)

@@ -18,6 +18,7 @@ from seqreg.model_files import (
     DESCRIPTION,
     WEIGHTS,
     check_description,
+    check_format,
     check_weights,
     is_count,
     is_names,
@@ -149,7 +150,7 @@ class TrainedNetwork:
     def both_probabilities(self, data: SequenceSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probabilities (N, number of names) at temperature 1, and as they are; the network runs once."""
         logits = self.outputs(data)
-        return self.at_temperature(1.0).architecture.probabilities(logits), self.architecture.probabilities(logits)
+        return self.target.predict(logits), self.architecture.probabilities(logits)
 
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, in host memory."""
@@ -224,8 +225,7 @@ def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
     """
     about, content = read_model(folder)
     description, weights = folder / DESCRIPTION, folder / WEIGHTS
-    if about.get("format") not in range(1, FORMAT + 1):
-        raise ModelError(f"{description} has format {about.get('format')!r}; this seqreg reads {FORMAT} and older")
+    check_format(folder, about.get("format"), FORMAT)
     check_description(folder, about, _FIELDS)
     try:
         architecture = Architecture.from_plain(about)

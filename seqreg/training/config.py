@@ -15,7 +15,7 @@ from seqreg.penalties import PENALTIES
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, class_weights
 from seqreg.settings import TrainSettings
-from seqreg.specs import Spec, hyper
+from seqreg.specs import Spec, hyper, name_of
 from seqreg.training.families import FAMILIES
 
 # Position means something in sequences that begin somewhere: proteins and RNA up to this length, and DNA that is
@@ -143,4 +143,4 @@ class Regularizers:
 
 def _name(penalty: Callable[..., torch.Tensor]) -> str:
     """What a penalty is called in the history: its name in the family, or its class."""
-    return next((name for name, cls in PENALTIES.items() if type(penalty) is cls), type(penalty).__name__)
+    return name_of(PENALTIES, penalty) or type(penalty).__name__
