@@ -86,7 +86,7 @@ class Unfinished:
             self._file = None
             self._lock.give_back(remove=True)
         if isinstance(error, SeqregError) and not isinstance(error, DiskFullError):
-            self.remove()
+            self.path.unlink(missing_ok=True)
 
     def __call__(self, compute: Callable[[], Piece]) -> Piece:
         """The next piece, as an earlier attempt left it or else as it is computed now."""
@@ -97,10 +97,6 @@ class Unfinished:
             content = _packed(compute())
             self._write(len(content).to_bytes(_LENGTH, "big") + _checksum(content) + content)
         return _unpacked(content)
-
-    def remove(self) -> None:
-        """The work is over: the pieces are needed no more."""
-        self.path.unlink(missing_ok=True)
 
     def _next(self) -> bytes | None:
         """The next whole piece in the file; None, and from here on writing, where there is none."""

@@ -136,7 +136,7 @@ def _adaptive_avg_pool(layer: nn.Module, length: int | None) -> Reach:
     T / k positions or more and a position lies in two bins at most. In any case sqrt(k), each bin being a mean.
     """
     assert isinstance(layer, nn.AdaptiveAvgPool1d)
-    bins = _bins(layer, length)
+    bins = _bins(layer)
     if bins == 1:
         return Reach(1 / math.sqrt(length or 1), 1)
     shared = 2 / math.ceil(length / bins) if length is not None and length >= bins else bins
@@ -146,11 +146,11 @@ def _adaptive_avg_pool(layer: nn.Module, length: int | None) -> Reach:
 def _adaptive_max_pool(layer: nn.Module, length: int | None) -> Reach:
     """sqrt of the number of bins that share a position: 1 for one bin, 2 for k > 1 bins of T >= k positions, else k."""
     assert isinstance(layer, nn.AdaptiveMaxPool1d)
-    bins = _bins(layer, length)
+    bins = _bins(layer)
     return Reach(math.sqrt(min(bins, 2) if length is not None and length >= bins else bins), bins)
 
 
-def _bins(layer: nn.AdaptiveAvgPool1d | nn.AdaptiveMaxPool1d, length: int | None) -> int:
+def _bins(layer: nn.AdaptiveAvgPool1d | nn.AdaptiveMaxPool1d) -> int:
     size = layer.output_size
     bins = size[0] if isinstance(size, tuple) else size
     if bins is None:

@@ -42,9 +42,7 @@ def explain(
         raise UsageError(f"--sequences must be at least 0; got {sequences}")
     network = load_network(terminal, run, device, threads)
     given = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
-    given = only_part(terminal, run, given, part)
-    if given.y is not None:
-        given = in_terms_of(given, network.target)
+    given = in_terms_of(only_part(terminal, run, given, part), network.target)
     with terminal.progress("Explained") as moved:
         write_explanation(
             output,

@@ -32,6 +32,10 @@ SEQUENCES, NETWORK, REGULARIZATION, FITTING, SEARCH, EDITS, PARTS, MACHINE, OUTP
 )
 
 
+_SETTINGS = {entry.name: entry for entry in fields(TrainSettings)}
+_HINTS = get_type_hints(TrainSettings)
+
+
 def option(panel: str, flag: str, metavar: str | None, about: str, *more: str, default: bool = False) -> Any:
     """An option in a panel of the help; `default` shows its default value."""
     return typer.Option(flag, *more, metavar=metavar, help=about, rich_help_panel=panel, show_default=default)
@@ -39,8 +43,8 @@ def option(panel: str, flag: str, metavar: str | None, about: str, *more: str, d
 
 def declared(name: str) -> Any:
     """The option of a training that `TrainSettings` declares under this name."""
-    entry = next(entry for entry in fields(TrainSettings) if entry.name == name)
-    hint, about = get_type_hints(TrainSettings)[name], entry.metadata
+    entry, hint = _SETTINGS[name], _HINTS[name]
+    about = entry.metadata
     flag = f"--{name.replace('_', '-')}"
     metavar: str | None = about.get("metavar") or ("SPEC" if "family" in about else _metavar(hint))
     if bool in (hint, *get_args(hint)):
@@ -55,8 +59,7 @@ def _metavar(hint: Any) -> str | None:
 
 def typed(name: str) -> Any:
     """The type that Typer reads an option of `TrainSettings` as: texts, or one of its choices."""
-    entry = next(entry for entry in fields(TrainSettings) if entry.name == name)
-    hint = get_type_hints(TrainSettings)[name]
+    entry, hint = _SETTINGS[name], _HINTS[name]
     if "family" in entry.metadata:
         return (list[str] if holds_several(hint) else str) | None
     if choices := entry.metadata["choices"]:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 PANEL = "Models"
 MAX_LENGTH = 10_000
 UNSHOWN = ("epoch", "learning_rate")
-SPLITTING = ("by", "similarity", "identity", "leave_out", "train_size")
 STAGES = {"training": "Epoch", "calibration": "Calibration epoch", "baselines": "Baseline"}
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 

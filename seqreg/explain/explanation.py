@@ -157,15 +157,15 @@ def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[
 def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], i: int) -> Shown:
     names, y = network.target.names, int(p[i].argmax())
     speaks = network.target.logit_of
-    target = str(*speaks) if network.target.binary else names[y]
+    k = 0 if network.target.binary else y
     return Shown(
         index=i,
         id=sequences.names[i],
         label=sequences.label(i),
         prediction=names[y],
         p=float(p[i, y]),
-        target=target,
-        k=speaks.index(target),
+        target=speaks[k],
+        k=k,
     )
 
 

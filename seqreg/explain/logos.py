@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path as Outline
-from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 COLUMN, HEIGHT = 14.0, 60.0
@@ -84,6 +81,10 @@ def shared_top(heights: Sequence[NDArray[np.float64]]) -> float:
 
 
 def _unit_outline(letter: str) -> str:
+    from matplotlib.font_manager import FontProperties  # only pages with logos wait for it
+    from matplotlib.path import Path as Outline
+    from matplotlib.textpath import TextPath
+
     shape: Any = TextPath((0, 0), letter, size=100, prop=FontProperties(family="DejaVu Sans", weight="bold"))
     (left, bottom), (right, top) = shape.vertices.min(0), shape.vertices.max(0)
     wide = 0.36 if letter == "I" else 0.92  # an I as wide as other letters would be a block

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from seqreg.errors import ModelError, SeqregError
-from seqreg.report.run_folder import Run
+from seqreg.report.run_folder import TABLES, Run
 
 # What code that trusts a file raises where the file does not hold what a run writes.
 DAMAGE = (
@@ -21,7 +21,6 @@ DAMAGE = (
     ValueError,
 )
 _NAMES = {"worst_edits": "robustness.tsv"}
-_TABLES = ("splits", "history", "predictions", "examples", "trials")
 
 
 def made(run: Run, make: Callable[[Run], str]) -> str:
@@ -43,7 +42,7 @@ def made(run: Run, make: Callable[[Run], str]) -> str:
             ),
             None,
         )
-        path = run.folder / _NAMES.get(file, f"{file}.{'tsv' if file in _TABLES else 'json'}")
+        path = run.folder / _NAMES.get(file, f"{file}.{'tsv' if file in TABLES else 'json'}")
         where = f"{path}: {field} is" if field else f"{path} is"
         raise ModelError(
             f"{where} not what a run writes there ({type(error).__name__}: {error}). Restore the file, or train again"

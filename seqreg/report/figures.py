@@ -191,9 +191,9 @@ def _side_by_side(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return spread
 
 
-def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Lower and upper limits of a binomial share observed in n cases (Wilson 1927)."""
-    low, high = binomtest(round(share * n), n).proportion_ci(level, method="wilson")
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Lower and upper 95 % limits of a binomial share observed in n cases (Wilson 1927)."""
+    low, high = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
     return low, high
 
 

@@ -20,6 +20,7 @@ from seqreg.certificates import (
     TOLERANCE,
     edit_certificate,
     hamming_certificate,
+    in_double,
     margin_directions,
     margin_lipschitz,
     margins,
@@ -196,7 +197,7 @@ class _Study:
         l2_steps: int,
     ) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.double = copy.deepcopy(self.model).double()
+        self.double = in_double(self.model)
         self.device = next(model.parameters()).device
         self.letters, self.most, self.edits, self.beam = letters, most, edits, beam
         self.epsilons, self.l2_steps = epsilons, l2_steps

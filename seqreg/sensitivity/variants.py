@@ -17,7 +17,7 @@ from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import plain_logits, substitution_scores
-from seqreg.networks import SequenceNetwork, objective
+from seqreg.networks import objective
 from seqreg.predictors import Predictor, TrainedNetwork
 from seqreg.sequences import ListedVariant, SequenceSet, padded_batches
 from seqreg.targets import Target
@@ -121,7 +121,6 @@ class _Network:
     """Scores by a network, in float64."""
 
     def __init__(self, network: TrainedNetwork) -> None:
-        assert isinstance(network.module, SequenceNetwork)
         self.network, self.double = network, in_double(network.module)
         self.device = next(network.module.parameters()).device
 

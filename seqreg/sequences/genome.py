@@ -108,7 +108,7 @@ def _index_of(path: Path, file: str) -> dict[str, Chromosome] | None:
                 if b"\r" in line.rstrip(b"\r\n"):
                     return None
                 close()
-                name = (line[1:].split(None, 1) or [b""])[0].decode("utf-8", "replace")
+                name = _id_of(line)
                 if not name:
                     raise InputError("a record has no id", file=file, remedy="Write it after the '>'.")
                 offset, length, letters, width, ended = place, 0, 0, 0, False
@@ -164,7 +164,7 @@ def _fits(handle: BinaryIO, index: dict[str, Chromosome], size: int) -> bool:
         header = between.lstrip(b"\xef\xbb\xbf\r\n")
         if not header.startswith(b">") or header.count(b"\n") != 1 or not header.endswith(b"\n"):
             return False
-        if (header[1:].split(None, 1) or [b""])[0].decode("utf-8", "replace") != name:
+        if _id_of(header) != name:
             return False
         end = about.end
     handle.seek(end)
@@ -195,3 +195,8 @@ def _rewritten(path: str | Path, plain: Path) -> Path:
                 out.write("".join(line.split()))
         out.write("\n")
     return plain
+
+
+def _id_of(header: bytes) -> str:
+    """The first word of the line of a record that begins with `>`."""
+    return (header[1:].split(None, 1) or [b""])[0].decode("utf-8", "replace")

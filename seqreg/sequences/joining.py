@@ -33,7 +33,7 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
             raise InputError("sequences without labels, while other parts have some", file=unlabelled.source or None)
     targets = [one.target for one in sets if one.target is not None]
     target = common_target(targets) if targets else None
-    y = None if target is None else target.read([one.label(i) for one in sets for i in range(len(one))])
+    y = None if target is None else target.read([text for one in sets for text in one.label_texts()])
     bounds = np.cumsum([0, *(len(one.codes) for one in sets)])
     together = SequenceSet(
         alphabet=first.alphabet,

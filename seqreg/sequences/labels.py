@@ -45,7 +45,7 @@ def in_terms_of(sequences: SequenceSet, target: Target) -> SequenceSet:
     if sequences.target is None or sequences.y is None or sequences.target == target:
         return sequences
     try:
-        y = target.read([text or ";" for text in sequences.target.texts(sequences.y)])
+        y = target.read(sequences.label_texts())
     except LabelError as error:
         raise InputError(
             error.problem,

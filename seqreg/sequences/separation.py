@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.sequences.duplicates import first_equal
-from seqreg.sequences.homology import Families, Homology, components, families, one_large_group, relatives
+from seqreg.sequences.homology import Families, Homology, components, families, numbered, one_large_group, relatives
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import similarities
 from seqreg.sequences.strata import grouped_parts
@@ -80,7 +80,7 @@ def _cut(
     n = len(sequences)
     unit = n + found.groups
     unit[inside] = units[inside]
-    unit = np.unique(unit, return_inverse=True)[1].astype(np.int64)
+    unit = numbered(unit)
     size = np.bincount(unit)
     pairs, strength = _related(
         replace(found, clusters=unit[inside], table=found.table[inside]),
@@ -152,7 +152,7 @@ def _pieces(
         if one != other and held[one] + held[other] <= most:
             head[other] = one
             held[one] += held[other]
-    return np.unique([top(unit) for unit in range(len(head))], return_inverse=True)[1].astype(np.int64)
+    return numbered([top(unit) for unit in range(len(head))])
 
 
 def move_to_relatives(

@@ -85,9 +85,12 @@ class SequenceSet:
 
     def label(self, index: int) -> str:
         """The label of sequence `index` as input writes it: several joined by `;`, empty where none is known."""
-        if self.target is None or self.y is None:
-            return ""
-        return self.target.texts(self.y[[index]])[0] or ";"
+        return "" if self.target is None or self.y is None else self.label_texts(np.array([index]))[0]
+
+    def label_texts(self, index: NDArray[np.int64] | None = None) -> list[str]:
+        """The labels of the chosen sequences, or of all, as input writes them. Raises InputError without labels."""
+        target, y = self.labelled()
+        return [text or ";" for text in target.texts(y if index is None else y[index])]
 
     def sequence(self, index: int) -> str:
         """Sequence `index` as text."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqreg.errors import InputError, UsageError, option
 from seqreg.records import read_tsv, write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
-from seqreg.sequences.homology import Homology
+from seqreg.sequences.homology import Homology, numbered
 from seqreg.sequences.raw import SPLITS
 from seqreg.sequences.separation import LEFT_OUT, separated
 from seqreg.sequences.sequence_set import SequenceSet
@@ -274,10 +274,10 @@ def _group_numbers(sequences: SequenceSet) -> NDArray[np.int64]:
     """(N,) numbers of the groups; a sequence without a group is one of its own."""
     if sequences.group is None:
         raise UsageError("A choice by group needs groups: group=NAME in FASTA headers, or a column `group`")
-    numbers = np.unique(sequences.group, return_inverse=True)[1].astype(np.int64)
+    numbers = numbered(sequences.group)
     alone = np.flatnonzero(sequences.group == "")
     numbers[alone] = numbers.max(initial=0) + 1 + np.arange(len(alone))
-    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+    return numbered(numbers)
 
 
 def _group_order(

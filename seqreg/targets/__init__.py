@@ -6,10 +6,10 @@ turns texts into y, the outputs of a model into p, and p into answers. A member 
 its margins) stands in `seqreg.networks.objectives`, by the same kinds.
 """
 
-from seqreg.targets.base import LabelError, Target
+from seqreg.targets.base import SEPARATOR, LabelError, Target
 from seqreg.targets.classes import Classes
 from seqreg.targets.kinds import TARGETS, common_target, from_plain, same_number, target_of_labels
-from seqreg.targets.labels import SEPARATOR, Labels
+from seqreg.targets.labels import Labels
 from seqreg.targets.sets import PredictionSets
 
 __all__ = [

@@ -15,6 +15,8 @@ from seqreg.targets.sets import PredictionSets
 Array = NDArray[np.float64]
 Y = NDArray[Any]
 
+SEPARATOR = ";"  # of several labels of one sequence
+
 
 class LabelError(SeqregError):
     """A label that a target does not know. position: of the first such sequence, counted from 0."""
@@ -151,3 +153,13 @@ class Target(ABC):
     def to_plain(self) -> dict[str, Any]:
         """What `model.json` says of it, at its top level."""
         return {"task": self.task, "classes": list(self.names), "positive": self.positive}
+
+
+def split_labels(text: str) -> set[str]:
+    """The labels that a text joins by `;`."""
+    return {part.strip() for part in text.split(SEPARATOR)} - {""}
+
+
+def not_a_class(position: int, text: str, names: Sequence[str]) -> LabelError:
+    """The error at a label that is none of the names."""
+    return LabelError(position, f"label {text!r} is not a class of the model", f"Its classes are {', '.join(names)}.")

@@ -10,7 +10,7 @@ from scipy.special import logsumexp, softmax
 
 from seqreg.errors import UsageError
 from seqreg.specs import unknown_name
-from seqreg.targets.base import Array, LabelError, Target, Y
+from seqreg.targets.base import SEPARATOR, Array, LabelError, Target, Y, not_a_class, split_labels
 from seqreg.targets.sets import PredictionSets
 
 _POSITIVE_NAMES = ("positive", "pos", "1", "1.0", "+1", "true", "yes")
@@ -77,13 +77,10 @@ class Classes(Target):
         y = np.fromiter((number.get(text, -1) for text in texts), np.int64, len(texts))
         if (y < 0).any():
             position = int((y < 0).argmax())
-            several = {part.strip() for part in texts[position].split(";")} - {""} <= number.keys()
-            problem = (
-                "the model gives every sequence exactly one class"
-                if several and ";" in texts[position]
-                else "is not a class of the model"
-            )
-            raise label_error(position, texts[position], problem, self.names)
+            text = texts[position]
+            if SEPARATOR in text and split_labels(text) <= number.keys():
+                raise LabelError(position, f"label {text!r}: the model gives every sequence exactly one class")
+            raise not_a_class(position, text, self.names)
         return y
 
     def texts(self, y: Y) -> list[str]:
@@ -135,10 +132,3 @@ class Classes(Target):
     def _logits(self, outputs: ArrayLike) -> Array:
         logits = np.asarray(outputs, dtype=np.float64)
         return np.concatenate([np.zeros_like(logits), logits], axis=1) if self.binary else logits
-
-
-def label_error(position: int, text: str, problem: str, names: Sequence[str]) -> LabelError:
-    """The error at a label that is none of the names, or not written as it must be."""
-    if problem.startswith("is not"):
-        return LabelError(position, f"label {text!r} {problem}", f"Its classes are {', '.join(names)}.")
-    return LabelError(position, f"label {text!r}: {problem}")

@@ -6,9 +6,9 @@ from typing import Any
 
 from seqreg.errors import option
 from seqreg.specs import unknown_name
-from seqreg.targets.base import LabelError, Target, Y
+from seqreg.targets.base import SEPARATOR, LabelError, Target, Y, split_labels
 from seqreg.targets.classes import Classes
-from seqreg.targets.labels import SEPARATOR, Labels, split_labels
+from seqreg.targets.labels import Labels
 
 TARGETS: dict[str, type[Target]] = {kind.task: kind for kind in (Classes, Labels)}
 

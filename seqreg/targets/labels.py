@@ -10,11 +10,8 @@ from scipy.special import expit
 
 from seqreg.errors import UsageError
 from seqreg.specs import unknown_name
-from seqreg.targets.base import Array, Target, Y
-from seqreg.targets.classes import label_error
+from seqreg.targets.base import SEPARATOR, Array, Target, Y, not_a_class, split_labels
 from seqreg.targets.sets import PredictionSets
-
-SEPARATOR = ";"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +42,7 @@ class Labels(Target):
             if text not in row_of:
                 parts = split_labels(text)
                 if not parts <= set(self.names):
-                    raise label_error(position, text, "is not a class of the model", self.names)
+                    raise not_a_class(position, text, self.names)
                 row_of[text] = np.array([name in parts for name in self.names], dtype=np.uint8)
         return np.stack([row_of[text] for text in texts]) if texts else np.zeros((0, len(self.names)), dtype=np.uint8)
 
@@ -96,8 +93,3 @@ class Labels(Target):
 
     def reported(self, p: Array) -> Sequence[int]:
         return range(len(self.names))
-
-
-def split_labels(text: str) -> set[str]:
-    """The labels that a text joins by `;`."""
-    return {part.strip() for part in text.split(SEPARATOR)} - {""}

@@ -74,7 +74,6 @@ def _cross_fitted(
     parameter = next(network.module.parameters())
     related: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "identity": config.identity}
     fold_of = folds(data, FOLDS, **related, seed=config.seed).part
-    y: list[NDArray[Any]] = []
     logits: list[NDArray[Any]] = []
     rows: list[NDArray[np.int64]] = []
     numbers = np.unique(fold_of)
@@ -91,12 +90,12 @@ def _cross_fitted(
             module = network.architecture.build().to(parameter.device, parameter.dtype)
             fit(module, config, learned_from, stop, folder=within, resume=True, once=once, report=told)
         rows.append(rows_of_fold)
-        y.append(rest.labelled()[1])
         logits.append(replace(network, module=module).outputs(rest))
-    if not y:
+    if not rows:
         return np.empty(0), np.empty((0, 1)), None
-    weight = None if data.weight is None else data.weight[np.concatenate(rows)]
-    return np.concatenate(y), np.concatenate(logits), weight
+    order = np.concatenate(rows)
+    weight = None if data.weight is None else data.weight[order]
+    return data.labelled()[1][order], np.concatenate(logits), weight
 
 
 def _tell(report: Callable[[Progress], None], done: int, of: int, progress: Progress) -> None:

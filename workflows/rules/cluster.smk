@@ -5,7 +5,7 @@ from snakemake.logging import logger
 
 
 def said(*command):
-    """The lines that a program prints, None where it fails or is not there."""
+    """The words that a program prints, None where it fails or is not there."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (FileNotFoundError, subprocess.TimeoutExpired):
