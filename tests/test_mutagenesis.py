@@ -11,7 +11,6 @@ from seqreg.mutagenesis import (
     deletion_scores,
     forward_substitution_scores,
     insertion_scores,
-    shift_scores,
     substitution_scores,
 )
 from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
@@ -148,14 +147,3 @@ def test_edited_sequences_are_those_spelled_out(name: str) -> None:
         new = EDITS[name].apply(padded(DNA, codes), torch.tensor([place, place]), torch.tensor([3, 0]), DNA.pad)
         wanted = [edited(row, name, place, letter) for row, letter in zip(codes, (3, 0), strict=True)]
         assert [[code for code in row if code != DNA.pad] for row in new.tolist()] == wanted
-
-
-def test_shifts_lose_letters_on_one_side_and_bring_unknown_ones_on_the_other() -> None:
-    net = network(DNA, "position", 1, 0, False).eval()
-    codes = [[0, 1, 2, 3, 2, 1], [3, 1, 2, 2]]
-    unknown = DNA.symbols.index("N")
-    scores = shift_scores(net, padded(DNA, codes), 2)
-    for row, full in zip(scores, codes, strict=True):
-        for shift, got in zip(range(-2, 3), row, strict=True):
-            moved = full[-shift:] + [unknown] * -shift if shift < 0 else [unknown] * shift + full[: len(full) - shift]
-            torch.testing.assert_close(got, score(net, [moved])[0], atol=1e-10, rtol=0)

@@ -11,10 +11,8 @@ from torch import Tensor
 from seqreg.errors import UsageError
 from seqreg.spectral import (
     clip_singular_values,
-    conv1d_norm_estimate,
     conv1d_norm_upper_bound,
     grid_size,
-    power_iteration,
     project_operator,
     project_reshaped,
     reshaped_norm,
@@ -115,8 +113,6 @@ def test_bound_is_between_the_dense_norm_and_just_above_the_supremum(
             assert dense_norm(weight, stride, dilation, groups, whole, (reach - 1) // 2, circular=True) <= bound
         if index < len(suprema):
             assert suprema[index] <= bound <= 1.005 * suprema[index]
-            estimate = conv1d_norm_estimate(weight, stride, dilation, groups, n=256, steps=200)
-            assert 0.98 * suprema[index] <= estimate <= suprema[index] * 1.0001
 
 
 def test_the_dense_norm_reaches_the_bound_on_long_signals() -> None:
@@ -153,12 +149,10 @@ def test_reshaped_norm_of_linear_and_grouped_weights_is_the_largest_singular_val
         lambda w: conv1d_norm_upper_bound(w, n=32),
         lambda w: conv1d_norm_upper_bound(w, stride=2, dilation=3, groups=2, n=32),
         lambda w: conv1d_norm_upper_bound(w, stride=3, n=32),
-        lambda w: conv1d_norm_estimate(w, groups=2, n=32, steps=400),
         reshaped_norm,
         lambda w: reshaped_norm(w, groups=2),
-        lambda w: power_iteration(w.flatten(1), steps=400)[0],
     ],
-    ids=["bound", "bound-strided", "bound-stride-3", "estimate", "reshaped", "reshaped-groups", "power"],
+    ids=["bound", "bound-strided", "bound-stride-3", "reshaped", "reshaped-groups"],
 )
 def test_gradients_against_finite_differences(norm: Callable[[Tensor], Tensor]) -> None:
     weight = torch.randn(4, 3, 5, dtype=torch.float64, requires_grad=True)
@@ -166,25 +160,13 @@ def test_gradients_against_finite_differences(norm: Callable[[Tensor], Tensor]) 
 
 
 def test_the_norm_of_a_zero_kernel_is_zero_with_zero_gradient() -> None:
-    for norm in (conv1d_norm_upper_bound, conv1d_norm_estimate, reshaped_norm):
+    for norm in (conv1d_norm_upper_bound, reshaped_norm):
         weight = torch.zeros(3, 2, 4, requires_grad=True)
         value = norm(weight)
         value.backward()
         assert value.item() == 0
         assert weight.grad is not None
         assert torch.equal(weight.grad, torch.zeros(3, 2, 4))
-
-
-def test_a_warm_start_continues_where_it_stopped() -> None:
-    matrix = torch.randn(2, 8, 5, dtype=torch.float64)
-    exact = torch.linalg.svdvals(matrix)[:, 0]
-    once, v = power_iteration(matrix, steps=30)
-    for _ in range(10):
-        more, v = power_iteration(matrix, v, steps=30)
-    assert (once <= exact * (1 + 1e-12)).all()
-    assert (more >= once - 1e-12).all()
-    assert torch.allclose(more, exact, rtol=1e-9)
-    assert torch.equal(power_iteration(matrix, steps=3)[0], power_iteration(matrix, steps=3)[0])
 
 
 # ---- projections
@@ -272,12 +254,11 @@ def test_nothing_waits_for_the_device() -> None:
         lambda: conv1d_norm_upper_bound(torch.ones(4, 2, 3), groups=3),
         lambda: conv1d_norm_upper_bound(torch.ones(4, 2, 3), stride=0),
         lambda: conv1d_norm_upper_bound(torch.ones(4, 2, 300), n=256),
-        lambda: conv1d_norm_estimate(torch.ones(4, 2, 9), n=8),
         lambda: reshaped_norm(torch.ones(4)),
         lambda: reshaped_norm(torch.ones(4, 2, 3), groups=3),
         lambda: project_operator(torch.ones(4, 2, 3), 1.0, rounds=-1),
     ],
-    ids=["2-d", "no-tap", "groups", "stride", "grid", "estimate-grid", "1-d", "reshaped-groups", "rounds"],
+    ids=["2-d", "no-tap", "groups", "stride", "grid", "1-d", "reshaped-groups", "rounds"],
 )
 def test_impossible_shapes_are_refused(call: Callable[[], Tensor]) -> None:
     with pytest.raises(UsageError):
@@ -289,7 +270,7 @@ def test_impossible_shapes_are_refused(call: Callable[[], Tensor]) -> None:
 def test_a_weight_that_is_not_finite_has_no_norm(shape: tuple[int, ...], value: float) -> None:
     weight = torch.ones(shape)
     weight[1, 1, 1] = value
-    for norm in (conv1d_norm_upper_bound, conv1d_norm_estimate, reshaped_norm):
+    for norm in (conv1d_norm_upper_bound, reshaped_norm):
         assert not norm(weight).isfinite()
     for project in (project_operator, project_reshaped):
         assert not project(weight, 1.0).isfinite().all()

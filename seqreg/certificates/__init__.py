@@ -9,10 +9,8 @@ layer out. Estimates have no place here.
 from seqreg.certificates.batch import (
     CertifiedBatch,
     CertifiedParts,
-    EditableBatch,
     certified_batch,
     certified_parts,
-    editable_batch,
     in_double,
 )
 from seqreg.certificates.euclidean import margin_lipschitz
@@ -27,13 +25,11 @@ __all__ = [
     "TOLERANCE",
     "CertifiedBatch",
     "CertifiedParts",
-    "EditableBatch",
     "HammingCertificate",
     "LayerNorms",
     "certified_batch",
     "certified_parts",
     "edit_certificate",
-    "editable_batch",
     "hamming_certificate",
     "hamming_lipschitz",
     "in_double",

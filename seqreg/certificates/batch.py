@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import TypeVar
 
 import torch
@@ -17,11 +17,15 @@ from seqreg.networks import Part, SequenceNetwork, added, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditableBatch:
-    """Sequences, what may be substituted in them, and what their margins make of it.
+class CertifiedBatch:
+    """Sequences, what may be substituted in them, what their margins make of it, and the network's inner state.
 
     ids (N, L), one window long at least. directions u (N, P, K) of the margins. counts (N,): windows T. sites: what may
     be substituted, with profiles. place (S, N, L): where each position lies on each of the S strands.
+    margins (N, P). deeper (N, P): how far they move, at most, per l2 of the first layer's output, before pooling by a
+    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window; T = 1 where the
+    part does not tell windows apart.
+    active (N, 1, H): hidden units that are on, None without a hidden layer.
     """
 
     model: Part
@@ -30,6 +34,10 @@ class EditableBatch:
     counts: Tensor
     sites: Sites
     place: Tensor
+    margins: Tensor
+    deeper: Tensor
+    scores: Tensor
+    active: Tensor | None
 
     def per_window(self, sensitivity: Tensor, counts: Tensor | None = None) -> Tensor:
         """(..., T or 1, C) of sensitivities (..., F) of the pooled features to activations, for the linear poolings.
@@ -45,22 +53,6 @@ class EditableBatch:
             windows = self.ids.shape[1] - self.model.receptive_field + 1
             weight = F.pad(weight, (0, 0, 0, windows - self.model.windows))
         return weight / len(self.place)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CertifiedBatch(EditableBatch):
-    """Also the network's inner state on them, in float64.
-
-    margins (N, P). deeper (N, P): how far they move, at most, per l2 of the first layer's output, before pooling by a
-    mean. scores (S, N, T, C): what the last activation is applied to, -inf where there is no window; T = 1 where the
-    part does not tell windows apart.
-    active (N, 1, H): hidden units that are on, None without a hidden layer.
-    """
-
-    margins: Tensor
-    deeper: Tensor
-    scores: Tensor
-    active: Tensor | None
 
     def rows(self, index: Tensor) -> "CertifiedBatch":
         """The chosen sequences of the batch."""
@@ -121,11 +113,14 @@ def in_double(model: Network) -> Network:
     return copy.deepcopy(model).double().eval().requires_grad_(False)
 
 
-def editable_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> EditableBatch:
-    """The batch of ids (N, L) with targets y; profiles are differentiable in the weights.
+@torch.no_grad()
+def certified_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedBatch:
+    """The batch of ids (N, L) with targets y, for a network, or part, as `in_double` gives it.
 
     allowed (N, L, A) bool: letters each position may turn into, all where None; padding never changes.
     """
+    assert not model.training
+    assert next(model.parameters()).dtype == torch.float64
     model.demand("bounds")
     lengths = model.lengths(ids)
     ids = model.pad_ids(ids)
@@ -133,35 +128,22 @@ def editable_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None =
         allowed = F.pad(allowed, (0, 0, 0, ids.shape[1] - allowed.shape[1]))
     position = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
     places = [position, lengths[:, None] - 1 - position] if model.reverse_complement else [position]
-    directions = margin_directions(y, model.outputs)
-    return EditableBatch(
-        model=model,
-        ids=ids,
-        directions=directions.to(model.output.weight.dtype),
-        counts=model.window_counts(lengths),
-        sites=sites(model, ids, allowed),
-        place=torch.stack(places),
-    )
-
-
-@torch.no_grad()
-def certified_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None = None) -> CertifiedBatch:
-    """The same with the network's inner state, for a network, or part, as `in_double` gives it."""
-    assert not model.training
-    assert next(model.parameters()).dtype == torch.float64
-    batch = editable_batch(model, ids, y, allowed)
-    scores = torch.stack([model.last_scores(strand) for strand in model.strands(batch.ids)])
-    outside = torch.arange(scores.shape[2], device=ids.device) >= batch.counts[:, None]
+    directions, counts = margin_directions(y, model.outputs).double(), model.window_counts(lengths)
+    scores = torch.stack([model.last_scores(strand) for strand in model.strands(ids)])
+    outside = torch.arange(scores.shape[2], device=ids.device) >= counts[:, None]
     active = None
     if model.hidden is not None:
-        features = [model.pool(model.activate(strand).transpose(1, 2), batch.counts) for strand in scores]
-        pooled = torch.stack(features)
-        pooled = pooled.amax(0) if model.pooling == "max" else pooled.mean(0)
-        active = model.hidden(pooled)[:, None] > 0
+        features = [model.pool(model.activate(strand).transpose(1, 2), counts) for strand in scores]
+        active = model.hidden(reduce(model.join, features))[:, None] > 0
     return CertifiedBatch(
-        **{entry.name: getattr(batch, entry.name) for entry in fields(batch)},
-        margins=(batch.directions @ model(batch.ids)[:, :, None]).squeeze(-1),
-        deeper=deeper_norms(model, batch.directions),
+        model=model,
+        ids=ids,
+        directions=directions,
+        counts=counts,
+        sites=sites(model, ids, allowed),
+        place=torch.stack(places),
+        margins=(directions @ model(ids)[:, :, None]).squeeze(-1),
+        deeper=deeper_norms(model, directions),
         scores=scores.masked_fill(outside[:, :, None], -torch.inf),
         active=active,
     )

@@ -5,11 +5,13 @@ substitutions cost at most the sum of the m largest I (change the letters one af
 effects of single mutants: those depend on the other letters, and adding them up proves nothing.
 """
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seqreg.certificates.batch import EditableBatch
+from seqreg.certificates.batch import CertifiedBatch
 from seqreg.certificates.margins import head_sensitivity
 from seqreg.certificates.profiles import substitution_profiles
 from seqreg.networks import Part, SequenceNetwork, added, parts_of
@@ -20,7 +22,7 @@ def largest_sums(influence: Tensor, m: int) -> Tensor:
     return influence.topk(min(m, influence.shape[-1]), dim=-1).values.sum(-1)
 
 
-def influences(batch: EditableBatch) -> Tensor:
+def influences(batch: CertifiedBatch) -> Tensor:
     """I (N, P, L): most that substituting position i costs margin p, in any sequence with this letter at i.
 
     One maximum over the substitute b of `sum_c alpha_c max_o drop[c, o] + beta_c max_o up[c, o]`, offsets o of the
@@ -37,7 +39,7 @@ def influences(batch: EditableBatch) -> Tensor:
     return (_below_maximum if batch.model.pooling == "max" else _below_sum)(batch, fall, rise, which)
 
 
-def content_influences(batch: EditableBatch, others: int) -> Tensor | None:
+def content_influences(batch: CertifiedBatch, others: int) -> Tensor | None:
     """I (N, P, L), of a part that knows `content_costs`, if `others` letters of any window have been replaced before.
 
     With receptive_field - 1 of them the bound holds for every sequence with this letter at i. Letters that may not come
@@ -61,7 +63,7 @@ def content_influences(batch: EditableBatch, others: int) -> Tensor | None:
     return total * batch.sites.may.any(1)[batch.sites.kind][:, None]
 
 
-def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
+def _below_maximum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
     """Positions see the same offsets except near the borders: one table per range of offsets and kind of site."""
     reach = batch.sites.drop.shape[2]
     low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
@@ -84,7 +86,7 @@ def _below_maximum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tens
     return per_site.gather(2, which[:, None].expand(-1, per_site.shape[1], -1)).transpose(1, 2)
 
 
-def _below_sum(batch: EditableBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
+def _below_sum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:
     fall, rise = batch.per_window(fall), batch.per_window(rise)  # D, T or 1, C
     windows = fall.shape[1]
     index = batch.sites.kind
@@ -185,12 +187,9 @@ def _costs(model: Part, directions: Tensor, old: Tensor, new: Tensor) -> tuple[T
         ahead, behind = ((one + other.amax(2, keepdim=True)) / 2 for one, other in (there, back))
         return ahead, behind
     if linear:
-        net = torch.stack([(profile.drop - profile.up).sum(2) for profile in strands]).mean(0) @ (fall - rise).t()
+        net = reduce(model.join, [(profile.drop - profile.up).sum(2) for profile in strands]) @ (fall - rise).t()
         return net, -net
-    if model.pooling == "max":
-        drop = torch.stack([profile.drop.amax(2) for profile in strands]).amax(0)
-        up = torch.stack([profile.up.amax(2) for profile in strands]).amax(0)
-    else:
-        drop = torch.stack([profile.drop.sum(2) for profile in strands]).mean(0)
-        up = torch.stack([profile.up.sum(2) for profile in strands]).mean(0)
+    over_taps = torch.amax if model.pooling == "max" else torch.sum
+    drop = reduce(model.join, [over_taps(profile.drop, 2) for profile in strands])
+    up = reduce(model.join, [over_taps(profile.up, 2) for profile in strands])
     return drop @ fall.t() + up @ rise.t(), up @ fall.t() + drop @ rise.t()

@@ -10,7 +10,6 @@ from seqreg.mutagenesis.scores import (
     forward_substitution_scores,
     insertion_scores,
     plain_logits,
-    shift_scores,
     substitution_scores,
 )
 
@@ -24,6 +23,5 @@ __all__ = [
     "forward_substitution_scores",
     "insertion_scores",
     "plain_logits",
-    "shift_scores",
     "substitution_scores",
 ]

@@ -37,24 +37,6 @@ def deletion_scores(model: SequenceNetwork, ids: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def shift_scores(model: SequenceNetwork, ids: Tensor, reach: int) -> Tensor:
-    """Logits (N, 2 * reach + 1, K) of sequences moved by -reach .. reach letters within their own length.
-
-    A positive shift moves letters to the right. Letters that leave are lost; the unknown letter (N, X) enters.
-    """
-    unknown = model.alphabet.pad - 1  # the last symbol before padding is the mixture of all letters
-    lengths = model.lengths(ids)
-    position = torch.arange(ids.shape[1], device=ids.device)
-    shifted = []
-    for shift in range(-reach, reach + 1):
-        source = (position - shift).expand(len(ids), -1)
-        moved = ids.gather(1, source.clamp(0, ids.shape[1] - 1))
-        moved = torch.where((source >= 0) & (source < lengths[:, None]), moved, unknown)
-        shifted.append(torch.where(position < lengths[:, None], moved, ids).to(ids.dtype))
-    return torch.stack([plain_logits(model, moved) for moved in shifted], 1)
-
-
-@torch.no_grad()
 def forward_substitution_scores(model: nn.Module, x: Tensor, batch_size: int = 256) -> Tensor:
     """`substitution_scores` by running the network on every mutant; ids (N, L), or one-hot x (N, A, L)."""
     training = model.training
@@ -141,7 +123,7 @@ def _fill(model: ConvNet, ids: Tensor, edit: Edit, places: Tensor, scores: Tenso
             mirrored = opposite.pooled(n, lengths[n] - at - (0 if edit.grow > 0 else 1))
             if edit.letters:
                 mirrored = mirrored[:, model.complement[: model.alphabet.size]]
-            pooled = torch.maximum(pooled, mirrored) if model.pooling == "max" else (pooled + mirrored) / 2
+            pooled = model.join(pooled, mirrored)
         scores[offset + n, at] = finish(model, pooled)
 
 

@@ -177,8 +177,7 @@ class ConvNet(Part, proved=True):
         """Features of n sequences from those of both strands (2 n, ...); unchanged where only one strand is scored."""
         if not self.reverse_complement:
             return features
-        forward, backward = features[:n], features[n:]
-        return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
+        return self.join(features[:n], features[n:])
 
     # ---- what the scores of all windows are, without gradient
 
@@ -235,9 +234,13 @@ class ConvNet(Part, proved=True):
 
     def first_range(self) -> tuple[Tensor, Tensor] | None:
         """low, high (C,): the first layer's activations over all windows of letters, exactly."""
-        table = symbol_table(self.first_kernel(), self.mixtures)[:, : self.alphabet.size]
-        low, high = table.amin(1).sum(0), table.amax(1).sum(0)
+        low, high = self.first_score_range()
         return self.activation(low + self.first_bias()), self.activation(high + self.first_bias())
+
+    def first_score_range(self) -> tuple[Tensor, Tensor]:
+        """low, high (C,): the first convolution's output, without bias, over all windows of letters."""
+        table = symbol_table(self.first_kernel(), self.mixtures)[:, : self.alphabet.size]
+        return table.amin(1).sum(0), table.amax(1).sum(0)
 
     def lipschitz(self, length: int | None, direction: Tensor | None) -> Tensor:
         """The first convolution with the encoding folded in, the others, pooling, strands and head.

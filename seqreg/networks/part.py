@@ -185,6 +185,10 @@ class Part(SequenceNetwork):
         """ids (N, L) as read on each strand that is scored."""
         return [ids]
 
+    def join(self, forward: Tensor, backward: Tensor) -> Tensor:
+        """Features from those of both strands: the larger below max pooling, else the mean."""
+        return torch.maximum(forward, backward) if self.pooling == "max" else (forward + backward) / 2
+
     def deeper_convs(self) -> list[nn.Conv1d]:
         """Convolutions between the scores that `first_profile` and `first_range` speak of, activated, and the last."""
         return []

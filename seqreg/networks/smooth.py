@@ -29,7 +29,6 @@ from seqreg.networks.activations import smoothed_relu
 from seqreg.networks.base import NetworkSpec
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import Encoding, OneHot
-from seqreg.networks.lookup import symbol_table
 from seqreg.networks.part import Profile
 from seqreg.specs import hyper
 
@@ -116,8 +115,7 @@ class SmoothConvNet(ConvNet, proved=True):
 
     def first_range(self) -> tuple[Tensor, Tensor] | None:
         """low, high (C,): activations over all windows of letters, whose norm is 1."""
-        table = symbol_table(self.first_kernel(), self.mixtures)[:, : self.alphabet.size]
-        low, high = table.amin(1).sum(0), table.amax(1).sum(0)
+        low, high = self.first_score_range()
         scale = self.receptive_field**-0.5
         return smoothed_relu(low * scale, self.smoothing), smoothed_relu(high * scale, self.smoothing)
 

@@ -1,4 +1,4 @@
-"""Norms of 1-D convolutions: a certified upper bound, estimates, and the norm of the reshaped kernel.
+"""Norms of 1-D convolutions: a certified upper bound, and the norm of the reshaped kernel.
 
 For every kernel and every length L >= W of the signal,
 `reshaped norm <= norm of the zero-padded operator <= sup_w ||W(w)||_2 <= sqrt(W) * reshaped norm`.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqreg.errors import UsageError
-from seqreg.spectral.symbol import eigh, grid_slack, largest_eigenvalue, polyphase, symbol_on_grid
+from seqreg.spectral.symbol import eigh, grid_size, grid_slack, largest_eigenvalue, polyphase, symbol_on_grid
 
 
 def conv1d_norm_upper_bound(
@@ -38,20 +38,6 @@ def conv1d_norm_upper_bound(
     return _largest_on_grid(kernel, n) * (grid_slack(taps, n) * rounding)
 
 
-def conv1d_norm_estimate(
-    weight: Tensor, stride: int = 1, dilation: int = 1, groups: int = 1, n: int = 64, steps: int = 20
-) -> Tensor:
-    """Estimate of the same operator norm, a scalar: power iteration at each of n frequencies, `steps` times, no slack.
-
-    Matrix products only, for devices on which eigenvalues are slow. In exact arithmetic it never exceeds
-    `sup_w ||W(w)||_2`, typically it stays a few per cent below; it may be above or below the norm at one particular
-    length, and it proves nothing.
-    """
-    kernel = polyphase(weight, stride, dilation, groups)
-    grid_slack(kernel.shape[3], n)  # raises where n is too small to see every tap
-    return _largest_on_grid(kernel, n, steps)
-
-
 def reshaped_norm(weight: Tensor, groups: int = 1) -> Tensor:
     """Largest singular value of the kernel as a matrix (C_out, C_in W), a scalar; the maximum over groups.
 
@@ -70,53 +56,24 @@ def linear_norm(weight: Tensor, direction: Tensor | None = None) -> Tensor:
     return reshaped_norm(weight) if direction is None else torch.linalg.vector_norm(direction.to(weight) @ weight)
 
 
-def power_iteration(matrix: Tensor, v: Tensor | None = None, steps: int = 1) -> tuple[Tensor, Tensor]:
-    """Estimate from below of the largest singular value of matrices (..., M, P), and the vector v (..., P) behind it.
-
-    `steps` times `v <- A^H A v / ||A^H A v||`, then `||A v||`, differentiable in the matrix with v and u held fixed.
-    Give v back at the next call, when the matrix has changed a little, and one step suffices (a warm start). Without v
-    the start is a fixed random vector, so that equal calls give equal results. Miyato et al. (ICLR 2018).
-    """
-    with torch.no_grad():
-        fixed = matrix.detach()
-        if v is None:
-            generator = torch.Generator(matrix.device).manual_seed(0)
-            shape = (*matrix.shape[:-2], matrix.shape[-1])
-            v = _unit(torch.randn(shape, generator=generator, dtype=matrix.dtype, device=matrix.device))
-        for _ in range(steps):
-            v = _unit(_apply(fixed.mH, _apply(fixed, v)))
-        u = _unit(_apply(fixed, v))
-    return (u.conj() * _apply(matrix, v)).sum(-1).real, v
-
-
-def grid_size(taps: int) -> int:
-    """Frequencies at which the grid certificate of a kernel of that many taps is within .5 % of the supremum."""
-    return max(256, 16 * taps)
-
-
-def _largest_on_grid(kernel: Tensor, n: int, steps: int | None = None) -> Tensor:
-    """`max ||W(2 pi f / n)||` of a kernel (G, O, I, W) over groups and f: by eigenvalues, or by so many power steps."""
+def _largest_on_grid(kernel: Tensor, n: int) -> Tensor:
+    """`max ||W(2 pi f / n)||` of a kernel (G, O, I, W) over groups and f."""
     if kernel.shape[1] < kernel.shape[2]:  # the transposed symbol has the same norm and the smaller Gram matrix
         kernel = kernel.transpose(1, 2)
     with torch.no_grad():
-        subgradient = _norm_subgradient(kernel.detach(), n, steps)
+        subgradient = _norm_subgradient(kernel.detach(), n)
     return (subgradient * kernel).sum()
 
 
-def _norm_subgradient(kernel: Tensor, n: int, steps: int | None) -> Tensor:
+def _norm_subgradient(kernel: Tensor, n: int) -> Tensor:
     """(G, O, I, W) derivative of `Re(u^H W(w*) v)` at the maximising group, w*, u and v.
 
     Everything is picked by index_select: indexing with a scalar tensor would wait for the device.
     """
     symbol = symbol_on_grid(kernel, n).contiguous()
     gram = symbol.mH @ symbol
-    if steps is None:
-        worst = largest_eigenvalue(gram).flatten().argmax()[None]
-        v = eigh(gram.flatten(0, 1).index_select(0, worst))[1][0, :, -1]
-    else:
-        squares, vectors = power_iteration(gram, steps=math.ceil(steps / 2))  # of the Gram matrix: each counts twice
-        worst = squares.flatten().argmax()[None]
-        v = vectors.flatten(0, 1).index_select(0, worst)[0]
+    worst = largest_eigenvalue(gram).flatten().argmax()[None]
+    v = eigh(gram.flatten(0, 1).index_select(0, worst))[1][0, :, -1]
     frequencies = symbol.shape[1]
     group, angle = worst // frequencies, (worst % frequencies).to(kernel.dtype) * (2 * math.pi / n)
     picked = kernel.index_select(0, group)[0].to(symbol.dtype)
@@ -127,10 +84,6 @@ def _norm_subgradient(kernel: Tensor, n: int, steps: int | None) -> Tensor:
     outer = torch.einsum("o,i,w->oiw", u.conj(), v, wave).real
     here = torch.arange(len(kernel), device=kernel.device) == group
     return here[:, None, None, None] * outer
-
-
-def _apply(matrix: Tensor, v: Tensor) -> Tensor:
-    return (matrix @ v[..., None])[..., 0]
 
 
 def _unit(v: Tensor) -> Tensor:

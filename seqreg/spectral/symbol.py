@@ -73,8 +73,13 @@ def grid_slack(taps: int, n: int) -> float:
     `p'^2 + h^2 p^2 <= h^2 M^2`, hence p(t) >= M cos(h t) for |t| <= pi / h; and some grid point has |t| <= pi / n.
     """
     if n < taps:
-        raise UsageError(f"{n} frequencies are too few for a kernel of {taps} taps; take n = {max(256, 16 * taps)}")
+        raise UsageError(f"{n} frequencies are too few for a kernel of {taps} taps; take n = {grid_size(taps)}")
     return 1 / math.cos(math.pi * (taps - 1) / (2 * n))
+
+
+def grid_size(taps: int) -> int:
+    """Frequencies at which the grid certificate of a kernel of that many taps is within .5 % of the supremum."""
+    return max(256, 16 * taps)
 
 
 def eigh(gram: Tensor) -> tuple[Tensor, Tensor]:
