@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqreg.estimator import KmerClassifier, SequenceClassifier
+    from seqreg.vectors import VectorTable
 
 __version__ = "0.1.0"
-__all__ = ["KmerClassifier", "SequenceClassifier", "__version__"]
+__all__ = ["KmerClassifier", "SequenceClassifier", "VectorTable", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators, imported when first asked for: `import seqreg` itself stays quick."""
+    """The estimators and tables of vectors, imported when first asked for: `import seqreg` itself stays quick."""
     if name in __all__:
-        return getattr(import_module("seqreg.estimator"), name)
+        return getattr(import_module("seqreg.vectors" if name == "VectorTable" else "seqreg.estimator"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

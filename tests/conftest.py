@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -79,6 +80,17 @@ def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, 
         y=y.astype(np.int64),
         source="planted",
     )
+
+
+def embedded(data: SequenceSet, size: int = 5, name: str = "esm2") -> SequenceSet:
+    """The sequences with made-up vectors: what a random projection leaves of their pairs of letters."""
+    letters = len(data.alphabet.symbols)
+    mixing = np.random.default_rng(1).normal(size=(letters * letters, size)).astype(np.float32)
+    counts = np.zeros((len(data), letters * letters), dtype=np.float32)
+    for row, count in enumerate(counts):
+        codes = data.codes[data.offsets[row] : data.offsets[row + 1]].astype(np.int64)
+        np.add.at(count, codes[:-1] * letters + codes[1:], 1 / len(codes))
+    return replace(data, vectors={**data.vectors, name: counts @ mixing})
 
 
 @pytest.fixture

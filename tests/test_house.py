@@ -42,7 +42,12 @@ def test_nothing_is_pickled() -> None:
         r"|\btorch\.(load|save)\(|\bjoblib\.(load|dump)\(|allow_pickle=True",
         re.MULTILINE,
     )
-    assert [name(path) for path in FILES if pickling.search(path.read_text(encoding="utf-8"))] == []
+    found = {name(path): path.read_text(encoding="utf-8") for path in FILES}
+    assert [file for file, text in found.items() if pickling.search(text)] == ["vectors/pt_folder.py"]
+    # ESM's files of vectors are pickles; PyTorch's reader makes nothing but tensors of them.
+    loads = re.findall(r"torch\.load\([^)]*\)", found["vectors/pt_folder.py"])
+    assert len(loads) == 1
+    assert "weights_only=True" in loads[0]
 
 
 def test_nothing_is_imported_that_only_some_operating_systems_have() -> None:

@@ -164,7 +164,7 @@ def unsaid(path: Path, name: str) -> None:
 
 DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "foreign": (foreign, "HDF5 file of another program"),
-    "newer": (change(schema=2), "a store of schema 2; this version of seqreg reads schema 1"),
+    "newer": (change(schema=3), "a store of schema 3; this version of seqreg reads schemas 1 and 2"),
     "cut": (cut, "the store is damaged"),
     "flipped": (flipped, "the store is damaged"),
     "replaced": (replaced, "its checksum does not fit"),

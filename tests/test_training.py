@@ -24,6 +24,7 @@ from seqreg.training.learning import architecture_of
 from seqreg.training.loop import epoch_order, learning_rate
 from seqreg.training.parts import split_parts
 from seqreg.training.start import start_from_windows
+from tests.conftest import embedded
 
 MOTIF = "TGACTCA"
 SMALL = TrainConfig(
@@ -233,9 +234,9 @@ def test_filters_start_as_windows_of_every_class(encoding: str, several: bool) -
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_defaults_of_a_model_fit_it(name: str) -> None:
-    data = planted(60)
-    config = with_defaults(TrainConfig(model=name), data, None)
-    assert architecture_of(config, data).build()(torch.from_numpy(data.padded())).shape == (60, 1)
+    data = embedded(planted(60))
+    network = architecture_of(with_defaults(TrainConfig(model=name), data, None), data).build()
+    assert network.score(data, np.arange(60)).shape == (60, 1)
 
 
 def test_only_filters_can_start_as_windows(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from seqreg.training import TrainConfig
 from seqreg.training.config import example_weights
 from seqreg.training.learning import learn
 from seqreg.training.weighing import factors_to_one_spread, stacking_weights
-from tests.conftest import planted
+from tests.conftest import embedded, planted
 
 TARGETS = ("two classes", "three classes", "labels")
 FOLDS = 3
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 def weighted(target: str, n: int = 30) -> SequenceSet:
     """DNA of one length in which the weights, 0 to 4, go with what there is to learn."""
     generator = np.random.default_rng(7)
-    data = planted(DNA, "TGACGTCA", n=n, shortest=20, longest=20)
+    data = embedded(planted(DNA, "TGACGTCA", n=n, shortest=20, longest=20))
     with_motif = np.arange(n) % 2
     if target == "two classes":
         y, classes = with_motif, ("absent", "with")

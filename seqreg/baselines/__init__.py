@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from threadpoolctl import threadpool_limits
 
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures, count_kmers
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures, count_kmers
 from seqreg.baselines.fitted import FittedBaseline
-from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic
+from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic, VectorLogistic
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, resolve
 from seqreg.unfinished import Once, afresh
@@ -27,6 +27,9 @@ __all__ = [
     "Majority",
     "OneHotFeatures",
     "OneHotLogistic",
+    "VectorFeatures",
+    "VectorLogistic",
+    "baselines_for",
     "count_kmers",
     "fit_baseline",
     "fit_baselines",
@@ -61,12 +64,10 @@ def fit_baselines(
 ) -> dict[str, FittedBaseline]:
     """Every baseline that can read these sequences, the best by inner cross-validation first.
 
-    Baselines need no validation part: give them training and validation sequences together. One-hot is left out
-    unless all sequences have one length. Equal or unknown aurocs: in the order of `BASELINES`. report: told before each
-    how many of how many are done, and at the end.
+    Baselines need no validation part: give them training and validation sequences together. Equal or unknown aurocs: in
+    the order of `BASELINES`. report: told before each how many of how many are done, and at the end.
     """
-    one_length = len(train) > 0 and (train.lengths == train.lengths[0]).all()
-    names = [name for name in BASELINES if one_length or name != "one-hot-logistic"]
+    names = baselines_for(train)
     fitted: list[FittedBaseline] = []
     for name in names:
         if report is not None:
@@ -78,9 +79,17 @@ def fit_baselines(
     return {one.name: one for one in fitted}
 
 
+def baselines_for(train: SequenceSet) -> list[str]:
+    """Names of those that can read these sequences: one-hot those of one length, `vectors` those that have any."""
+    one_length = len(train) > 0 and bool((train.lengths == train.lengths[0]).all())
+    unfit = {name for name, fit in (("one-hot-logistic", one_length), ("vectors", bool(train.vectors))) if not fit}
+    return [name for name in BASELINES if name not in unfit]
+
+
 BASELINES: dict[str, type[Spec]] = {
     "kmer-logistic": KmerLogistic,
     "kmer-svm": KmerSvm,
     "one-hot-logistic": OneHotLogistic,
+    "vectors": VectorLogistic,
     "majority": Majority,
 }

@@ -1,7 +1,7 @@
 """Sequences as rows of numbers for linear models: k-mer spectra and position-wise one-hot.
 
-One contract: a feature map is a frozen `Spec` with `columns(alphabet) -> int` and `matrix(sequences) -> (N, D)` sparse
-rows, which depend on nothing but the sequence itself.
+One contract: a feature map is a frozen `Spec` with `columns(alphabet) -> int` and `matrix(sequences) -> (N, D)` rows,
+sparse but for vectors, which depend on nothing but the sequence itself.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import InputError, UsageError
+from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, hyper
 
@@ -79,6 +79,30 @@ class OneHotFeatures(Spec):
             )
         shares = sequences.alphabet.mixtures[sequences.padded()].reshape(len(sequences), -1)
         return csr_array(shares / np.sqrt(self.length))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorFeatures(Spec):
+    """The vectors that a set carries beside its letters, those of several language models side by side."""
+
+    names: tuple[str, ...] = hyper((), "what the vectors are called")
+    sizes: tuple[int, ...] = hyper((), "numbers of dimensions of each", low=1)
+
+    def columns(self, alphabet: Alphabet) -> int:
+        """D, the sum of the dimensions."""
+        return sum(self.sizes)
+
+    def matrix(self, sequences: SequenceSet, counts: object = None) -> NDArray[np.float64]:
+        """(N, D) float64; `counts` is not used. Raises UsageError where the set has no such vectors."""
+        for name, size in zip(self.names, self.sizes, strict=True):
+            vectors = sequences.vectors.get(name)
+            if vectors is None or vectors.shape[1] != size:
+                found = "there are none" if vectors is None else f"these have {vectors.shape[1]:,}"
+                raise UsageError(
+                    f"this baseline reads the vectors {name!r} of {size:,} numbers, and {found}: give the file of the "
+                    f"same language model, {option('vectors', f'{name}=FILE')}"
+                )
+        return np.concatenate([sequences.vectors[name] for name in self.names], 1).astype(np.float64)
 
 
 def count_kmers(sequences: SequenceSet, k: int, both_strands: bool = False) -> csr_array:

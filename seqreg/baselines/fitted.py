@@ -1,6 +1,6 @@
 """A trained baseline: probabilities, what was chosen, and its two files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from seqreg.alphabet import ALPHABETS, Alphabet
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
 from seqreg.model_files import (
@@ -28,7 +28,11 @@ from seqreg.sequences import SequenceSet
 from seqreg.specs import name_of
 from seqreg.targets import Target, from_plain
 
-FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures]] = {"kmers": KmerFeatures, "one-hot": OneHotFeatures}
+FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures] | type[VectorFeatures]] = {
+    "kmers": KmerFeatures,
+    "one-hot": OneHotFeatures,
+    "vectors": VectorFeatures,
+}
 FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`
 _KIND = "baseline"
 _ROWS_AT_ONCE = 20_000
@@ -57,7 +61,7 @@ class FittedBaseline:
     name: str
     alphabet: Alphabet
     target: Target
-    features: KmerFeatures | OneHotFeatures | None
+    features: KmerFeatures | OneHotFeatures | VectorFeatures | None
     coef: Array
     intercept: Array
     c: float | None = None
@@ -89,6 +93,12 @@ class FittedBaseline:
     def temperature(self) -> float:
         """Scores are calibrated as they are."""
         return 1.0
+
+    @property
+    def vectors(self) -> Mapping[str, int]:
+        """Numbers of dimensions of the vectors that it reads, by name."""
+        features = self.features
+        return dict(zip(features.names, features.sizes, strict=True)) if isinstance(features, VectorFeatures) else {}
 
     def reads(self, data: SequenceSet) -> bool:
         """Whether it can score all of these: a one-hot baseline knows one length only."""

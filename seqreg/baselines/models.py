@@ -1,17 +1,18 @@
 """The baselines of `BASELINES`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from seqreg.alphabet import Alphabet
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
 from seqreg.baselines.fitted import FittedBaseline
 from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.baselines.tuning import Features, Trial, tune
-from seqreg.errors import UsageError
-from seqreg.linear import Array, Fit, as_piece, fit_logistic, fit_svm, labels_of, log_odds
+from seqreg.errors import UsageError, option
+from seqreg.linear import Array, Fit, as_piece, column_standards, fit_logistic, fit_svm, labels_of, log_odds
+from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, hyper
 from seqreg.targets import Target
@@ -70,6 +71,37 @@ class OneHotLogistic(Spec):
         """Positions are of one strand, whatever `strand_free`. Raises InputError for sequences of several lengths."""
         candidates = [OneHotFeatures(length=int(train.lengths[0]))] if len(train) else []
         return _tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorLogistic(Spec):
+    """L2-regularized logistic regression on vectors of language models, for sequences that come with them."""
+
+    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+
+    def __call__(
+        self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
+    ) -> FittedBaseline:
+        """Vectors have no strands, whatever `strand_free`. Each number is standardised on `train`, and rows are scaled
+        to a mean square length of 1; the classifier that comes of it is one on the vectors as they are. Raises
+        UsageError for sequences without vectors.
+        """
+        if not train.vectors:
+            raise UsageError(
+                f"these sequences have no vectors. Give a file of them, {option('vectors', 'NAME=FILE')}, or choose "
+                "another baseline"
+            )
+        features = VectorFeatures(
+            names=tuple(train.vectors), sizes=tuple(each.shape[1] for each in train.vectors.values())
+        )
+        rows = features.matrix(train)
+        centre, spread = column_standards(rows, train.weight)
+        scale = spread * np.sqrt(rows.shape[1])
+        parts = np.split((rows - centre) / scale, np.cumsum(features.sizes)[:-1], axis=1)
+        standard = replace(train, vectors=dict(zip(features.names, parts, strict=True)))
+        fitted = _tuned("vectors", [features], _LOGISTIC_STRENGTHS, fit_logistic, standard, self.folds, seed, once)
+        coef = fitted.coef / scale
+        return replace(fitted, coef=coef, intercept=fitted.intercept - coef @ centre)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +183,7 @@ def _tuned(
         longest=int(train.lengths.max()),
         c=c,
         cv_auroc=best.auroc if best else None,
-        trials=tuple({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc} for t in trials),
+        trials=tuple(to_plain({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc}) for t in trials),
     )
 
 

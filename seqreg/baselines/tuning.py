@@ -7,14 +7,14 @@ from functools import cache, partial
 import numpy as np
 from scipy.sparse import csr_array
 
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures
+from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
 from seqreg.linear import Array, Fit, Labels, Rows, draw, inner_folds, labels_of, short_views
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
 from seqreg.unfinished import Once, Piece, afresh
 
-Features = KmerFeatures | OneHotFeatures
+Features = KmerFeatures | OneHotFeatures | VectorFeatures
 
 # Screening every feature map costs most on the longest k-mers, and its ranking is settled by then; strength is settled
 # a little later. Above these many training sequences a stratified draw stands for all; the final fit is always on all.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,11 @@ def input_identity(spec: "InputSpec") -> list[Any] | None:
         return [spec.data_set.name, spec.data_set.sha256]
     paths = [Path(path) for path in spec.paths]
     return [file_identity(path) for path in paths] if all(path.is_file() for path in paths) else None
+
+
+def vectors_identity(named: Iterable[str]) -> list[Any]:
+    """What tells files of vectors, NAME=FILE each, from others."""
+    return [[name, *file_identity(path)] for name, _, path in (text.partition("=") for text in named)]
 
 
 def file_identity(path: str | Path) -> list[Any]:

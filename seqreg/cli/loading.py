@@ -8,6 +8,8 @@ from seqreg.cli.terminal import Terminal
 from seqreg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from seqreg.predictors import Predictor, TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
 
@@ -45,6 +47,28 @@ def check_alphabet(model: "Predictor", spec: "InputSpec") -> "InputSpec":
     if known is not None and {known.name, model.alphabet.name} not in ({known.name}, {"dna", "rna"}):
         raise UsageError(f"the model reads {model.alphabet.name}, and the input is {known.name}")
     return spec
+
+
+def check_vectors(model: "Predictor", given: "Iterable[str]") -> None:
+    """Raises UsageError unless these are the names of the vectors that the model reads."""
+    wanted, given = list(model.vectors), list(given)
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        flags = " ".join(f"--vectors {name}=FILE" for name in missing)
+        raise UsageError(f"the model reads vectors of sequences beside their letters: give {flags}")
+    unknown = [name for name in given if name not in wanted]
+    if unknown:
+        reads = f"those called {', '.join(wanted)}" if wanted else "none"
+        raise UsageError(f"--vectors {unknown[0]}=...: the model reads {reads}")
+
+
+def refuse_without_vectors(model: "Predictor") -> None:
+    """Raises UsageError for a model that reads vectors, which edited sequences and windows of others do not have."""
+    if model.vectors:
+        raise UsageError(
+            f"this model reads the vectors {', '.join(model.vectors)} beside letters, and those of windows and of "
+            "edited sequences are not known. Train a model without --vectors for this"
+        )
 
 
 def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str | None) -> "SequenceSet":

@@ -18,6 +18,7 @@ from seqreg.specs import holds_several
 
 if TYPE_CHECKING:
     from seqreg.sequences import InputSpec, SequenceSet
+    from seqreg.vectors import VectorTable
 
 SEQUENCES, NETWORK, REGULARIZATION, FITTING, SEARCH, EDITS, PARTS, MACHINE, OUTPUT = (
     "Sequences",
@@ -132,6 +133,12 @@ class InputOptions:
     max_length: Annotated[
         int | None, option(SEQUENCES, "--max-length", "LETTERS", "Refuse longer sequences (train: above 10000).")
     ] = None
+    vectors: Annotated[
+        list[str] | None,
+        option(
+            SEQUENCES, "--vectors", "NAME=FILE", "Vectors of a language model, by id; repeat it. See: seqreg embed."
+        ),
+    ] = None
 
     @property
     def given(self) -> bool:
@@ -158,11 +165,18 @@ class InputOptions:
         }
         return InputSpec(**{**options, **asked})
 
-    def read(self, terminal: Terminal, **asked: Any) -> "SequenceSet":
-        """All sequences, having said what they are and what is noteworthy about them."""
-        from seqreg.sequences import read_input
+    def tables(self) -> "dict[str, VectorTable]":
+        """The files of vectors that were named, open."""
+        from seqreg.vectors import named_tables
 
-        sequences = read_input(self.spec(**asked))
+        return named_tables(self.vectors) if self.vectors else {}
+
+    def read(self, terminal: Terminal, **asked: Any) -> "SequenceSet":
+        """All sequences with their vectors, having said what they are and what is noteworthy about them."""
+        from seqreg.sequences import read_input
+        from seqreg.vectors import with_vectors
+
+        sequences = with_vectors(read_input(self.spec(**asked)), self.tables())
         lengths = sequences.lengths
         how = "as asked" if self.alphabet else "as the data say"
         terminal.note(
@@ -173,6 +187,8 @@ class InputOptions:
             counts = sequences.members.sum(axis=0).tolist()
             shown = [f"{name} {count:,}" for name, count in zip(sequences.classes, counts, strict=True)]
             terminal.note(f"Classes: {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
+        for name, vectors in sequences.vectors.items():
+            terminal.note(f"Vectors: {name}, {vectors.shape[1]:,} numbers per sequence")
         for text in sequences.notes:
             terminal.note(text)
         terminal.warn(sequences.warnings)

@@ -1,12 +1,12 @@
 """What `predict` writes: rows per sequence, per window of long sequences, or per variant."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqreg.cli.loading import check_alphabet
+from seqreg.cli.loading import check_alphabet, check_vectors
 from seqreg.cli.terminal import Moved, Terminal
 from seqreg.errors import InputError, UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seqreg.predictors import Predictor
     from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
     from seqreg.unfinished import Once
+    from seqreg.vectors import VectorTable
 
 TIMES_AS_LONG = 10  # as the longest sequence of training is a sequence that is still scored
 PIECE = 8192  # sequences read, sorted by length and scored at a time
@@ -114,6 +115,18 @@ class Scores:
         return [
             [*row, text, text if one else ABSTAIN, ""] for row, text, one in zip(rows, written, single, strict=True)
         ]
+
+
+def embedded(
+    model: "Predictor", pieces: "Iterable[SequenceSet]", tables: "Mapping[str, VectorTable]"
+) -> "Iterator[SequenceSet]":
+    """The pieces with the vectors that the model reads. Raises UsageError where others are given."""
+    from seqreg.vectors import with_vectors
+
+    for piece in pieces:
+        piece = with_vectors(piece, tables)
+        check_vectors(model, piece.vectors)
+        yield piece
 
 
 def _counted(n: int) -> str:

@@ -8,8 +8,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from seqreg.cli.app import command
-from seqreg.cli.going_on import input_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import check_alphabet, is_own, load_model, load_network, only_part
+from seqreg.cli.going_on import (
+    input_identity,
+    model_identity,
+    remove_unfinished,
+    unfinished_file,
+    vectors_identity,
+)
+from seqreg.cli.loading import (
+    check_alphabet,
+    check_vectors,
+    is_own,
+    load_model,
+    load_network,
+    only_part,
+    refuse_without_vectors,
+)
 from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics
 from seqreg.cli.terminal import Terminal
@@ -67,8 +81,12 @@ def predict(
     if not 0 <= threshold <= 1:
         raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
     model = load_model(terminal, run, device, threads, batch_size)
+    tables = data.tables()
+    if scan is not None or variants is not None:
+        refuse_without_vectors(model)
     about = {"read": input_identity(data.spec()), "scan": scan, "window": window, "threshold": threshold}
     about |= {**model_identity(run, device), "abstain": abstain, "batch_size": batch_size}
+    about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
     kept = None if output == "-" or variants is not None or about["read"] is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         if scan is not None:
@@ -83,7 +101,7 @@ def predict(
             conformal = None if abstain is None else predicting.conformal_of(run, abstain)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
             scores = predicting.Scores(model=model, conformal=conformal, coverage=abstain or 0.0)
-            rows = scores.rows(read_ahead(pieces), once, moved)
+            rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), once, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
     terminal.warn(pieces.warnings if pieces is not None else ())
@@ -140,6 +158,7 @@ def evaluate(
     sequences = data.read(
         terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name, task=model.target.task
     )
+    check_vectors(model, sequences.vectors)
     own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, model.target)

@@ -6,6 +6,7 @@ or dense, labels y (n,) or (n, K), a strength c > 0 and weights (n,) or None; th
 
 from seqreg.linear.folds import Labels, Split, draw, holds_all_classes, inner_folds, labels_of
 from seqreg.linear.solvers import Array, Fit, Rows, as_piece, fit_logistic, fit_svm, log_odds, short_views
+from seqreg.linear.standards import column_standards
 
 __all__ = [
     "Array",
@@ -14,6 +15,7 @@ __all__ = [
     "Rows",
     "Split",
     "as_piece",
+    "column_standards",
     "draw",
     "fit_logistic",
     "fit_svm",

@@ -64,10 +64,10 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
     A penalized linear fit never leaves the span of its n rows. In an orthonormal basis of the span the kept rows are a
     Cholesky factor of their Gram matrix: n columns in place of D, and the same scores in a fraction of the time.
     """
-    if isinstance(rows, np.ndarray) or len(rows.indptr) - 1 > SHORTENED_UP_TO or not wide:
+    n = len(rows) if isinstance(rows, np.ndarray) else len(rows.indptr) - 1
+    if n > SHORTENED_UP_TO or not wide:
         return [(rows[inner], rows[outer]) for inner, outer in splits]
-    n = len(rows.indptr) - 1
-    gram = (rows @ rows.T).toarray()
+    gram = rows @ rows.T if isinstance(rows, np.ndarray) else (rows @ rows.T).toarray()
     # Equal sequences make it singular.
     gram[np.diag_indices(n)] += 1e-9
     views: list[tuple[Rows, Rows]] = []

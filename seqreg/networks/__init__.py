@@ -20,7 +20,8 @@ from seqreg.networks.part import Ability, Part, Profile, added, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.networks.spectrum import SpectrumNet
-from seqreg.networks.sum import Sum, SumNet
+from seqreg.networks.sum import Sum, SumNet, Vectors
+from seqreg.networks.vectors import Embedder, VectorNet, embed_with
 from seqreg.networks.weights import linear_maps_of, weights_of
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Answers",
     "Blosum62",
     "ConvNet",
+    "Embedder",
     "Encoding",
     "ForeignNetwork",
     "InputView",
@@ -49,8 +51,11 @@ __all__ = [
     "SpectrumNet",
     "Sum",
     "SumNet",
+    "VectorNet",
+    "Vectors",
     "added",
     "as_onehot",
+    "embed_with",
     "input_gradient",
     "linear_maps_of",
     "objective",
@@ -62,5 +67,5 @@ __all__ = [
     "weights_of",
 ]
 
-MODELS: dict[str, type[NetworkSpec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN}
+MODELS: dict[str, type[NetworkSpec]] = {"sum": Sum, "cnn": CNN, "smooth-cnn": SmoothCNN, "vectors": Vectors}
 ENCODINGS: dict[str, type[Encoding]] = {"one-hot": OneHot, "blosum62": Blosum62}

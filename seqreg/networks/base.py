@@ -83,10 +83,12 @@ class SequenceNetwork(nn.Module, ABC):
 class NetworkSpec(Spec, ABC):
     """What a network is built from, and what is known of it before it is built.
 
-    of_parts: whether it is a sum, whose parts are trained one by one.
+    of_parts: whether it is a sum, whose parts are trained one by one. reads_vectors: whether `build` also takes
+    `vectors`, the numbers of dimensions D of the vectors that sequences come with, by name.
     """
 
     of_parts: ClassVar[bool] = False
+    reads_vectors: ClassVar[bool] = False
 
     @property
     def scores_both_strands(self) -> bool:

@@ -12,6 +12,7 @@ Bounds hold for exactly what a class computes. A class whose members below prove
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -43,15 +44,16 @@ class Part(SequenceNetwork):
     """Logits (N, K) = head(features), the features (N, F) being those of letters, or of anything else.
 
     output, hidden: the head. head_only: whether nothing else is trained, so that the head, which is linear then, is
-    solved for. reverse_complement: whether both strands are scored. default_penalty: of a part that is trained step by
-    step, where nothing is said.
+    solved for. dense: whether few features are 0. reverse_complement: whether both strands are scored. default_penalty:
+    of a part that is trained step by step, where nothing is said.
     """
 
-    cannot: ClassVar[Mapping[Ability, str]] = {}
+    cannot: Mapping[Ability, str] = MappingProxyType({})
     proved: ClassVar[bool] = False
     output: nn.Linear
     hidden: nn.Linear | None
     head_only: bool = False
+    dense: bool = False
     reverse_complement: bool = False
 
     def __init_subclass__(cls, *, proved: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""A sum of networks: linear models on k-mers, positions and alignments, and CNNs beside them.
+"""A sum of networks: linear models on k-mers, positions, alignments and vectors, and CNNs beside them.
 
 All that is known about its parts (`seqreg.networks.part`) is known about the sum: scores and the effects of edits add
 up, influences add up place by place, bounds add up. The linear parts on k-mers and positions are ConvNets whose first
@@ -8,6 +8,7 @@ layer is fixed. As functions of one-hot input parts live in RKHSs of their own, 
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import UsageError
+from seqreg.errors import UsageError, option
 from seqreg.networks.alignments import AlignmentNet
 from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
@@ -24,6 +25,7 @@ from seqreg.networks.encodings import Encoding
 from seqreg.networks.part import Part, added
 from seqreg.networks.positions import positional_linear
 from seqreg.networks.spectrum import SpectrumNet
+from seqreg.networks.vectors import VectorNet
 from seqreg.sequences import SequenceSet
 from seqreg.specs import hyper
 
@@ -94,7 +96,7 @@ class Sum(NetworkSpec):
     )
     average: bool = hyper(False, "parts count alike, each trained on all; else held-out sequences weigh them")
 
-    of_parts = True
+    of_parts = reads_vectors = True
 
     @property
     def scores_both_strands(self) -> bool:
@@ -131,11 +133,13 @@ class Sum(NetworkSpec):
         length: int,
         encoding: Encoding | None = None,
         reverse_complement: bool = False,
+        vectors: Mapping[str, int] = MappingProxyType({}),
     ) -> SumNet:
         """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
 
-        CNNs are cnn-POOLING by name, and cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more
-        than 1,024 k-mers, for a pooling or width given twice, and where no part is left.
+        vectors: numbers of dimensions by name; each is a part of its own. CNNs are cnn-POOLING by name, and
+        cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more than 1,024 k-mers, for a pooling or
+        width given twice, and where no part is left.
         """
         spectrum = self.for_alphabet(alphabet).spectrum or 0
         if alphabet.size**spectrum > MOST_KMERS:
@@ -156,6 +160,7 @@ class Sum(NetworkSpec):
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
         if self.alignments:
             parts["alignments"] = AlignmentNet(alphabet, self.alignments, outputs=outputs, length=length)
+        parts |= vector_parts(alphabet, vectors, outputs)
         for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
@@ -167,3 +172,41 @@ class Sum(NetworkSpec):
         if not parts:
             raise UsageError("sum: no part is left. Count k-mers, take positions or alignments, or give a pooling")
         return SumNet(parts, average=self.average)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors(NetworkSpec):
+    """Vectors of language models alone: a linear model on each, weighed by held-out sequences."""
+
+    of_parts = reads_vectors = True
+
+    @property
+    def default_penalty(self) -> None:
+        """None is added to what is solved for."""
+
+    @property
+    def in_words(self) -> str:
+        """What there is."""
+        return "a linear model on vectors of a language model"
+
+    def build(
+        self,
+        alphabet: Alphabet,
+        *,
+        outputs: int,
+        length: int,
+        encoding: Encoding | None = None,
+        reverse_complement: bool = False,
+        vectors: Mapping[str, int] = MappingProxyType({}),
+    ) -> SumNet:
+        """An untrained network over `vectors`. Raises UsageError where there are none."""
+        if not vectors:
+            raise UsageError(
+                f"vectors: these sequences have no vectors. Give a file of them, {option('vectors', 'NAME=FILE')}"
+            )
+        return SumNet(vector_parts(alphabet, vectors, outputs))
+
+
+def vector_parts(alphabet: Alphabet, vectors: Mapping[str, int], outputs: int) -> dict[str, Part]:
+    """A part for each, called vectors-NAME."""
+    return {f"vectors-{name}": VectorNet(alphabet, name, size, outputs=outputs) for name, size in vectors.items()}

@@ -45,6 +45,11 @@ class Predictor(Protocol):
         """What outputs are divided by before they become probabilities."""
         ...
 
+    @property
+    def vectors(self) -> Mapping[str, int]:
+        """Numbers of dimensions of the vectors that it reads, by name."""
+        ...
+
     def reads(self, data: SequenceSet) -> bool:
         """Whether it can score all of these."""
         ...

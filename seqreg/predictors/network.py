@@ -1,7 +1,7 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "reverse_complement": lambda value: isinstance(value, bool),
     "temperature": is_positive,
     **dict.fromkeys(("length", "shortest"), is_count),
+    "vectors": lambda value: (
+        isinstance(value, dict) and all(map(is_text, value)) and all(map(is_count, value.values()))
+    ),
 }
 
 
@@ -51,7 +54,8 @@ class Architecture:
     """What model.json says: everything about a network but its weights.
 
     model, encoding: spec texts. alphabet: its name. target: what is learned. length, shortest: longest and shortest
-    training sequence. temperature: logits are divided by it before they become probabilities.
+    training sequence. temperature: logits are divided by it before they become probabilities. vectors: numbers of
+    dimensions of the vectors that are read beside letters, by name; model.json names them where there are any.
     """
 
     model: str
@@ -62,6 +66,7 @@ class Architecture:
     shortest: int
     reverse_complement: bool
     temperature: float = 1.0
+    vectors: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "Architecture":
@@ -75,6 +80,8 @@ class Architecture:
     def to_plain(self) -> dict[str, Any]:
         """What model.json holds."""
         about = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        vectors = about.pop("vectors")
+        about |= {"vectors": dict(vectors)} if vectors else {}
         return {"format": FORMAT, **about.pop("target").to_plain(), **about}
 
     @property
@@ -88,12 +95,14 @@ class Architecture:
 
     def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
+        beside: dict[str, Any] = {"vectors": self.vectors} if self.vectors else {}
         return parse("model", MODELS, self.model).build(
             ALPHABETS[self.alphabet],
             outputs=self.outputs,
             length=self.length,
             encoding=parse("encoding", ENCODINGS, self.encoding),
             reverse_complement=self.reverse_complement,
+            **beside,
         )
 
 
@@ -134,6 +143,11 @@ class TrainedNetwork:
     def temperature(self) -> float:
         """What logits are divided by before they become probabilities."""
         return self.architecture.temperature
+
+    @property
+    def vectors(self) -> Mapping[str, int]:
+        """Numbers of dimensions of the vectors that it reads, by name."""
+        return self.architecture.vectors
 
     def reads(self, data: SequenceSet) -> bool:
         """Always: a sequence of any length has a score."""

@@ -17,7 +17,8 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
     """One set whose split says which part ("train", "valid", "test") each sequence came from.
 
     Classes are those of all parts together; the positive class is the first part's. An id that occurs twice is
-    written `part:id` where it occurs again. Raises InputError for different alphabets or a part without labels.
+    written `part:id` where it occurs again. Raises InputError for different alphabets, a part without labels, and
+    vectors that are not those of the other parts.
     """
     sets = list(parts.values())
     first = sets[0]
@@ -45,6 +46,7 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
         split=np.repeat(list(parts), [len(one) for one in sets]),
         group=_filled([one.group for one in sets], sets, ""),
         weight=_filled([one.weight for one in sets], sets, 1.0),
+        vectors=_vectors(parts),
         source=", ".join(dict.fromkeys(one.source for one in sets)),
     )
     remarks = [warning for one in sets for warning in one.warnings]
@@ -59,6 +61,16 @@ def _unique_names(parts: Mapping[str, SequenceSet]) -> list[str]:
         names += [f"{title}:{name}" if name in seen else name for name in sequences.names]
         seen.update(sequences.names)
     return names
+
+
+def _vectors(parts: Mapping[str, SequenceSet]) -> dict[str, NDArray[np.float32]]:
+    sets = list(parts.values())
+    first = {name: vectors.shape[1] for name, vectors in sets[0].vectors.items()}
+    for title, other in parts.items():
+        if {name: vectors.shape[1] for name, vectors in other.vectors.items()} != first:
+            problem = f"the {title} part has other vectors than the others"
+            raise InputError(problem, file=other.source or None, remedy="Give all parts the same vectors.")
+    return {name: np.concatenate([one.vectors[name] for one in sets]) for name in first}
 
 
 def _filled(columns: Sequence[NDArray[Any] | None], sets: Sequence[SequenceSet], default: Any) -> NDArray[Any] | None:

@@ -1,8 +1,8 @@
 """Many sequences in little memory: concatenated uint8 symbol codes with offsets, never float one-hot."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,8 +22,9 @@ class SequenceSet:
     offsets: (N + 1,) int64; sequence i is codes[offsets[i]:offsets[i + 1]].
     target: what the labels mean, and y: the labels in its terms, a row per sequence; None without labels.
     split: (N,) of "train", "valid", "test" or "". group: (N,) names of groups that must stay on one side.
-    weight: (N,) float64 sample weights. warnings: counted remarks of the reader. notes: what it understood the input to
-    say. source: where it came from.
+    weight: (N,) float64 sample weights. vectors: by name (N, D) float32, what language models say of the sequences as
+    they are; a set of edited ones has none. warnings: counted remarks of the reader. notes: what it understood the
+    input to say. source: where it came from.
     """
 
     alphabet: Alphabet
@@ -35,6 +36,7 @@ class SequenceSet:
     split: NDArray[np.str_] | None = None
     group: NDArray[np.str_] | None = None
     weight: NDArray[np.float64] | None = None
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
@@ -58,12 +60,15 @@ class SequenceSet:
             digest.update(b"\n" if value is None else np.ascontiguousarray(value, dtype=kind).data)
         for texts in (self.split, self.group):
             digest.update(b"\n" if texts is None else "\n".join(texts).encode())
+        for name, vectors in sorted(self.vectors.items()):
+            digest.update(f"\n{name}\n{vectors.shape[1]}\n".encode())
+            digest.update(np.ascontiguousarray(vectors, dtype="<f4").data)
         return digest.hexdigest()
 
     @cached_property
     def content_sha256(self) -> str:
-        """Checksum of the sequences with their labels and weights, the same however they are split and grouped."""
-        return replace(self, split=None, group=None).sha256
+        """Checksum of the sequences with their labels and weights, however they are split, grouped and embedded."""
+        return replace(self, split=None, group=None, vectors={}).sha256
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -122,5 +127,6 @@ class SequenceSet:
             names=[self.names[i] for i in index],
             codes=self.codes[np.repeat(self.offsets[:-1][index], lengths) + within],
             offsets=offsets,
+            vectors={name: vectors[index] for name, vectors in self.vectors.items()},
             **chosen,
         )

@@ -2,7 +2,8 @@
 
 Layout (schema 1): attributes `format`, `schema`, `alphabet`, `symbols`, `classes`, `positive`, `warnings`, `source`,
 `sha256`; data sets `codes` (uint8) and `lengths` (int64), and where known `y` and `weight`; texts `names`, `split`
-and `group`, each a group of `bytes` (UTF-8, end to end) and `ends`. Every chunk carries a Fletcher-32 checksum,
+and `group`, each a group of `bytes` (UTF-8, end to end) and `ends`. Where there are vectors, the schema is 2 and the
+group `vectors` holds a data set (N, D) float32 for each name. Every chunk carries a Fletcher-32 checksum,
 and `sha256` is `SequenceSet.sha256`.
 """
 
@@ -24,6 +25,7 @@ from seqreg.targets import Target, from_plain
 
 FORMAT = "seqreg-sequences"
 SCHEMA = 1
+WITH_VECTORS = 2  # so that no older version reads such a store and takes its checksum for wrong
 _CHUNK = 1 << 18  # bytes
 
 
@@ -33,7 +35,7 @@ def write_store(path: str | Path, sequences: SequenceSet) -> None:
         file.attrs.update(
             {
                 "format": FORMAT,
-                "schema": SCHEMA,
+                "schema": WITH_VECTORS if sequences.vectors else SCHEMA,
                 "alphabet": sequences.alphabet.name,
                 "symbols": sequences.alphabet.symbols,
                 "classes": list(sequences.classes) or h5py.Empty("S1"),
@@ -52,6 +54,8 @@ def write_store(path: str | Path, sequences: SequenceSet) -> None:
         for name in ("split", "group"):
             if (texts := getattr(sequences, name)) is not None:
                 _write_text(file, name, texts)
+        for name, vectors in sequences.vectors.items():
+            _write(file.require_group("vectors"), name, vectors)
 
 
 def read_store(path: str | Path) -> SequenceSet:
@@ -88,9 +92,10 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
                 raise InputError(
                     "an HDF5 file of another program", file=path, remedy="Give a store written by seqreg encode."
                 )
-            if file.attrs.get("schema") != SCHEMA:
+            if file.attrs.get("schema") not in (SCHEMA, WITH_VECTORS):
                 raise InputError(
-                    f"a store of schema {file.attrs.get('schema')}; this version of seqreg reads schema {SCHEMA}",
+                    f"a store of schema {file.attrs.get('schema')}; this version of seqreg reads schemas {SCHEMA} and "
+                    f"{WITH_VECTORS}",
                     file=path,
                     remedy="Encode the sequences again, or use the version that wrote it.",
                 )
@@ -132,7 +137,13 @@ def _slice(file: h5py.File, offsets: NDArray[np.int64], start: int, stop: int, a
         split=np.array(_read_text(file, "split", start, stop)) if "split" in file else None,
         group=np.array(_read_text(file, "group", start, stop)) if "group" in file else None,
         weight=_array(file, "weight")[start:stop] if "weight" in file else None,
+        vectors=_vectors(file, start, stop),
     )
+
+
+def _vectors(file: h5py.File, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+    group = file.get("vectors", {})
+    return {name: _array(group, name)[start:stop] for name in group}
 
 
 def _target(file: h5py.File, y: NDArray[Any]) -> Target:

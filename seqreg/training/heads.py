@@ -76,6 +76,8 @@ def _coordinates(part: Part, basis: Array | None, once: Once, data: SequenceSet,
     """(n, D) features of sequences in coordinates whose squares add up to the norm of a part; sparse as they are."""
     if basis is not None:
         return _dense(part, once, data, batch) @ basis
+    if part.dense:
+        return part.read(data, np.arange(len(data))).double().cpu().numpy()
     blocks = []
     for start in range(0, len(data), batch):
         features = part.read(data, np.arange(start, min(start + batch, len(data))))

@@ -103,6 +103,7 @@ def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
         length=int(train.lengths.max()),
         shortest=int(train.lengths.min()),
         reverse_complement=bool(config.reverse_complement),
+        vectors={name: each.shape[1] for name, each in train.vectors.items()} if config.model.reads_vectors else {},
     )
 
 

@@ -1,0 +1,179 @@
+"""Models that read vectors beside letters: the part of a sum, the baseline, and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seqreg.alphabet import PROTEIN
+from seqreg.baselines import FittedBaseline, fit_baseline, fit_baselines
+from seqreg.certificates import lipschitz_upper_bound
+from seqreg.errors import UsageError
+from seqreg.explain.attributions import attributions
+from seqreg.export import export_onnx
+from seqreg.linear import fit_logistic
+from seqreg.metrics import auroc
+from seqreg.mutagenesis import substitution_scores
+from seqreg.predictors import load_trained
+from seqreg.records import read_json, read_tsv
+from seqreg.sensitivity.robustness import evaluate_robustness
+from seqreg.sequences import (
+    SequenceSet,
+)
+from seqreg.training import TrainConfig, learn
+from seqreg.training.heads import STRENGTHS
+from tests.conftest import embedded, planted
+
+
+def by_vectors(n: int = 160) -> SequenceSet:
+    """Proteins whose class can be read off a vector, and hardly off the letters."""
+    data = embedded(planted(PROTEIN, "W", n=n), size=4)
+    noise = np.random.default_rng(3).normal(size=n)
+    assert data.y is not None
+    vectors = data.vectors["esm2"].copy()
+    vectors[:, 2] = 1000 + 5 * (data.y * 2 - 1 + 0.8 * noise)  # far from 0, so that it matters to standardise
+    return replace(data, vectors={"esm2": vectors, "flat": np.ones((n, 2), dtype=np.float32)})
+
+
+def test_the_head_is_the_optimum_of_a_logistic_regression_on_standardised_vectors() -> None:
+    data = by_vectors()
+    learned = learn(data, TrainConfig(model="vectors", valid=0.0, seed=1)).network
+    module: Any = learned.module
+    part = module.part("vectors-esm2")
+    x = data.vectors["esm2"].astype(np.float64)
+    standard = (x - x.mean(0)) / x.std(0)
+    np.testing.assert_allclose(part.read(data, np.arange(len(data))).numpy(), standard, rtol=1e-3, atol=1e-3)
+    # One of the strengths of a head, with the weight of the part as a factor, gives exactly these logits.
+    rows = standard / np.sqrt(np.square(standard).sum(1).mean())
+    logits = learned.outputs(data)[:, 0].astype(np.float64)
+    fits = [fit_logistic(rows, data.labelled()[1], c, None, 0)[0][0] for c in STRENGTHS]
+    correlations = [np.corrcoef(rows @ coef, logits)[0, 1] for coef in fits]
+    assert max(correlations) > 1 - 1e-6
+    assert module.part("vectors-flat").read(data, np.arange(3)).abs().max() == 0
+
+
+@pytest.mark.parametrize("model", ["vectors", "sum:pooling=none"])
+def test_models_with_vectors_are_saved_and_ask_for_the_same_vectors(model: str, tmp_path: Path) -> None:
+    data = by_vectors(80)
+    network = learn(data, TrainConfig(model=model, valid=0.0)).network
+    network.save(tmp_path)
+    assert read_json(tmp_path / "model.json")["vectors"] == {"esm2": 4, "flat": 2}
+    loaded = load_trained(tmp_path)
+    assert loaded.vectors == {"esm2": 4, "flat": 2}
+    np.testing.assert_array_equal(loaded.outputs(data), network.outputs(data))
+    order = np.random.default_rng(0).permutation(80)
+    np.testing.assert_allclose(loaded.outputs(data.subset(order)), network.outputs(data)[order], atol=1e-5)
+    with pytest.raises(UsageError, match="give the file that holds them, vectors="):
+        loaded.outputs(replace(data, vectors={}))
+    with pytest.raises(UsageError, match="have 3 numbers; the model was trained on 4"):
+        loaded.outputs(replace(data, vectors={**data.vectors, "esm2": data.vectors["esm2"][:, :3]}))
+
+
+def test_without_vectors_nothing_is_said_of_them(tmp_path: Path) -> None:
+    data = planted(PROTEIN, "WKHFCC", n=40)
+    learn(data, TrainConfig(model="sum:pooling=none", valid=0.0)).network.save(tmp_path)
+    assert "vectors" not in read_json(tmp_path / "model.json")
+    with pytest.raises(UsageError, match="have no vectors"):
+        learn(data, TrainConfig(model="vectors", valid=0.0))
+
+
+def test_the_baseline_is_a_logistic_regression_on_vectors_as_they_are(tmp_path: Path) -> None:
+    data = by_vectors()
+    fitted = fit_baseline("vectors", data)
+    fitted.save(tmp_path)
+    loaded = FittedBaseline.load(tmp_path)
+    assert loaded.vectors == {"esm2": 4, "flat": 2}
+    raw = np.concatenate([data.vectors[name] for name in ("esm2", "flat")], 1)
+    np.testing.assert_allclose(loaded.outputs(data), raw @ fitted.coef.T + fitted.intercept)
+    assert (fitted.coef[:, 4:] == 0).all()
+    assert float(np.ravel(auroc(data.labelled()[1], fitted.probabilities(data)[:, 1]))[0]) > 0.85
+    assert next(iter(fit_baselines(data))) == "vectors"
+    with pytest.raises(UsageError, match="of 4 numbers, and there are none"):
+        loaded.outputs(replace(data, vectors={}))
+
+
+def test_what_letters_alone_allow_is_refused_in_a_sentence() -> None:
+    data = by_vectors(60)
+    network = learn(data, TrainConfig(model="sum:pooling=none", valid=0.0)).network
+    ids = torch.from_numpy(data.padded(np.arange(3)))
+    about = r"reads the vectors 'esm2' beside letters, and those of edited sequences are not known"
+    for refused in (
+        lambda: substitution_scores(network.module, ids),
+        lambda: evaluate_robustness(network, data, max_substitutions=1),
+        lambda: network.module(ids),
+        lambda: list(attributions(network, data)),
+    ):
+        with pytest.raises(UsageError, match=about):
+            refused()
+    for refused in (lambda: lipschitz_upper_bound(network.module), lambda: export_onnx(network, Path("x.onnx"))):
+        with pytest.raises(UsageError, match="nothing is proved of them"):
+            refused()
+
+
+# ---- the commands
+
+
+def files(data: SequenceSet, folder: Path, without: str | None = None) -> list[object]:
+    """The words that name the sequences, with labels in their headers, and their vectors."""
+    fasta = [f">{name} label={data.label(i)}\n{data.sequence(i)}\n" for i, name in enumerate(data.names)]
+    (folder / "x.fa").write_text("".join(fasta))
+    known = np.array([name != without for name in data.names])
+    np.savez(folder / "v.npz", ids=np.array(data.names)[known], vectors=data.vectors["esm2"][known])
+    return [folder / "x.fa", "--vectors", f"esm2={folder / 'v.npz'}"]
+
+
+def test_commands_take_vectors_and_ask_for_the_same(call: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    data = by_vectors(120)
+    given = files(data, tmp_path)
+    fasta, run = given[0], tmp_path / "run"
+    done = call("train", *given, "-o", run, "--model", "sum:pooling=none", "--quiet")
+    assert done.returncode == 0, done.stderr
+    metrics = read_json(run / "metrics.json")
+    assert {"vectors", "kmer-logistic"} <= metrics["baselines"].keys()
+    assert metrics["auroc"] > 0.8
+    again = call("train", *given, "-o", run, "--model", "sum:pooling=none", "--resume", "--quiet")
+    assert again.returncode == 0, again.stderr  # complete, with the same vectors
+    scored = call("predict", run, *given, "-o", tmp_path / "p.tsv", "--quiet")
+    assert scored.returncode == 0, scored.stderr
+    rows = {row["id"]: float(row["p_with"]) for row in read_tsv(tmp_path / "p.tsv")}
+    p = load_trained(run).probabilities(replace(data, vectors={"esm2": data.vectors["esm2"]}))[:, 1]
+    np.testing.assert_allclose([rows[name] for name in data.names], p, atol=1e-5)
+    assert call("evaluate", run, *given, "--part", "test", "--quiet").returncode == 0
+    refused = {
+        "give --vectors esm2=FILE": ("predict", run, fasta),
+        "reads those called esm2": ("predict", run, fasta, "--vectors", f"t5={tmp_path / 'v.npz'}", *given[1:]),
+        "NAME=FILE": ("predict", run, fasta, "--vectors", tmp_path / "v.npz"),
+        "of windows and of edited sequences are not known": ("predict", run, *given, "--scan", 5),
+        "of edited sequences are not known": ("robustness", run, *given),
+    }
+    for sentence, words in refused.items():
+        found = call(*words)
+        assert found.returncode == 2
+        assert sentence in found.stderr
+    np.savez(tmp_path / "v.npz", ids=np.array(data.names), vectors=data.vectors["esm2"] + 1)
+    assert "input_sha256 was" in call("train", *given, "-o", run, "--model", "sum:pooling=none", "--resume").stderr
+
+
+def test_a_missing_vector_is_named(call: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    data = replace(planted(PROTEIN, "W", n=1000), vectors={"esm2": np.ones((1000, 3), dtype=np.float32)})
+    given = files(data, tmp_path, without="s617")
+    done = call("train", *given, "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert f"{tmp_path / 'v.npz'}, record s617: no vector for this sequence" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_brings_its_vectors(call: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    data = by_vectors(60)
+    stored = call("encode", *files(data, tmp_path), "-o", tmp_path / "x.h5")
+    assert stored.returncode == 0, stored.stderr
+    trained = call("train", tmp_path / "x.h5", "-o", tmp_path / "run", "--model", "vectors", "--quiet")
+    assert trained.returncode == 0, trained.stderr
+    assert read_json(tmp_path / "run" / "model.json")["vectors"] == {"esm2": 4}
+    done = call("predict", tmp_path / "run", tmp_path / "x.h5", "-o", tmp_path / "p.tsv", "--quiet")
+    assert done.returncode == 0, done.stderr
