@@ -29,7 +29,7 @@ def best_scores(net: AlignmentNet, ids: Tensor) -> Tensor:
         extend_gap_score=-EXTEND,
     )
     texts = [[PROTEIN.decode(row) for row in each.numpy()] for each in (ids, net.references)]
-    return torch.tensor([[aligner.score(one, other) for other in texts[1]] for one in texts[0]])  # pyright: ignore[reportArgumentType]
+    return torch.tensor([[aligner.score(one, other) for other in texts[1]] for one in texts[0]])
 
 
 def gradient(net: AlignmentNet, ids: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def measure(
     config, parts = divided(TrainConfig(model=DATA_SETS[name], train_size=n, seed=seed, threads=1), data)
     test = parts.test
     assert test is not None
-    network = trained(config, parts)
+    network = trained(config, parts.train, parts.valid)
     target, y = test.labelled()
     rows = []
     for method, enough in ENOUGH.items():

@@ -78,10 +78,10 @@ def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = No
     return config, replace(parts, test=parts.test.subset(tested)).with_positive(config.positive)
 
 
-def trained(config: TrainConfig, parts: Parts) -> TrainedNetwork:
-    """A network trained on the parts, on the processor, not calibrated."""
+def trained(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) -> TrainedNetwork:
+    """A network trained on these parts by a complete configuration, on the processor, not calibrated."""
     with reproducible(config, torch.device("cpu")):
-        architecture = architecture_of(config, parts.train)
+        architecture = architecture_of(config, train)
         module = architecture.build()
-        fit(module, config, parts.train, parts.valid)  # pyright: ignore[reportArgumentType]
+        fit(module, config, train, valid)
     return TrainedNetwork(architecture=architecture, module=module.eval())

@@ -38,7 +38,7 @@ def measure(data: SequenceSet, name: str, seed: int) -> list[tuple[str, int, str
         rows.append((name, seed, method, round(auroc, 5), round(time.perf_counter() - begun, 2)))
 
     begun = time.perf_counter()
-    row("seqreg train", trained(config, parts).probabilities(test), begun)
+    row("seqreg train", trained(config, parts.train, parts.valid).probabilities(test), begun)
     begun = time.perf_counter()
     for method, fitted in fit_baselines(parts.train_and_valid, seed=seed).items():
         if fitted.reads(test):

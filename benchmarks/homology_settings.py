@@ -20,7 +20,6 @@ from seqreg.errors import SeqregError
 from seqreg.metrics import auroc, auroc50
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of
 from seqreg.training import TrainConfig, with_defaults
-from seqreg.training.parts import Parts
 
 LEARNED, REPORTED = "scop159", "scop153"
 FEWEST_FOUND, FEWEST_RELATIVES = 5, 12
@@ -130,10 +129,8 @@ def task(
 
 def measure(setting: dict[str, object], train: SequenceSet, test: SequenceSet) -> tuple[str, str]:
     """auroc and auroc50 on the family."""
-    config = with_defaults(replace(SHARED, **setting), train, None)  # pyright: ignore[reportArgumentType]
-    p = trained(config, Parts(train=train, valid=None, test=test, train_and_valid=train, warnings=())).probabilities(
-        test
-    )
+    config = with_defaults(replace(SHARED, **setting), train, None)
+    p = trained(config, train, None).probabilities(test)
     assert test.y is not None
     return f"{auroc(test.y, p):.5f}", f"{auroc50(test.y, p):.5f}"
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+import cells
 import numpy as np
-import torch
 from page import SECTIONS, markdown_table, write_section
 
 from seqreg.metrics import auroc
@@ -18,7 +18,7 @@ from seqreg.predictors.network import TrainedNetwork
 from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import InputSpec, SequenceSet, read_input, train_subset
 from seqreg.targets import Classes
-from seqreg.training import TrainConfig, architecture_of, fit, reproducible, with_defaults
+from seqreg.training import TrainConfig, with_defaults
 
 TRAINING_SEQUENCES, FITTED, BRACKETED = 300, 200, 200
 SEEDS = range(5)
@@ -52,14 +52,10 @@ class Cell:
     gradient: float
 
 
-def trained(model: str, weight: float, train: SequenceSet, seed: int) -> TrainedNetwork:
+def penalized(model: str, weight: float, train: SequenceSet, seed: int) -> TrainedNetwork:
     penalty = (f"rkhs:weight={weight:g}",) if weight else ()
     config = with_defaults(replace(TRAINING, model=model, penalty=penalty, seed=seed), train, None)
-    with reproducible(config, torch.device("cpu")):
-        architecture = architecture_of(config, train)
-        module = architecture.build()
-        fit(module, config, train, None)  # pyright: ignore[reportArgumentType]
-    return TrainedNetwork(architecture=architecture, module=module)
+    return cells.trained(config, train, None)
 
 
 def tested(network: TrainedNetwork, data: SequenceSet) -> float:
@@ -67,15 +63,15 @@ def tested(network: TrainedNetwork, data: SequenceSet) -> float:
     return float(auroc(data.y, network.outputs(data)[:, 0]))
 
 
-def cells(data: SequenceSet, model: str) -> Iterator[Cell]:
+def measured_cells(data: SequenceSet, model: str) -> Iterator[Cell]:
     for seed in SEEDS:
         pool = train_subset(data, TRAINING_SEQUENCES, seed=seed)
         train, test = data.subset(pool), data.subset(np.setdiff1d(np.arange(len(data)), pool))
         fitted = train_subset(train, FITTED, seed=seed)
         valid = train.subset(np.setdiff1d(np.arange(len(train)), fitted))
         for weight in WEIGHTS:
-            validated = tested(trained(model, weight, train.subset(fitted), seed), valid)
-            network = trained(model, weight, train, seed)
+            validated = tested(penalized(model, weight, train.subset(fitted), seed), valid)
+            network = penalized(model, weight, train, seed)
             report = norm_report(network, train, sample=BRACKETED, restarts=0, seed=seed)
             below = report.lower_bounds
             assert below["interpolation"] is not None
@@ -132,7 +128,7 @@ def main() -> None:
     assert data.y is not None
     rest = Classes(names=("ei", "rest"), asked_for="ei")
     data = replace(data, target=rest, y=(data.y != data.classes.index("ei")).astype(np.int64))
-    measured = {model: list(cells(data, model)) for model in NETWORKS}
+    measured = {model: list(measured_cells(data, model)) for model in NETWORKS}
     tables = "\n\n".join(f"`{model}`:\n\n{table(found)}" for model, found in measured.items())
     write_section(
         __file__,

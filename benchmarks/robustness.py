@@ -60,10 +60,10 @@ COLUMNS = ("data_set", "n", "seed", "method", *MEASURED)
 def measure(data: SequenceSet, network: str, size: int, seed: int, settings: dict[str, object]) -> list[str]:
     """One training and its robustness on up to 500 test sequences, by `MEASURED`; curves are joined by `;`."""
     plain = TrainConfig(model=network, train_size=size or None, seed=seed, threads=1, penalty=())
-    config, parts = divided(replace(plain, **settings), data, MOST_TESTED)  # pyright: ignore[reportArgumentType]
+    config, parts = divided(replace(plain, **settings), data, MOST_TESTED)
     assert parts.test is not None
     found = evaluate_robustness(
-        trained(config, parts), parts.test, max_substitutions=MOST_EDITS, beam=3, epsilons=EPSILONS
+        trained(config, parts.train, parts.valid), parts.test, max_substitutions=MOST_EDITS, beam=3, epsilons=EPSILONS
     ).to_plain()
     curves = {name: found[name] for name in CURVES}
     curves |= {f"l2_{name}": found["l2"][name] for name in CURVES[:2]}

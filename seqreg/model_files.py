@@ -14,6 +14,7 @@ from seqreg.records import read_json, write_json
 from seqreg.writing import atomic_write
 
 DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
+KIND_OF_BASELINE = "baseline"  # what `kind` says there; a network says nothing
 _CHECKSUM = "weights_sha256"
 
 
@@ -57,6 +58,11 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ModelError(f"{path} is not a model description of seqreg (no object). Train the model again")
     return about
+
+
+def is_baseline(about: Mapping[str, Any]) -> bool:
+    """Whether a description is a baseline's."""
+    return about.get("kind") == KIND_OF_BASELINE
 
 
 def check_format(folder: Path, found: Any, newest: int) -> None:

@@ -17,7 +17,6 @@ from seqreg.certificates import (
     influences,
     largest_sums,
     margin_directions,
-    symbol_influences,
 )
 from seqreg.certificates.context import influences_here
 from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
@@ -25,6 +24,7 @@ from seqreg.certificates.intervals import interval_bound
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import SequenceNetwork, SmoothConvNet
+from seqreg.penalties.hamming import influences_by_symbol
 
 SLACK = 1e-9  # rounding of float64 sums, far below the tolerance of a certificate
 
@@ -100,15 +100,8 @@ class Case:
 
 
 def _by_symbol(part: CertifiedBatch) -> Tensor:
-    """(N, P, L) influences looked up by symbol, as the penalty does."""
-    table = symbol_influences(part.model, part.directions.flatten(0, 1)).unflatten(0, part.margins.shape)
-    ids = part.ids.long()
-    if part.model.pooling == "position":
-        place = torch.arange(ids.shape[1]).clamp(max=table.shape[3] - 1)
-        at = ids[:, None, None].expand(-1, table.shape[1], 1, -1)
-        return table[..., place].gather(2, at)[:, :, 0]
-    found = table.gather(2, ids[:, None].expand(-1, table.shape[1], -1))
-    return found / part.counts[:, None, None] if part.model.pooling == "mean" else found
+    """(N, P, L) influences that the penalty `certified` looks up."""
+    return influences_by_symbol(part.model, part.ids, part.directions)
 
 
 def _constant(part: CertifiedBatch) -> Tensor:

@@ -34,18 +34,25 @@ def input_gradients(net: nn.Module, xs: list[Tensor]) -> list[list[Tensor]]:
 
 
 def climbed(
-    net: nn.Module, x: Tensor, value: Callable[[Tensor], Tensor], epsilon: float, steps: int, step: float, norm: str
+    net: Callable[[Tensor], Tensor],
+    x: Tensor,
+    value: Callable[[Tensor], Tensor],
+    epsilon: float,
+    steps: int,
+    step: float,
+    norm: str,
 ) -> Tensor:
-    """delta (1, A, length) after projected ascent on value(net(x + delta))."""
+    """delta (N, A, L) after projected ascent, of each sequence by itself, on value(net(x + delta)) -> (N,)."""
     delta = torch.zeros_like(x)
     for _ in range(steps):
-        moved = (x.detach() + delta).requires_grad_()
-        (gradient,) = torch.autograd.grad(value(net(moved)), moved)
+        moved = (x + delta).detach().requires_grad_()
+        (g,) = torch.autograd.grad(value(net(moved)).sum(), moved)
         if norm == "linf":
-            delta = (delta + step * gradient.sign()).clamp(-epsilon, epsilon)
-        elif gradient.norm() > 0:
-            delta = delta + step * gradient / gradient.norm()
-            delta = delta * min(1.0, epsilon / float(delta.norm()))
+            delta = (delta + step * g.sign()).clamp(-epsilon, epsilon)
+            continue
+        delta = delta + step * g / g.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
+        size = delta.flatten(1).norm(dim=1)[:, None, None]
+        delta = torch.where(size > epsilon, delta * epsilon / size, delta)
     return delta
 
 
@@ -76,7 +83,7 @@ def adversarial_penalty(
         for k in range(len(clean)):
             moves = [clean[k] * 0]
             for sign in (1, -1)[:signs]:
-                delta = climbed(net, x, lambda z, s=sign, k=k: s * z[0, k], epsilon, steps, 1.5 * epsilon / steps, "l2")
+                delta = climbed(net, x, lambda z, s=sign, k=k: s * z[:, k], epsilon, steps, 1.5 * epsilon / steps, "l2")
                 moves.append(sign * (net(x + delta)[0, k] - clean[k]))
             rises[-1].append(torch.stack(moves).amax().square())
     squares = torch.stack([torch.stack(each) for each in rises])
@@ -208,23 +215,6 @@ def plain_loss_gradient(score: Plain, x: Tensor, y: Tensor, *, norm: str = "l2")
     return (g.square() if norm == "l2" else g.abs()).sum() / len(x)
 
 
-def plain_climb(
-    score: Plain, x: Tensor, value: Callable[[Tensor], Tensor], epsilon: float, steps: int, step: float, norm: str
-) -> Tensor:
-    """delta (N, A, L) after projected ascent on value(logits) -> (N,)."""
-    delta = torch.zeros_like(x)
-    for _ in range(steps):
-        moved = (x + delta).detach().requires_grad_()
-        (g,) = torch.autograd.grad(value(score(moved)).sum(), moved)
-        if norm == "linf":
-            delta = (delta + step * g.sign()).clamp(-epsilon, epsilon)
-            continue
-        delta = delta + step * g / g.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
-        size = delta.flatten(1).norm(dim=1)[:, None, None]
-        delta = torch.where(size > epsilon, delta * epsilon / size, delta)
-    return delta
-
-
 def plain_adversarial(
     score: Plain, x: Tensor, y: Tensor, *, epsilon: float = 1.0, steps: int = 5, signs: int = 1, over: str = "max"
 ) -> Tensor:
@@ -232,9 +222,7 @@ def plain_adversarial(
     for k in range(score(x).shape[1]):
         best, kept = torch.zeros(len(x), dtype=x.dtype), torch.zeros_like(x)
         for sign in (1, -1)[:signs]:
-            delta = plain_climb(
-                score, x, lambda z, k=k, s=sign: s * z[:, k], epsilon, steps, 1.5 * epsilon / steps, "l2"
-            )
+            delta = climbed(score, x, lambda z, k=k, s=sign: s * z[:, k], epsilon, steps, 1.5 * epsilon / steps, "l2")
             rise = sign * (score(x + delta) - score(x))[:, k].detach()
             kept = torch.where((rise > best)[:, None, None], delta, kept)
             best = torch.maximum(rise, best)
@@ -286,7 +274,7 @@ def plain_tangents(
 
 
 def plain_pgd(score: Plain, x: Tensor, y: Tensor, *, epsilon: float = 1.0, steps: int = 5, norm: str = "l2") -> Tensor:
-    delta = plain_climb(score, x, lambda z: per_example_loss(z, y), epsilon, steps, 1.5 * epsilon / steps, norm)
+    delta = climbed(score, x, lambda z: per_example_loss(z, y), epsilon, steps, 1.5 * epsilon / steps, norm)
     rose = per_example_loss(score(x + delta), y) > per_example_loss(score(x), y)
     return torch.where(rose[:, None, None], x + delta, x).detach()
 

@@ -22,7 +22,7 @@ from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import Conformal, load_conformal
 from seqreg.metrics import log_loss
-from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import read_json, read_tsv, write_json
 from seqreg.sensitivity.variants import score_variants
 from seqreg.sequences import (
@@ -39,6 +39,7 @@ from seqreg.sequences.windows import slide
 from seqreg.targets import Classes, Labels, Target
 from seqreg.training import Progress, TrainConfig, train
 from tests.conftest import planted
+from tests.untrained import untrained
 
 Call = Callable[..., CompletedProcess[str]]
 QUICK = ["--epochs", "3", "--model", "cnn:filters=6,width=5", "--no-baselines", "--device", "cpu", "--threads", "1"]
@@ -273,17 +274,9 @@ def test_vcf_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 def network(data: SequenceSet, target: Target, **fields: object) -> TrainedNetwork:
     spec = ",".join(f"{name}={value}" for name, value in {"filters": 5, "width": 4, **fields}.items())
-    about = Architecture(
-        model=f"cnn:{spec}",
-        encoding="one-hot",
-        alphabet=data.alphabet.name,
-        target=target,
-        length=34,
-        shortest=21,
-        reverse_complement=False,
-        temperature=0.7,
-    )
-    return TrainedNetwork(architecture=about, module=about.build().eval())
+    found = untrained(f"cnn:{spec}", data, target=target, temperature=0.7)
+    found.module.eval()
+    return found
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_ascent_goes_where_a_slow_one_goes(network: tuple[Any, ...], lengths: Te
     end = ascend(start, lambda logits: per_example_loss(logits, Y), epsilon=0.6, steps=steps, step_size=0.2)
     for i, x in enumerate(oracles.alone(net, ids)):
         y = Y[i : i + 1]
-        delta = oracles.climbed(net, x, lambda z, y=y: per_example_loss(z, y).sum(), 0.6, steps, 0.2, norm)
+        delta = oracles.climbed(net, x, lambda z, y=y: per_example_loss(z, y), 0.6, steps, 0.2, norm)
         padded = torch.nn.functional.pad(delta[0], (0, ids.shape[1] - x.shape[2]))
         torch.testing.assert_close(end.delta()[i], padded, atol=1e-10, rtol=0)
         torch.testing.assert_close(end.delta(torch.tensor([i]))[0], padded, atol=1e-10, rtol=0)

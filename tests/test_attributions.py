@@ -19,9 +19,10 @@ from seqreg.explain.catalogue import Motif
 from seqreg.explain.explanation import _shown
 from seqreg.explain.figures import MOST_LETTERS, STYLE, draw_attribution, draw_motif, telling_part
 from seqreg.networks import ConvNet
-from seqreg.predictors import Architecture, TrainedNetwork
+from seqreg.predictors import TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, read_strings, write_attributions
 from seqreg.targets import Classes
+from tests.untrained import untrained
 
 Plant = Callable[..., SequenceSet]
 SVG, HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
@@ -45,16 +46,9 @@ def ragged(plant: Plant) -> SequenceSet:
 
 def network(model: str, classes: tuple[str, ...] = ("a", "b", "c"), *, strands: bool = False) -> TrainedNetwork:
     torch.manual_seed(4)
-    architecture = Architecture(
-        model=model,
-        encoding="one-hot",
-        alphabet="dna",
-        target=Classes(names=classes),
-        length=11,
-        shortest=3,
-        reverse_complement=strands,
-    )
-    return TrainedNetwork(architecture=architecture, module=architecture.build().double())
+    found = untrained(model, target=Classes(names=classes), length=11, shortest=3, reverse_complement=strands)
+    found.module.double()
+    return found
 
 
 @pytest.mark.parametrize(("model", "strands"), [*((model, False) for model in NETWORKS), (NETWORKS[1], True)])

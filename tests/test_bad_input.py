@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import h5py
 import pytest
 
-from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.targets import Classes
+from tests.untrained import untrained
 
 Call = Callable[..., CompletedProcess[str]]
 
@@ -255,16 +255,9 @@ def test_what_cannot_be_trained_on_is_refused(kind: str, folder: Path, call: Cal
 
 @pytest.mark.parametrize("kind", USING)
 def test_what_cannot_be_scored_is_refused(kind: str, folder: Path, call: Call) -> None:
-    architecture = Architecture(
-        model="cnn:filters=3,width=4" if kind != "weights of another network" else "cnn:filters=5,width=4",
-        encoding="one-hot",
-        alphabet="dna",
-        target=Classes(names=("x", "y"), asked_for="y"),
-        length=9,
-        shortest=5,
-        reverse_complement=False,
-    )
-    TrainedNetwork(architecture=architecture, module=architecture.build()).save(folder / "run")
+    filters = 3 if kind != "weights of another network" else 5
+    target = Classes(names=("x", "y"), asked_for="y")
+    untrained(f"cnn:filters={filters},width=4", target=target, length=9, shortest=5).save(folder / "run")
     if kind == "weights of another network":
         (folder / "run/model.json").write_text(
             (folder / "run/model.json").read_text().replace("filters=5", "filters=3")

@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.alphabet import ALPHABETS, DNA, PROTEIN, Alphabet
 from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
+from seqreg.deformations import AUGMENTATIONS, reverse_complement
 from seqreg.errors import UsageError
-from seqreg.networks import CNN, AlignmentNet, SmoothCNN, Sum
+from seqreg.networks import CNN, ENCODINGS, MODELS, AlignmentNet, SequenceNetwork, SmoothCNN, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.specs import parse, write
 
@@ -168,7 +170,106 @@ def test_a_constraint_moves_weights_once_and_leaves_no_other_trace(name: str, ca
         torch.testing.assert_close(value, again)
 
 
-@pytest.mark.parametrize(("kind", "family"), [("penalty", PENALTIES), ("attack", ATTACKS), ("constraint", CONSTRAINTS)])
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("penalty", PENALTIES),
+        ("attack", ATTACKS),
+        ("constraint", CONSTRAINTS),
+        ("model", MODELS),
+        ("encoding", ENCODINGS),
+        ("augmentation", AUGMENTATIONS),
+    ],
+)
 def test_what_is_written_is_read_back_equal(kind: str, family: dict[str, Any]) -> None:
     for cls in family.values():
         assert parse(kind, family, write(family, cls())) == cls()
+
+
+# ---- models, encodings, augmentations
+
+LENGTHS = (19, 6, 11, 8, 13)
+ALPHABET_NAMES = ("dna", "rna", "protein")
+
+
+def built(name: str, alphabet: Alphabet, **settings: Any) -> SequenceNetwork:
+    """A network as its name alone makes it, with weights all of which do something: a sum begins with heads of zero."""
+    net = MODELS[name]().for_alphabet(alphabet).build(alphabet, outputs=3, length=max(LENGTHS), **settings).eval()
+    for weight in filter(lambda each: each.requires_grad, net.parameters()):
+        weight.data.add_(torch.randn_like(weight), alpha=0.3)
+    return net
+
+
+@pytest.mark.parametrize("alphabet", ALPHABET_NAMES)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_scores_letters_and_their_one_hot_alike_and_padding_changes_nothing(name: str, alphabet: str) -> None:
+    letters_of = ALPHABETS[alphabet]
+    net = built(name, letters_of)
+    ids = letters(LENGTHS, letters_of)
+    before, logits = world(net), net(ids)
+    assert_untouched(net, before)
+    assert logits.shape == (len(LENGTHS), 3)
+    assert len(logits[:, 0].unique()) == len(LENGTHS)
+    close: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(net(net.one_hot(ids), lengths=net.lengths(ids)), logits, **close)
+    torch.testing.assert_close(net(nn.functional.pad(ids, (0, 7), value=letters_of.pad)), logits, **close)
+    for row, length in zip(range(len(ids)), LENGTHS, strict=True):
+        torch.testing.assert_close(net(ids[row : row + 1, :length])[0], logits[row], **close)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_scores_both_strands_scores_them_alike(name: str) -> None:
+    if not MODELS[name]().scores_both_strands:
+        with pytest.raises(UsageError, match="scores one strand"):
+            built(name, DNA, reverse_complement=True)
+        return
+    net, ids = built(name, DNA, reverse_complement=True), letters(LENGTHS, DNA)
+    torch.testing.assert_close(net(reverse_complement(ids, DNA)), net(ids), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alphabet", ALPHABET_NAMES)
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_an_encoding_tells_letters_apart_at_one_scale_and_networks_read_through_it(name: str, alphabet: str) -> None:
+    letters_of, encoding = ALPHABETS[alphabet], ENCODINGS[name]()
+    try:
+        matrix = encoding.matrix(letters_of)
+    except UsageError as error:
+        if alphabet not in str(error):
+            raise
+        return
+    assert matrix.shape[0] == letters_of.size
+    assert np.isfinite(matrix).all()
+    assert np.square(matrix).sum(1).mean() == pytest.approx(1)  # the strength of a penalty means the same
+    gaps = np.linalg.norm(matrix[:, None] - matrix[None], axis=2)
+    assert gaps[~np.eye(letters_of.size, dtype=bool)].min() > 0.1
+    net = CNN(filters=5, width=3, pooling="mean", activation="identity").build(
+        letters_of, outputs=2, length=3, encoding=encoding
+    )
+    ids = letters((3, 3, 3), letters_of)
+    vectors = torch.as_tensor(matrix, dtype=torch.float32)[ids.long()]  # N, W, D
+    by_hand = torch.einsum("nwd,cdw->nc", vectors, net.first_conv().weight) + net.first_bias()
+    torch.testing.assert_close(net(ids), net.output(by_hand), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alphabet", ALPHABET_NAMES)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_an_augmentation_gives_sequences_of_the_alphabet_by_its_generator_alone(name: str, alphabet: str) -> None:
+    letters_of, augment = ALPHABETS[alphabet], AUGMENTATIONS[name]()
+    ids = letters(LENGTHS, letters_of)
+    kept, state = ids.clone(), torch.get_rng_state()
+    try:
+        draws = [augment(ids, torch.Generator().manual_seed(seed), letters_of) for seed in (0, 0, 1, 2, 3, 4)]
+    except UsageError as error:
+        if alphabet not in str(error):
+            raise
+        return
+    assert torch.equal(ids, kept)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(draws[0], draws[1])
+    assert any(draw.shape != ids.shape or not torch.equal(draw, ids) for draw in draws)
+    for draw in draws:
+        assert draw.dtype == torch.uint8
+        inside = draw != letters_of.pad
+        assert bool((inside.long().diff(dim=1) <= 0).all()), "padding is on the right"
+        assert bool(inside.any(1).all())
+        assert bool((draw[inside] < len(letters_of.symbols)).all())

@@ -16,10 +16,11 @@ from safetensors.numpy import load_file
 from seqreg.alphabet import ALPHABETS
 from seqreg.errors import UsageError
 from seqreg.export import onnx_bytes
-from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
+from tests.untrained import untrained
 
 Call = Callable[..., CompletedProcess[str]]
 NETWORKS = {
@@ -37,15 +38,10 @@ NETWORKS = {
 
 
 def network(model: str, **fields: Any) -> TrainedNetwork:
-    settings: dict[str, Any] = {
-        "encoding": "one-hot",
-        "alphabet": "dna",
-        "target": Classes(names=("a", "b", "c")),
-        "reverse_complement": False,
-        **fields,
-    }
-    about = Architecture(model=model, length=17, shortest=9, temperature=0.6, **settings)
-    return TrainedNetwork(architecture=about, module=about.build().eval())
+    fields = {"target": Classes(names=("a", "b", "c")), **fields}
+    found = untrained(model, length=17, shortest=9, temperature=0.6, **fields)
+    found.module.eval()
+    return found
 
 
 @pytest.mark.parametrize("model", NETWORKS)

@@ -17,9 +17,9 @@ from safetensors.numpy import load_file, save_file
 from seqreg.baselines import fit_baseline
 from seqreg.errors import ModelError
 from seqreg.predictors import load_predictor
-from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.targets import Classes
 from tests.test_training import planted
+from tests.untrained import untrained
 
 KINDS = ("network", "baseline")
 Change = Callable[[dict[str, Any]], Any]
@@ -28,16 +28,8 @@ Change = Callable[[dict[str, Any]], Any]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    architecture = Architecture(
-        model="sum:spectrum=2,filters=4,width=3",
-        encoding="one-hot",
-        alphabet="dna",
-        target=Classes(names=("motif", "none"), asked_for="motif"),
-        length=30,
-        shortest=30,
-        reverse_complement=False,
-    )
-    TrainedNetwork(architecture=architecture, module=architecture.build()).save(folder / "network")
+    target = Classes(names=("motif", "none"), asked_for="motif")
+    untrained("sum:spectrum=2,filters=4,width=3", target=target).save(folder / "network")
     fit_baseline("kmer-logistic:k=2", planted(40), seed=0).save(folder / "baseline")
     return folder
 

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from seqreg.errors import ModelError, UsageError
 from seqreg.networks import CNN, Blosum62, ConvNet, as_onehot
 from seqreg.networks.convolution import conv, conv_outer, conv_place
 from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
-from seqreg.predictors.network import Architecture, TrainedNetwork, load_trained
+from seqreg.predictors.network import load_trained
 from seqreg.sequences import SequenceSet, blosum62
 from seqreg.targets import Classes
+from tests.untrained import untrained
 
 LENGTHS = torch.tensor([23, 2, 5, 10, 11, 12, 13, 3, 1])
 CASES = [
@@ -170,16 +172,9 @@ def test_names_that_cannot_work_together_are_refused() -> None:
 
 
 def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
-    architecture = Architecture(
-        model="cnn:filters=5,width=3",
-        encoding="blosum62",
-        alphabet="protein",
-        target=Classes(names=("no", "yes"), asked_for="yes"),
-        length=20,
-        shortest=1,
-        reverse_complement=False,
-    )
-    network = TrainedNetwork(architecture=architecture, module=architecture.build())
+    target = Classes(names=("no", "yes"), asked_for="yes")
+    settings: dict[str, Any] = {"encoding": "blosum62", "alphabet": "protein", "target": target}
+    network = untrained("cnn:filters=5,width=3", **settings, length=20, shortest=1)
     ids = random_ids(PROTEIN)
     data = SequenceSet(
         alphabet=PROTEIN,
@@ -207,16 +202,7 @@ def test_saved_network_scores_alike_and_damage_is_named(tmp_path: Path) -> None:
 
 
 def test_a_batch_holds_no_more_letters_than_it_may(protein: SequenceSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(
-        model="cnn:filters=3,width=4",
-        encoding="one-hot",
-        alphabet="protein",
-        target=Classes(names=("a", "b"), asked_for="b"),
-        length=34,
-        shortest=21,
-        reverse_complement=False,
-    )
-    network = TrainedNetwork(architecture=architecture, module=architecture.build())
+    network = untrained("cnn:filters=3,width=4", protein)
     whole = network.outputs(protein)
     shapes: list[tuple[int, int]] = []
     network.module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))

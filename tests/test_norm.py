@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import torch
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.networks.smooth import arc_cosine, window_kernel
-from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import to_plain
 from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults
+from tests.untrained import untrained
 
 LENGTHS = (12, 5, 20, 9, 3, 20, 16)
 
@@ -37,21 +39,13 @@ def some_sequences(
 def network(
     model: str, data: SequenceSet, scale: float = 1.0, strands: bool = False, shortest: int | None = None
 ) -> TrainedNetwork:
-    architecture = Architecture(
-        model=model,
-        encoding="one-hot",
-        alphabet=data.alphabet.name,
-        target=Classes(names=data.classes),
-        length=int(data.lengths.max()),
-        shortest=int(data.lengths.min()) if shortest is None else shortest,
-        reverse_complement=strands,
-    )
     torch.manual_seed(0)
-    module = architecture.build()
+    fields: dict[str, Any] = {} if shortest is None else {"shortest": shortest}
+    found = untrained(model, data, target=Classes(names=data.classes), reverse_complement=strands, **fields)
     with torch.no_grad():
-        for parameter in module.parameters():
+        for parameter in found.module.parameters():
             parameter.mul_(scale)
-    return TrainedNetwork(architecture=architecture, module=module)
+    return found
 
 
 MODELS = [

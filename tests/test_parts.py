@@ -27,12 +27,13 @@ from seqreg.export import onnx_bytes
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.networks import CNN, Part, Profile, SequenceNetwork, SpectrumNet, SumNet, as_onehot, parts_of
 from seqreg.penalties import PENALTIES
-from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of
+from seqreg.predictors.network import TrainedNetwork, logits_of
 from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import SequenceSet
 from seqreg.spectral import linear_norm
 from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults
+from tests.untrained import untrained
 
 OUTPUTS, LENGTH = 3, 7
 
@@ -162,16 +163,7 @@ def planted(n: int = 120) -> SequenceSet:
 
 
 def trained(net: SequenceNetwork) -> TrainedNetwork:
-    architecture = Architecture(
-        model="sum",
-        encoding="one-hot",
-        alphabet="dna",
-        target=TWO,
-        length=LENGTH,
-        shortest=LENGTH,
-        reverse_complement=False,
-    )
-    return TrainedNetwork(architecture=architecture, module=net)
+    return replace(untrained("sum", target=TWO, length=LENGTH), module=net)
 
 
 @pytest.mark.parametrize("new", [Composition, Spectra])

@@ -14,30 +14,22 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.attacks import PGD, RULES, Allowed, exhaustive_search
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.networks import per_example_loss
-from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import dump_json
 from seqreg.report.robustness_figure import damaging_positions
 from seqreg.sensitivity import Robustness, evaluate_robustness
 from seqreg.sensitivity.robustness import COLUMNS
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
+from tests.untrained import untrained
 
 
 def network(
     data: SequenceSet, model: str = "cnn:filters=8,width=5", *, steps: int = 60, strands: bool = False
 ) -> TrainedNetwork:
     """A network that has learned the data's labels more or less."""
-    target, labels = data.labelled()
-    architecture = Architecture(
-        model=model,
-        encoding="one-hot",
-        alphabet=data.alphabet.name,
-        target=target,
-        length=int(data.lengths.max()),
-        shortest=int(data.lengths.min()),
-        reverse_complement=strands,
-    )
-    module = architecture.build()
+    found = untrained(model, data, reverse_complement=strands)
+    module, (_, labels) = found.module, data.labelled()
     ids, y = torch.from_numpy(data.padded()), torch.from_numpy(labels)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
     for _ in range(steps):
@@ -46,7 +38,8 @@ def network(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return TrainedNetwork(architecture=architecture, module=module.eval())
+    module.eval()
+    return found
 
 
 def check(found: Robustness) -> None:

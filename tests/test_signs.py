@@ -14,10 +14,11 @@ import torch
 from seqreg.estimator import SequenceClassifier
 from seqreg.explain import explain
 from seqreg.export import metadata, onnx_bytes
-from seqreg.predictors.network import Architecture, TrainedNetwork
+from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.targets import Classes
+from tests.untrained import untrained
 
 Call = Callable[..., CompletedProcess[str]]
 CLASSES = ("amp", "other")
@@ -27,23 +28,15 @@ MOTIF = "TGACTC"
 @pytest.fixture(params=CLASSES)
 def network(request: pytest.FixtureRequest) -> TrainedNetwork:
     """One filter, the motif; a sequence that has it is of the positive class, whichever that is."""
-    about = Architecture(
-        model=f"cnn:filters=1,width={len(MOTIF)}",
-        encoding="one-hot",
-        alphabet="dna",
-        target=Classes(names=CLASSES, asked_for=request.param),
-        length=30,
-        shortest=30,
-        reverse_complement=False,
-    )
-    module = about.build().eval()
+    found = untrained(f"cnn:filters=1,width={len(MOTIF)}", target=Classes(names=CLASSES, asked_for=request.param))
+    module = found.module.eval()
     up = 1 if request.param == CLASSES[1] else -1  # the network's own logit speaks for the second class
     with torch.no_grad():
         module.convs[0].weight.copy_(torch.eye(4)[["ACGT".index(letter) for letter in MOTIF]].T[None])
         module.convs[0].bias.fill_(-0.5)
         module.output.weight.fill_(4 * up)
         module.output.bias.fill_(-12 * up)
-    return TrainedNetwork(architecture=about, module=module)
+    return found
 
 
 @pytest.fixture

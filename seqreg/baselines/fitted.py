@@ -14,9 +14,11 @@ from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatur
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
 from seqreg.model_files import (
+    KIND_OF_BASELINE,
     check_description,
     check_format,
     check_weights,
+    is_baseline,
     is_count,
     is_names,
     is_positive,
@@ -34,7 +36,6 @@ FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures] | type[VectorFeatu
     "vectors": VectorFeatures,
 }
 FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`
-_KIND = "baseline"
 _ROWS_AT_ONCE = 20_000
 _FIELDS: dict[str, Callable[[Any], bool]] = {
     "baseline": is_text,
@@ -135,7 +136,7 @@ class FittedBaseline:
         """What was chosen, in JSON's own types: what `model.json` holds."""
         return {
             "format": FORMAT,
-            "kind": _KIND,
+            "kind": KIND_OF_BASELINE,
             "baseline": self.name,
             "alphabet": self.alphabet.name,
             **self.target.to_plain(),
@@ -158,7 +159,7 @@ class FittedBaseline:
         """The baseline saved in the folder. Raises ModelError for a folder without one, and for damaged files."""
         folder = Path(folder)
         about, content = read_model(folder)
-        if about.get("kind") != _KIND:
+        if not is_baseline(about):
             raise ModelError(f"{folder} holds another kind of model than a baseline")
         check_format(folder, about.get("format", 1), FORMAT)
         check_description(folder, about, _FIELDS)

@@ -9,6 +9,7 @@ import numpy as np
 
 from seqreg.errors import ModelError, UsageError
 from seqreg.metrics import METRICS
+from seqreg.model_files import is_baseline
 from seqreg.records import read_json
 
 NETWORK = "network"
@@ -89,7 +90,7 @@ def _metrics(folder: Path) -> dict[str, dict[str, Any]]:
     """Model -> its test metrics: the model of the run first, then the baselines beside it."""
     try:
         own, model = read_json(folder / "metrics.json"), read_json(folder / "model.json")
-        name = model["baseline"] if model.get("kind") == "baseline" else NETWORK
+        name = model["baseline"] if is_baseline(model) else NETWORK
         return {name: own, **{each: found for each, found in own.get("baselines", {}).items() if each != name}}
     except FileNotFoundError as error:
         missing = Path(error.filename).name

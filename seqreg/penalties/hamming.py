@@ -65,14 +65,14 @@ class Certified(Penalty):
         ids = Letters(view).ids
         logits = net(ids)
         directions = margin_directions(y, logits.shape[1]).to(logits.dtype)  # N, P, K
-        influence = added(_influence(part, ids, directions) for part in parts_of(net))
+        influence = added(influences_by_symbol(part, ids, directions) for part in parts_of(net))
         share = 1.0 if progress >= self.warmup else progress / self.warmup
         bound = largest_sums(influence, self.m)  # N, P
         margin = (directions @ logits[:, :, None]).squeeze(-1)
         return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
 
 
-def _influence(net: Part, ids: Tensor, directions: Tensor) -> Tensor:
+def influences_by_symbol(net: Part, ids: Tensor, directions: Tensor) -> Tensor:
     """(N, P, L) most that substituting each letter of ids (N, L) costs margins of directions (N, P, K)."""
     distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
     table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])

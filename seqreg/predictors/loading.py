@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seqreg.baselines import FittedBaseline
 from seqreg.errors import ModelError
-from seqreg.model_files import read_description
+from seqreg.model_files import is_baseline, read_description
 from seqreg.predictors.base import Predictor
 from seqreg.predictors.network import load_trained
 
@@ -17,6 +17,6 @@ def load_predictor(folder: Path, device: str = "cpu") -> Predictor:
 def holds_baseline(folder: Path) -> bool:
     """Whether model.json says that the folder holds a baseline; False where it cannot be read."""
     try:
-        return read_description(folder).get("kind") == "baseline"
+        return is_baseline(read_description(folder))
     except (OSError, ModelError):
         return False  # load_trained says what is wrong

@@ -28,7 +28,7 @@ def render_card(run: Run) -> str:
         name=run.folder.resolve().name,
         version=__version__,
         when=tables.moment(str(run.run.get("finished") or run.run.get("started") or "")),
-        baseline=run.model.get("kind") == "baseline",
+        baseline=run.is_baseline,
         summary=words.summary(run),
         alphabet=words.alphabet(run),
         split_remark=words.split_remark(run),

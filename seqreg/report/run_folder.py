@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import ModelError
+from seqreg.model_files import is_baseline
 from seqreg.records import read_json, read_tsv
 from seqreg.targets import Classes, Target, from_plain
 
@@ -42,6 +43,11 @@ class Run:
     def classes(self) -> list[str]:
         """Class names in the order of indices."""
         return list(self.metrics.get("classes") or self.model.get("classes") or self.data.get("classes") or [])
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the model is a baseline, and no network."""
+        return is_baseline(self.model)
 
     @property
     def data(self) -> dict[str, Any]:

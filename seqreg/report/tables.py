@@ -41,7 +41,7 @@ def model_names(run: Run) -> list[str]:
 
 def own_name(run: Run) -> str:
     """What the trained model is called beside the baselines."""
-    return "this baseline" if run.model.get("kind") == "baseline" else "this network"
+    return "this baseline" if run.is_baseline else "this network"
 
 
 def metric_rows(run: Run) -> list[dict[str, Any]]:
