@@ -57,8 +57,8 @@ def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["modells"], "No such command 'modells'. Did you mean 'models'?"),
-        (["models", "--jsn"], "No such option: --jsn (Possible options: --json)"),
+        (["modells"], "No such command 'modells'. "),
+        (["models", "--jsn"], "No such option"),
         (["models", "cn"], "Unknown model 'cn'. Did you mean 'cnn'? Choose from: sum, cnn"),
         (["models", "sum", "cnn:widht=3"], "model 'cnn' has no field 'widht'. Its fields: "),
         (["models", "--config", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
@@ -69,6 +69,12 @@ def test_wrong_usage_is_one_line_and_code_2(words: list[str], message: str, call
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {message}")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("words", "nearest"), [(["modells"], "models"), (["models", "--jsn"], "--json")])
+def test_what_was_meant_is_named_in_the_words_of_any_typer(words: list[str], nearest: str, call: Call) -> None:
+    said = call(*words).stderr
+    assert nearest in said.removeprefix("Error:").replace(words[-1], "")
 
 
 def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Call) -> None:

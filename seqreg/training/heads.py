@@ -19,6 +19,8 @@ from seqreg.training.held_out import HeldOut
 from seqreg.training.weighing import mean_loss
 from seqreg.unfinished import Once, Piece
 
+# A choice: five decades in steps of about 3, for rows of mean square length 1. Where nothing is held out to choose by,
+# scikit-learn's default.
 STRENGTHS = tuple(np.geomspace(0.03, 3000, 11))
 USUAL_STRENGTH = 1.0
 # Above these many sequences a draw by class stands for all of them: a linear model has learned by then what it can.

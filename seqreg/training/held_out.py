@@ -10,7 +10,8 @@ from seqreg.linear import Array, Split, inner_folds
 from seqreg.sequences import SequenceSet
 from seqreg.training.config import TrainConfig, example_weights
 
-# Few sequences are held out in more folds: each fit needs all it can get, and takes little time.
+# Few sequences are held out in more folds: each fit needs all it can get, and takes little time. The numbers are a
+# choice: five folds leave a fit 80 % of the sequences, three 67 % in three fifths of the time.
 FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
 
 

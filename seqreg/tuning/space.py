@@ -22,7 +22,8 @@ from seqreg.training import FAMILIES, TrainConfig
 Point = tuple[int, ...]
 
 ADDED = ("penalty", "constraint", "augment")  # fields that hold several of a family
-# Of each kind: the field that holds its strength, and values from weak to strong.
+# Of each kind: the field that holds its strength, and values from weak to strong. The ranges are a choice: about the
+# defaults, in steps of 3 or, where fewer have to do, of 10.
 STRENGTHS: tuple[tuple[Spec, str, tuple[float, ...]], ...] = (
     (Gradient(), "weight", (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)),
     (WeightDecay(), "weight", (1e-4, 1e-3, 1e-2, 1e-1)),
@@ -32,6 +33,7 @@ STRENGTHS: tuple[tuple[Spec, str, tuple[float, ...]], ...] = (
     (Noise(), "rate", (0.02, 0.05, 0.1, 0.2)),
     (Similar(), "rate", (0.05, 0.1, 0.2)),
 )
+# A choice as well: values on both sides of the defaults.
 WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 DROPOUTS = (0.0, 0.2, 0.5)
 RATES = (1e-3, 3e-3, 1e-2)
@@ -200,7 +202,8 @@ def _opposite(dimension: Dimension, usual: int) -> int:
     return 0 if 2 * usual > len(dimension.values) - 1 else len(dimension.values) - 1
 
 
-# Single changes in the order in which they are tried; what has paid on most small sets comes first.
+# Single changes in the order in which they are tried, what is thought to pay most on small sets first: a judgement, which
+# decides in searches only that end before all are tried.
 _IDEAS: tuple[tuple[str, Choose], ...] = (
     ("held out", _at(0.0)),
     ("filters", _opposite),
