@@ -22,9 +22,8 @@ from seqreg.records import to_plain
 from seqreg.tuning.space import Point, Space, written
 
 TIE_BREAKER = "log_loss"  # where the metric that decides is equal
-# How a search spends its trainings is a choice, none of it measured: a fold that all meet and a better half that goes on
-# is one round of successive halving (Jamieson and Talwalkar, 2016); a generation is small, so that the next learns from
-# it.
+# How a search spends its trainings is a choice, none of it measured. One fold that all meet and a better half that goes
+# on are a round of successive halving (Jamieson and Talwalkar, 2016); generations are small, so that the next learns.
 SCREENED = 1  # folds that every candidate meets
 CHILDREN = 6  # candidates of a later generation
 PARENTS = 4

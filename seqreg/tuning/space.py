@@ -202,7 +202,7 @@ def _opposite(dimension: Dimension, usual: int) -> int:
     return 0 if 2 * usual > len(dimension.values) - 1 else len(dimension.values) - 1
 
 
-# Single changes in the order in which they are tried, what is thought to pay most on small sets first: a judgement, which
+# Single changes in the order in which they are tried, what is thought to pay most on small sets first: a judgement. It
 # decides in searches only that end before all are tried.
 _IDEAS: tuple[tuple[str, Choose], ...] = (
     ("held out", _at(0.0)),
