@@ -3,8 +3,8 @@
     make test-mutants MUTANTS="--sample 200 --seed 0 --workers 2"
 
 Which test executes which line is recorded once for a state of the code. Results are kept in `build/mutants/`, so that a
-run that was stopped goes on; `report.md` there has the score and the faults that no test noticed. Exits 1 if there
-are such faults.
+run that was stopped goes on, `--minutes 60` at a time; `--minutes 0` tries nothing and tells what is known. `report.md`
+there has the score, room by room, and the faults that no test noticed. Exits 1 if there are such faults.
 """
 
 import argparse
@@ -18,7 +18,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -40,14 +42,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make test-mutants", description=__doc__.partition("\n")[0])
     parser.add_argument("--sample", type=int, default=200, metavar="N", help="faults drawn from the rooms (200)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw")
-    parser.add_argument("--rooms", nargs="+", default=ROOMS, metavar="ROOM", help="packages or modules of seqreg")
+    parser.add_argument("--rooms", nargs="+", default=ROOMS, metavar="ROOM", help="packages or modules of seqreg (all)")
     parser.add_argument("--tests", nargs="+", default=[], metavar="FILE", help="only these test files (all)")
     parser.add_argument("--faults-only", action="store_true", help="only those in tests/faults")
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after so long")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="faults tried side by side (1)")
     options = parser.parse_args()
     ends = time.monotonic() + 60 * options.minutes
-    faults = made_by_hand(ROOT)
+    faults = [fault for fault in made_by_hand(ROOT) if options.rooms == ROOMS or room(fault) in options.rooms]
     if not options.faults_only:
         faults += sampled(ROOT, options.rooms, options.sample, options.seed)
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def main() -> int:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(options.workers):
             copies.put(copy_tree(Path(folder) / str(number)))
-        coverage = recorded(copies, options.workers, options.tests)
+        coverage = partial(recorded, copies, options.workers, options.tests)
         results = tried(faults, coverage, copies, options.workers, ends, digest("tests") + " ".join(options.tests))
     return report(faults, results)
 
@@ -122,6 +124,11 @@ def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> Cov
     return data
 
 
+def room(fault: Fault) -> str:
+    """The package or module of seqreg that it is in."""
+    return Path(fault.file).parts[1].removesuffix(".py")
+
+
 def tests_of(fault: Fault, source: str, coverage: CoverageData) -> list[str]:
     """Tests that execute the statement of a fault; of a statement run at import, those that execute its file."""
     contexts = coverage.contexts_by_lineno(fault.file)
@@ -149,12 +156,19 @@ def statement_lines(source: str, lines: range) -> set[int]:
 
 
 def tried(
-    faults: list[Fault], coverage: CoverageData, copies: "SimpleQueue[Path]", workers: int, ends: float, tests_now: str
+    faults: list[Fault],
+    record: Callable[[], CoverageData],
+    copies: "SimpleQueue[Path]",
+    workers: int,
+    ends: float,
+    tests_now: str,
 ) -> dict[Fault, str]:
-    """What became of each fault, but of those for which no time was left."""
+    """What became of each fault, but of those for which no time was left. record: called once, if one is tried."""
     path, lock = KEPT / "results.jsonl", threading.Lock()
     known = dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {}
     results: dict[Fault, str] = {}
+    recording = threading.Lock()
+    coverage = cache(record)
 
     def attempt(fault: Fault) -> None:
         source = (ROOT / fault.file).read_text(encoding="utf-8")
@@ -163,8 +177,8 @@ def tried(
         if key not in known:
             if time.monotonic() > ends:
                 return
-            with lock:
-                tests = tests_of(fault, source, coverage)
+            with recording:
+                tests = tests_of(fault, source, coverage())
             outcome = UNTESTED
             if tests:
                 copy = copies.get()
@@ -197,10 +211,10 @@ def where(fault: Fault, source: str) -> str:
 
 
 def report(faults: list[Fault], results: dict[Fault, str]) -> int:
-    """Write and print the score and what no test noticed; 1 if there is any such fault."""
-    caught = sum(outcome == CAUGHT for outcome in results.values())
-    share = f" ({caught / len(results):.1%})" if results else ""
-    text = [f"{caught} of {len(results)} faults were caught{share}; {len(faults) - len(results)} were not tried.", ""]
+    """Write and print the score, in all and room by room, and write what no test noticed; 1 if there is any."""
+    by_room = {name: [fault for fault in faults if room(fault) == name] for name in sorted(set(map(room, faults)))}
+    score = [score_of("All", faults, results), "", *(score_of(*each, results) for each in by_room.items())]
+    text = [*score, ""]
     for fault, outcome in results.items():
         if outcome == CAUGHT:
             continue
@@ -208,8 +222,15 @@ def report(faults: list[Fault], results: dict[Fault, str]) -> int:
         row = source.splitlines()[fault.lines(source)[0] - 1].strip()
         text += [f"- {outcome}: {where(fault, source)}", f"  `{row}`"]
     (KEPT / "report.md").write_text("\n".join([*text, ""]), encoding="utf-8")
-    print(text[0], f"See {KEPT / 'report.md'}", sep="\n")
-    return int(caught < len(results))
+    print(*score, "", f"What no test noticed: {KEPT / 'report.md'}", sep="\n")
+    return int(any(outcome != CAUGHT for outcome in results.values()))
+
+
+def score_of(name: str, faults: list[Fault], results: dict[Fault, str]) -> str:
+    """How many of the faults that were tried were caught."""
+    found = [results[fault] for fault in faults if fault in results]
+    share = f" ({found.count(CAUGHT) / len(found):.1%})" if found else ""
+    return f"- {name}: {found.count(CAUGHT)} of {len(found)} caught{share}, {len(faults) - len(found)} not tried"
 
 
 if __name__ == "__main__":
