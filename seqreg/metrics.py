@@ -306,6 +306,7 @@ class Metric:
     title: its name in sentences. meaning: what it says, its value for guessing included. less_is_better: its direction.
     needs: what it looks at of p: `ranking` (any real scores do), `calls`, or `probabilities` that mean what they say.
     chance: its value for a model that knows nothing, whatever the data; None where that depends on them.
+    range: its least and its greatest value; None where it has no end.
     """
 
     function: Callable[..., Any]
@@ -314,6 +315,7 @@ class Metric:
     needs: Literal["ranking", "calls", "probabilities"]
     less_is_better: bool = False
     chance: float | None = None
+    range: tuple[float, float] | None = (0.0, 1.0)
 
     def __call__(
         self, y: ArrayLike, probabilities: ArrayLike, *, positive: int = 1, counts: ArrayLike | None = None
@@ -357,6 +359,7 @@ METRICS: dict[str, Metric] = {
         meaning="agreement of prediction and truth; 0 is guessing, 1 perfect",
         needs="calls",
         chance=0.0,
+        range=(-1.0, 1.0),
     ),
     "ece": Metric(
         function=ece,
@@ -371,5 +374,6 @@ METRICS: dict[str, Metric] = {
         meaning="surprise per sequence at the truth; 0 is best",
         needs="probabilities",
         less_is_better=True,
+        range=None,
     ),
 }

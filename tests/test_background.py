@@ -2,6 +2,9 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -9,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqreg.errors import InputError, UsageError
-from seqreg.sequences import klet_shuffle, matched_background, read_strings, shuffled_background
+from seqreg.sequences import (
+    InputSpec,
+    holdout,
+    klet_shuffle,
+    matched_background,
+    read_input,
+    read_strings,
+    shuffled_background,
+)
+
+Call = Callable[..., CompletedProcess[str]]
 
 
 def words(codes: np.ndarray, k: int) -> Counter[bytes]:
@@ -93,3 +106,39 @@ def test_what_cannot_be_drawn() -> None:
         shuffled_background(positives, k=0)
     with pytest.raises(UsageError, match="copies must be at least 1"):
         shuffled_background(positives, copies=0)
+
+
+def test_a_shuffle_is_of_the_group_of_its_source() -> None:
+    positives = read_strings(["ACGTACGTTT", "GGGCCCATAT", "TTTTACGCGA"], groups=["g", "", ""])
+    made = shuffled_background(positives, copies=2)
+    assert made.group is not None
+    assert made.group.tolist() == ["g", "g", "s2", "s2", "s3", "s3"] or made.group.tolist() == [
+        *("g", "g"), *np.repeat(positives.names[1:], 2),
+    ]  # fmt: skip
+    drawn = matched_background(positives, read_strings(["ACGT" * 20, "GCTA" * 20], groups=["", "h"]))
+    assert drawn.group is not None
+    assert set(drawn.group.tolist()) <= {"h", read_strings(["A", "C"]).names[0]}
+
+
+def test_both_files_of_a_background_keep_source_and_shuffle_together(tmp_path: Path, call: Call) -> None:
+    """The positives may be those that were written beside, or those that the user has."""
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("ACGT"), size=30)) for _ in range(20)]
+    (tmp_path / "pos.fa").write_text("".join(f">p{i} a name\n{text}\n" for i, text in enumerate(texts)))
+    done = call("background", tmp_path / "pos.fa", "-o", tmp_path / "neg.fa")
+    assert done.returncode == 0, done.stderr
+    assert f"seqreg train --pos {tmp_path / 'neg.positives.fa'} --neg {tmp_path / 'neg.fa'}" in done.stderr
+    for positives in ("pos.fa", "neg.positives.fa"):
+        data = read_input(InputSpec(pos=tmp_path / positives, neg=tmp_path / "neg.fa"))
+        part = holdout(data).part
+        for i in range(20):
+            rows = [row for row, name in enumerate(data.names) if name in (f"p{i}", f"p{i}_shuffle1")]
+            assert len(rows) == 2
+            assert part[rows[0]] == part[rows[1]]
+
+
+def test_positives_alone_are_told_how_to_get_negatives(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "pos.fa").write_text(">a\nACGTACGT\n>b\nACGTTTTT\n")
+    done = call("train", "--pos", tmp_path / "pos.fa", "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert f"seqreg background {tmp_path / 'pos.fa'} -o" in done.stderr

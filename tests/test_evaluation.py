@@ -151,9 +151,30 @@ def test_resamples_keep_the_size_of_every_class() -> None:
 
 
 def test_every_resample_of_an_evaluation_has_the_classes_of_the_data() -> None:
-    """So the accuracy of a model that always calls one class has an interval of no width."""
+    """So the accuracy of a model that always calls one class never differs, and its interval is that of a share."""
     y, p = np.repeat([0, 1, 2], [3, 40, 11]), np.tile([0.2, 0.5, 0.3], (54, 1))
-    assert evaluate(classes("abc"), y, p, resamples=50).intervals["accuracy"] == pytest.approx((40 / 54, 40 / 54))
+    wilson = proportion_interval(40, 54)
+    assert evaluate(classes("abc"), y, p, resamples=50).intervals["accuracy"] == pytest.approx(wilson)
+
+
+def proportion_interval(hits: int, n: int) -> tuple[float, float]:
+    """The shares that a normal test of them does not reject at 5 %: what Wilson's interval is, by search."""
+    shares = np.linspace(0, 1, 2_000_001)
+    kept = shares[np.abs(hits / n - shares) <= 1.959963984540054 * np.sqrt(shares * (1 - shares) / n)]
+    return float(kept[0]), float(kept[-1])
+
+
+def test_no_interval_has_width_0() -> None:
+    """At perfect separation, for a constant score, and for one sequence of a class."""
+    y = np.repeat([0, 1], [19, 17])
+    certain = np.where(y[:, None] == [0, 1], 0.999, 0.001)
+    for p in (certain, np.full((36, 2), 0.5), 1 - certain):
+        for interval in evaluate(classes("ab", "b"), y, p, resamples=60).intervals.values():
+            assert interval is None or interval[1] - interval[0] > 1e-3
+    found = evaluate(classes("ab", "b"), y, certain, resamples=60).intervals["auroc"]
+    assert found == pytest.approx(proportion_interval(17, 17))
+    few = evaluate(classes("ab", "b"), np.array([0, 0, 1]), certain[[0, 1, 30]], resamples=60)
+    assert few.intervals["auroc"] == pytest.approx(proportion_interval(1, 1))
 
 
 def test_draws_that_leave_a_label_out_are_left_out() -> None:

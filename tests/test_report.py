@@ -487,27 +487,21 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "tone", "said"),
-    [
-        ((0.90, 0.88, 0.92), (0.80, 0.78, 0.82), "good", "Clearly ahead"),
-        ((0.90, 0.85, 0.95), (0.88, 0.83, 0.93), "note", "overlap"),
-        ((0.80, 0.78, 0.82), (0.90, 0.88, 0.92), "warn", "clearly better"),
-        ((0.88, 0.83, 0.93), (0.90, 0.85, 0.95), "warn", "is better"),
-        ((0.90, 0.85, 0.95), (0.9001, 0.85, 0.95), "note", "No better"),
-    ],
+    ("outcome", "tone"), [("ahead", "good"), ("tie", "note"), ("behind", "warn"), ("guessing", "warn"), (None, "note")]
 )
-def test_the_verdict_on_baselines_is_plain(
-    ours: tuple[float, float, float], theirs: tuple[float, float, float], tone: str, said: str, tmp_path: Path
-) -> None:
+def test_the_verdict_of_the_run_comes_first(outcome: str | None, tone: str, tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     metrics = json.loads((folder / "metrics.json").read_text())
-    del metrics["baselines"]["kmer-svm"]
-    for holder, (value, low, high) in ((metrics, ours), (metrics["baselines"]["kmer-logistic"], theirs)):
-        holder["auroc"], holder["intervals"]["auroc"] = value, [low, high]
-    write_json(folder / "metrics.json", metrics)
-    remark = words.against_baselines(read_run(folder))
-    assert remark.tone == tone
-    assert said in remark.text
+    sentence, command = "As the run said: <b>it is</b>.", "seqreg check 'my peptides.csv'"
+    verdict = {"outcome": outcome, "sentence": sentence, "next": command} if outcome else None
+    write_json(folder / "metrics.json", {**metrics, "verdict": verdict})
+    first = words.verdict(read_run(folder))[0]
+    assert (first.tone, first.text == sentence) == (tone, outcome is not None)
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert ("&lt;b&gt;it is" in page, "\\<b\\>it is" in card) == (outcome is not None,) * 2
+    assert ("seqreg check &#39;my peptides.csv&#39;" in page, command in card) == (outcome is not None,) * 2
 
 
 def test_the_baseline_that_only_guesses_wins_nothing(tmp_path: Path) -> None:
@@ -532,7 +526,6 @@ def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) 
     said = " ".join(remark.text for remark in words.verdict(read_run(folder)))
     for phrase in (
         "intervals are wide",
-        "guessing",
         "Always answering",
         "Fewer than 20",
         "Do not read its probabilities",

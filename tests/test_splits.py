@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import InputError, UsageError
+from seqreg.linear import inner_folds
 from seqreg.sequences import (
     SequenceSet,
     first_equal,
@@ -36,6 +37,11 @@ def random_set(
     return read_strings(
         texts, labels, groups=rng.integers(groups, size=n).astype(str) if groups else None, alphabet=alphabet
     )
+
+
+def different(n: int) -> list[str]:
+    """n sequences of A and C, of which none is another or its reverse complement."""
+    return ["".join("AC"[i >> place & 1] for place in range(8)) for i in range(n)]
 
 
 def families(alphabet: Alphabet, seed: int = 0) -> SequenceSet:
@@ -89,7 +95,7 @@ def test_holdout_has_its_sizes_and_class_shares(n: int) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(2, 7), n=st.integers(7, 60))
 def test_folds_are_even_and_stratified(seed: int, k: int, n: int) -> None:
-    sequences = read_strings(["ACGT"] * n, ["x" if i % 3 else "y" for i in range(n)])
+    sequences = read_strings(different(n), ["x" if i % 3 else "y" for i in range(n)])
     split = folds(sequences, k, seed=seed)
     sizes = [len(split.index(f"fold{number}")) for number in range(1, k + 1)]
     assert sum(sizes) == n
@@ -128,7 +134,7 @@ def test_groups_keep_sizes_and_shares_nearly() -> None:
 
 
 def test_a_sequence_without_a_group_is_a_group_of_its_own() -> None:
-    sequences = read_strings(["ACGT"] * 40, ["x", "y"] * 20, groups=["g"] * 4 + [""] * 36)
+    sequences = read_strings(different(40), ["x", "y"] * 20, groups=["g"] * 4 + [""] * 36)
     split = holdout(sequences, test=0.5, valid=0)
     assert len(set(split.part[:4])) == 1
     assert len(split.index("test")) == 20
@@ -318,3 +324,26 @@ def test_an_empty_part_is_refused() -> None:
         holdout(one)
     with pytest.raises(InputError, match="the test part would be empty"):
         holdout(read_strings(["ACGT"] * 2, ["x", "y"]))
+
+
+@given(seed=st.integers(0, 2**32 - 1), copies=st.lists(st.integers(0, 29), min_size=1, max_size=40))
+@pytest.mark.parametrize("groups", [0, 12])
+def test_the_same_molecule_never_crosses(groups: int, seed: int, copies: list[int]) -> None:
+    """Copies, and reverse complements of DNA, whatever their labels; against the texts."""
+    turn = str.maketrans("ACGT", "TGCA")
+    rng = np.random.default_rng(seed)
+    texts = ["".join(rng.choice(list("ACGT"), size=14)) for _ in range(30)]
+    texts += [texts[i] if i % 2 else texts[i].translate(turn)[::-1] for i in copies]
+    names = rng.integers(groups, size=len(texts)).astype(str) if groups else None
+    sequences = read_strings(texts, ["x", "y"] * (len(texts) // 2) + ["x"] * (len(texts) % 2), groups=names)
+    molecules = [min(text, text.translate(turn)[::-1]) for text in texts]
+    for split in (holdout(sequences, seed=seed % 97), folds(sequences, 3, seed=seed % 97)):
+        part_of: dict[str, set[str]] = {}
+        for molecule, part in zip(molecules, split.part, strict=True):
+            part_of.setdefault(molecule, set()).add(str(part))
+        assert {len(parts) for parts in part_of.values()} == {1}
+        assert not any("more than one part" in warning for warning in split.warnings)
+        for name in set(names.tolist()) if names is not None else ():
+            assert len(set(split.part[names == name])) == 1
+    for kept, held_out in inner_folds(sequences, 4, seed % 97):
+        assert not {molecules[i] for i in kept} & {molecules[i] for i in held_out}

@@ -16,7 +16,7 @@ from seqreg.alphabet import DNA
 from seqreg.baselines import BASELINES, fit_baseline
 from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.evaluation.calibration import fit_temperature
-from seqreg.evaluation.intervals import bootstrap_intervals
+from seqreg.evaluation.intervals import Units, bootstrap_intervals, flat_interval, resampled
 from seqreg.linear import fit_logistic, fit_svm
 from seqreg.sequences import SequenceSet, class_weights
 from seqreg.targets import Classes, Labels
@@ -281,7 +281,7 @@ def test_the_order_of_sequences_in_a_batch_changes_nothing(target: str) -> None:
 
 
 def test_every_resample_has_the_classes_of_the_data() -> None:
-    """The share of a class has an interval of no width, the share of a label one as wide as chance makes it."""
+    """The share of a class never changes, the share of a label as much as chance makes it."""
 
     def share(y: Any, p: Any, *, positive: int, counts: Array) -> Array:
         return counts @ (np.asarray(y).reshape(len(y), -1)[:, 0] == positive) / counts.sum(axis=1)
@@ -289,8 +289,11 @@ def test_every_resample_has_the_classes_of_the_data() -> None:
     y = np.repeat([0, 1, 2], [5, 17, 30])
     p = np.full((52, 3), 1 / 3)
     for k, size in enumerate((5, 17, 30)):
+        how = {"positive": k, "seed": 0, "resamples": 100}
+        drawn = resampled({"share": share}, y, [p], Units.of(52, y), **how)["share"]
+        assert drawn == pytest.approx(np.full((1, 100), size / 52))
         assert bootstrap_intervals({"share": share}, y, p, strata=y, positive=k)["share"] == pytest.approx(
-            (size / 52, size / 52)
+            flat_interval(share, size / 52, 52)
         )
     labels = np.eye(3, dtype=int)[y]
     low, high = bootstrap_intervals({"share": share}, labels, p, strata=None, positive=1)["share"]  # pyright: ignore[reportGeneralTypeIssues]

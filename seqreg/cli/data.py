@@ -1,5 +1,6 @@
 """Commands about data: named sets, validated stores, splits."""
 
+import shlex
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -152,8 +153,15 @@ def background(
     copies: Annotated[int, typer.Option("--copies", metavar="N", help="Negatives per sequence.")] = 1,
     seed: Seed = 0,
 ) -> None:
-    """Make negatives where there are only positives: shuffles, or matched draws from other sequences."""
-    from seqreg.sequences import matched_background, shuffled_background, write_fasta
+    """Make negatives where there are only positives: shuffles, or matched draws from other sequences.
+
+    Both FASTA files that are written say in `group=` what must stay on one side when parts are made: the negatives, and
+    beside them, in NAME.positives.fa, the positives.
+    """
+    import numpy as np
+
+    from seqreg.sequences import matched_background, shuffled_background, source_groups, write_fasta
+    from seqreg.writing import is_stream
 
     positives = data.read(terminal)
     if pool is None:
@@ -164,4 +172,11 @@ def background(
         negatives = matched_background(positives, drawn_from, copies=copies, seed=seed)
     terminal.warn(negatives.warnings)
     write_fasta(output, negatives)
-    terminal.wrote(output, {"sequences": len(negatives)})
+    if is_stream(output):
+        terminal.wrote(output, {"sequences": len(negatives)})
+        return
+    beside = output.with_name(f"{output.name.removesuffix('.gz').rpartition('.')[0] or output.name}.positives.fa")
+    write_fasta(beside, replace(positives, target=None, y=None, group=np.array(source_groups(positives))))
+    terminal.wrote(output, {"sequences": len(negatives), "positives": beside})
+    terminal.note(f"Positives with their groups: {beside}")
+    terminal.note(f"Next: seqreg train --pos {shlex.quote(str(beside))} --neg {shlex.quote(str(output))} -o RUN")

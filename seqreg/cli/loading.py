@@ -87,8 +87,13 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
             terminal.warn(["the model was trained on a part of these sequences; --part test leaves that out"])
         return sequences
     if own:
-        part_of = {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
-        parts = np.array([part_of.get(name, "") for name in sequences.names])
+        row_of = {row["id"]: row for row in read_tsv(run / "splits.tsv")}
+        parts, groups = (
+            np.array([row_of.get(name, {}).get(column, "") for name in sequences.names])
+            for column in ("split", "group")
+        )
+        if (groups != "").any():
+            sequences = replace(sequences, group=groups)
     else:
         if sequences.split is None:
             raise UsageError(f"--part {part}: neither {run} nor the input says which sequences these are")

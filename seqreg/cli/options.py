@@ -165,6 +165,20 @@ class InputOptions:
         }
         return InputSpec(**{**options, **asked})
 
+    @property
+    def words(self) -> list[str]:
+        """These options as a command line writes them."""
+        flags = {"class_files": "class"}
+        words = [] if self.input is None else [self.input]
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name == "input" or value in (None, (), [], entry.default):
+                continue
+            each = value if isinstance(value, list | tuple) else [value]
+            flag = f"--{flags.get(entry.name, entry.name.replace('_', '-'))}"
+            words += [word for one in each for word in (flag, str(one))]
+        return words
+
     def tables(self) -> "dict[str, VectorTable]":
         """The files of vectors that were named, open."""
         from seqreg.vectors import named_tables

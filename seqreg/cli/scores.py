@@ -23,6 +23,13 @@ def show_metrics(terminal: Terminal, metrics: dict[str, Any]) -> None:
     terminal.warn(f"{name} is undefined: {reason}" for name, reason in metrics.get("reason", {}).items())
 
 
+def show_verdict(terminal: Terminal, verdict: dict[str, Any] | None) -> None:
+    """Print the sentence on whether the model is worth having, and what to do next."""
+    if verdict is not None:
+        terminal.note(f"Verdict: {verdict['sentence']}")
+        terminal.note(f"Next: {verdict['next']}")
+
+
 def _calibration(effect: dict[str, Any]) -> str:
     """What the temperature did, and how often prediction sets held the truth."""
     if not effect:

@@ -24,7 +24,7 @@ from seqreg.cli.options import (
     TrainSize,
     option,
 )
-from seqreg.cli.scores import show_metrics
+from seqreg.cli.scores import show_metrics, show_verdict
 from seqreg.cli.terminal import Moved, Terminal
 from seqreg.settings import TrainSettings
 
@@ -255,3 +255,4 @@ def _show_run(terminal: Terminal, folder: Path) -> None:
     terminal.note(f"Wrote {folder}")
     if (folder / "report.html").exists():
         terminal.note(f"Report: {folder / 'report.html'}")
+    show_verdict(terminal, (metrics or {}).get("verdict"))

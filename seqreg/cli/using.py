@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import (
@@ -25,9 +25,17 @@ from seqreg.cli.loading import (
     refuse_without_vectors,
 )
 from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
-from seqreg.cli.scores import show_metrics
+from seqreg.cli.scores import show_metrics, show_verdict
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqreg.evaluation import Metrics
+    from seqreg.evaluation.verdict import Verdict
+    from seqreg.sequences import SequenceSet
 
 PANEL = "Models"
 SETS, LONG, LISTED = "Prediction sets", "Long sequences", "Variants"
@@ -150,7 +158,7 @@ def evaluate(
     from seqreg.evaluation import evaluate as measure
     from seqreg.evaluation.calibration import calibration_effect
     from seqreg.evaluation.conformal import load_conformal
-    from seqreg.records import write_json
+    from seqreg.records import to_plain, write_json
     from seqreg.sequences import in_terms_of
 
     model = load_model(terminal, run, device, threads, batch_size)
@@ -165,7 +173,8 @@ def evaluate(
     target, y = sequences.labelled()
     before, p = model.both_probabilities(sequences)
     conformal = load_conformal(run)
-    metrics = measure(target, y, p, split=part or "all", seed=seed).to_plain()
+    found = measure(target, y, p, groups=sequences.group, split=part or "all", seed=seed)
+    metrics = found.to_plain()
     metrics["calibration"] = calibration_effect(
         target,
         y,
@@ -175,6 +184,8 @@ def evaluate(
         conformal=conformal,
         unseen=not own or (part == "test" and (conformal is None or conformal.part != "test")),
     )
+    seen = own and part != "test"
+    metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, sequences, p, found, seed))
     if output is not None:
         write_json(output, metrics)
     if terminal.as_json:
@@ -183,6 +194,31 @@ def evaluate(
         show_metrics(terminal, metrics)
     if output is not None:
         terminal.note(f"Wrote {output}")
+    show_verdict(terminal, metrics["verdict"])
+
+
+def _verdict(
+    run: Path,
+    words: Sequence[str],
+    sequences: "SequenceSet",
+    p: "NDArray[np.float64]",
+    metrics: "Metrics",
+    seed: int,
+) -> "Verdict | None":
+    """The verdict beside the baseline that the run keeps; beside chance where it keeps none that reads these."""
+    from seqreg.evaluation.verdict import judge
+    from seqreg.training.judging import kept_baseline
+
+    rival, (target, y) = kept_baseline(run), sequences.labelled()
+    against = None
+    if rival is not None and rival.reads(sequences) and rival.target.names == target.names:
+        against = (rival.name, rival.probabilities(sequences))
+    own = next((metrics.intervals[name] for name in target.headline if metrics.values[name] is not None), None)
+    found = judge(target, y, p, against, groups=sequences.group, own=own, seed=seed)
+    simple = ["seqreg", "predict", str(run / "baseline"), *words]
+    robust = ["seqreg", "robustness", str(run), *words]
+    steps = {"ahead": robust, "tie": simple, "behind": simple, "guessing": ["seqreg", "check", *words]}
+    return None if found is None else found.advising(steps)
 
 
 Form = Annotated[

@@ -50,6 +50,7 @@ def evaluate(
     y: ArrayLike,
     probabilities: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     split: str = "test",
     seed: int = 0,
     resamples: int = 1000,
@@ -57,6 +58,7 @@ def evaluate(
     """Every metric of the target with its bootstrap interval, numbers per class, confusion and calibration.
 
     y: as the target has it. probabilities: (N, K), one column per name (two for a binary task).
+    groups: (N,) names of what is drawn as a whole by the bootstrap, "" for a sequence of its own.
     split: name of the part these sequences are. seed, resamples: of the bootstrap; 0 resamples gives no intervals.
     Of a binary task whose target has settled on no positive class, metrics take the second.
     The record is the same whatever the order of the sequences. Raises UsageError for arrays that do not fit together
@@ -65,15 +67,16 @@ def evaluate(
     y, p = _checked(target, np.asarray(y), np.asarray(probabilities, dtype=np.float64))
     index = target.positive_index
     # Resamples are drawn by row, and sums of floats depend on their order; a fixed order of rows settles both.
-    order = np.lexsort((*p.T, *np.atleast_2d(y.T)))
-    y, p = y[order], p[order]
+    groups = None if groups is None else np.asarray(groups, dtype=np.str_)
+    order = np.lexsort((*(() if groups is None else (groups,)), *p.T, *np.atleast_2d(y.T)))
+    y, p, groups = y[order], p[order], None if groups is None else groups[order]
 
     values, reason = {}, {}
     for name, metric in target.metrics.items():
         values[name] = _value_or_reason(name, reason, target.names, metric, y, p, positive=index)
     defined = {name: metric for name, metric in target.metrics.items() if values[name] is not None}
     intervals = bootstrap_intervals(
-        defined, y, p, strata=target.one_class(y), positive=index, seed=seed, resamples=resamples
+        defined, y, p, strata=target.one_class(y), groups=groups, positive=index, seed=seed, resamples=resamples
     )
     return Metrics(
         n=len(y),

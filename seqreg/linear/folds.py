@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from seqreg.errors import UsageError
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, kept_together
 from seqreg.targets import Target
 
 Labels = NDArray[np.int64] | NDArray[np.uint8]
@@ -15,13 +15,11 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 def inner_folds(train: SequenceSet, folds: int, seed: int) -> list[Split]:
     """(kept, held out) row numbers of up to `folds` folds, stratified by class, groups whole; [] where there are none.
 
-    Folds whose kept part lacks a class are left out. An empty group name is a group of its own.
+    Folds whose kept part lacks a class are left out. Equal sequences stay together as groups do.
     """
     target, y = train.labelled()
-    n, classes, together = len(y), target.one_class(y), None
-    if train.group is not None:
-        alone = np.array([f"\0{i}" for i in range(n)])
-        together = np.unique(np.where(train.group == "", alone, train.group), return_inverse=True)[1]
+    n, classes, together = len(y), target.one_class(y), kept_together(train)
+    if together is not None:
         folds = min(folds, int(together.max(initial=-1)) + 1)
     folds = min(folds, n if classes is None else int(np.bincount(classes).min()))
     if folds < 2:

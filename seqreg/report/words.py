@@ -46,12 +46,6 @@ def headline_metric(run: Run) -> str:
     return next((name for name in names if run.metrics.get(name) is not None), names[-1])
 
 
-def best_baseline(run: Run, metric: str) -> tuple[str, dict[str, Any]] | None:
-    """Name and metrics of the baseline that does best on `metric`."""
-    scored = {name: m for name, m in (run.metrics.get("baselines") or {}).items() if m.get(metric) is not None}
-    return max(scored.items(), key=lambda item: item[1][metric]) if scored else None
-
-
 def summary(run: Run) -> str:
     """One sentence: what was trained on what."""
     counts = run.data.get("classes")
@@ -106,53 +100,29 @@ def meaning(run: Run) -> str:
 
 
 def verdict(run: Run) -> list[Remark]:
-    """How far the numbers can be trusted, warnings first."""
-    remarks = [against_baselines(run), *_against_guessing(run), *_test_size(run), *_calibration(run)]
-    return sorted(remarks, key=lambda remark: remark.tone != "warn")
+    """How far the numbers can be trusted: the verdict, then warnings, then the rest."""
+    remarks = [*_against_guessing(run), *_test_size(run), *_calibration(run)]
+    return [against_baselines(run), *sorted(remarks, key=lambda remark: remark.tone != "warn")]
+
+
+def next_command(run: Run) -> str:
+    """The command that the verdict leads to; empty without a verdict."""
+    return str((run.metrics.get("verdict") or {}).get("next") or "")
+
+
+TONES = {"ahead": "good", "tie": "note", "behind": "warn", "guessing": "warn"}
 
 
 def against_baselines(run: Run) -> Remark:
-    """Whether the network is worth having beside a simple model."""
-    metric = headline_metric(run)
-    best, value = best_baseline(run, metric), run.metrics.get(metric)
-    if best is None or value is None:
-        return Remark(
-            tone="note", text="No baseline was scored beside the model, so nothing shows that it is worth it."
-        )
-    name, other = best
-    ours, theirs = interval(run.metrics, metric), interval(other, metric)
-    pair = f"{title(metric)} {number(value)} against {number(other[metric])}"
-    apart = bool(ours and theirs and (ours[0] > theirs[1] or theirs[0] > ours[1]))
-    if round(value, 3) == round(other[metric], 3):
-        return Remark(
-            tone="note",
-            text=f"No better than the simple baseline “{name}” ({pair}): the simpler model is the safer choice.",
-        )
-    if value < other[metric]:
-        sure = "clearly " if apart else ""
-        end = "" if apart else " The intervals overlap, but nothing here speaks for the network."
-        return Remark(
-            tone="warn",
-            text=f"The simple baseline “{name}” is {sure}better ({pair}). Use the baseline, or tune the network.{end}",
-        )
-    if apart:
-        return Remark(
-            tone="good", text=f"Clearly ahead of the best baseline, “{name}” ({pair}; the intervals do not overlap)."
-        )
-    return Remark(
-        tone="note",
-        text=f"Ahead of the best baseline, “{name}” ({pair}), but the intervals overlap: "
-        "this test part is too small to be sure.",
-    )
+    """Whether the model is worth having beside a simple one: the sentence that the run ended with."""
+    found = run.metrics.get("verdict")
+    if not found:
+        return Remark(tone="note", text="No simple model was scored beside it, so nothing shows that it is worth it.")
+    return Remark(tone=TONES[found["outcome"]], text=found["sentence"])
 
 
 def _against_guessing(run: Run) -> list[Remark]:
-    metric = headline_metric(run)
-    limits, chance = interval(run.metrics, metric), METRICS[metric].chance
     remarks: list[Remark] = []
-    if chance is not None and limits and limits[0] <= chance:
-        text = f"Not distinguishable from guessing: the interval of {title(metric)} includes {chance}."
-        remarks.append(Remark(tone="warn", text=text))
     support = {name: entry.get("support", 0) for name, entry in (run.metrics.get("per_class") or {}).items()}
     accuracy = run.metrics.get("accuracy")
     if support and accuracy is not None and run.exclusive and run.n_test:

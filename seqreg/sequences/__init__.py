@@ -4,7 +4,7 @@ One contract: every reader returns a `SequenceSet`, or raises an `InputError` th
 """
 
 from seqreg.sequences.attributions import Attribution, read_attributions, write_attributions
-from seqreg.sequences.background import klet_shuffle, matched_background, shuffled_background
+from seqreg.sequences.background import klet_shuffle, matched_background, shuffled_background, source_groups
 from seqreg.sequences.batches import padded_batches
 from seqreg.sequences.datasets import (
     DataSet,
@@ -37,6 +37,7 @@ from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
+from seqreg.sequences.together import joined_to_sources, kept_together, same_molecule
 from seqreg.sequences.variants import ListedVariant, only_named, read_variants
 from seqreg.sequences.windows import Scan, Windows
 
@@ -67,6 +68,8 @@ __all__ = [
     "in_terms_of",
     "is_missing",
     "joined",
+    "joined_to_sources",
+    "kept_together",
     "klet_shuffle",
     "largest_similarity",
     "list_data_sets",
@@ -83,7 +86,9 @@ __all__ = [
     "read_store",
     "read_strings",
     "read_variants",
+    "same_molecule",
     "shuffled_background",
+    "source_groups",
     "stream_batches",
     "table_of",
     "tasks_of",

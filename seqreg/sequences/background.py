@@ -65,11 +65,15 @@ def _random_exits(exits: list[list[int]], end: int, generator: np.random.Generat
 def shuffled_background(positives: SequenceSet, *, k: int = 2, copies: int = 1, seed: int = 0) -> SequenceSet:
     """`copies` k-let-preserving shuffles of every sequence, named `<id>_shuffle<copy>`, without labels.
 
+    Their group is that of their source, or its id: a sequence and its shuffle share letters and carry opposite labels,
+    so that on two sides of a split a model is led below chance.
     A warning counts the shuffles that equal their original, as those of short or repetitive sequences may.
     """
     _check_copies(copies)
     generator = np.random.default_rng(seed)
     names: list[str] = []
+    groups: list[str] = []
+    sources = source_groups(positives)
     pieces: list[NDArray[np.uint8]] = []
     equal = 0
     for index, name in enumerate(positives.names):
@@ -79,8 +83,15 @@ def shuffled_background(positives: SequenceSet, *, k: int = 2, copies: int = 1, 
             equal += bool((piece == codes).all())
             pieces.append(piece)
             names.append(f"{name}_shuffle{copy}")
+            groups.append(sources[index])
     warnings = (f"shuffles equal to their original: {equal} of {len(pieces)}",) if equal else ()
-    return _assembled(positives, names, pieces, warnings)
+    return replace(_assembled(positives, names, pieces, warnings), group=np.array(groups, dtype=np.str_))
+
+
+def source_groups(positives: SequenceSet) -> list[str]:
+    """(N,) the group of each sequence, its id where it has none."""
+    group = [""] * len(positives) if positives.group is None else positives.group.tolist()
+    return [own or name for own, name in zip(group, positives.names, strict=True)]
 
 
 def matched_background(
@@ -89,8 +100,9 @@ def matched_background(
     """For every sequence, `copies` windows of sequences of the pool, of its length and nearly its composition.
 
     Each is the best of `candidates` random windows by the l1 distance of letter shares, used once and never equal to a
-    positive. Names are `<pool id>:<start>-<end>`, counted from 0, end excluded. Raises InputError if no sequence of
-    the pool is long enough or all windows are used up.
+    positive. Names are `<pool id>:<start>-<end>`, counted from 0, end excluded; the group is the sequence of the pool,
+    or its group, as its windows overlap. Raises InputError if no sequence of the pool is long enough or all windows are
+    used up.
     """
     _check_copies(copies)
     if pool.alphabet is not positives.alphabet:
@@ -104,6 +116,8 @@ def matched_background(
     names: list[str] = []
     pieces: list[NDArray[np.uint8]] = []
     distances: list[float] = []
+    groups: list[str] = []
+    sources = source_groups(pool)
     for index, length in enumerate(positives.lengths.tolist()):
         codes = positives.codes[positives.offsets[index] : positives.offsets[index + 1]]
         share = np.bincount(codes, minlength=256)[: pool.alphabet.size] / length
@@ -136,8 +150,9 @@ def matched_background(
             pieces.append(piece)
             distances.append(float(distance[best]))
             names.append(f"{pool.names[int(owner[best])]}:{within[best]}-{within[best] + length}")
+            groups.append(sources[int(owner[best])])
     note = f"mean distance of letter shares to the positives (0 to 2): {np.mean(distances):.3g}"
-    return _assembled(positives, names, pieces, (note,))
+    return replace(_assembled(positives, names, pieces, (note,)), group=np.array(groups, dtype=np.str_))
 
 
 def _check_copies(copies: int) -> None:

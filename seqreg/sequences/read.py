@@ -17,6 +17,7 @@ from seqreg.sequences.labels import missing_like, with_labels
 from seqreg.sequences.raw import FIELDS
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import read_store
+from seqreg.sequences.together import joined_to_sources
 from seqreg.targets import SEPARATOR, LabelError, Labels
 
 
@@ -98,6 +99,7 @@ def labelled(
         which = first_three(sequences, collector.unread)
         remarks[f"headers with fields among other words, of which none was read ({which})"] = len(collector.unread)
     remarks.update(duplicate_remarks(sequences))
+    sequences = joined_to_sources(sequences)
     notes = [_from_headers(collector.from_headers)] if collector.from_headers else []
     if isinstance(sequences.target, Labels):
         several = sum(SEPARATOR in label for label in labels)
@@ -124,7 +126,10 @@ def check(sequences: SequenceSet, spec: InputSpec, error: Blame) -> None:
     if len(sequences.classes) < spec.min_classes:
         found = ", ".join(sequences.classes)
         problem = f"only one class, {found!r}, in {len(sequences)} sequences"
-        raise InputError(problem, file=spec.source, remedy=f"At least {spec.min_classes} are needed.")
+        remedy = f"At least {spec.min_classes} are needed."
+        if spec.pos is not None:
+            remedy += f" `seqreg background {spec.pos} -o negatives.fa` makes negatives of them."
+        raise InputError(problem, file=spec.source, remedy=remedy)
     if spec.min_classes > 1 and sequences.members.sum(axis=0).max() < 2:
         problem = f"one sequence per class ({len(sequences)} in all)"
         raise InputError(problem, file=spec.source, remedy="Give more: nothing can be learned or held out.")

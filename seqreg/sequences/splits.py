@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from seqreg.errors import InputError, UsageError, option
 from seqreg.records import read_tsv, write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
-from seqreg.sequences.homology import Homology, numbered
+from seqreg.sequences.homology import Homology
 from seqreg.sequences.raw import SPLITS
 from seqreg.sequences.separation import LEFT_OUT, separated
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.strata import class_counts, grouped_parts, strata, stratified_order, stratified_parts
+from seqreg.sequences.together import group_numbers, kept_together
 
 By = Literal["stratified", "group", "homology"]
 COLUMNS = ("id", "split", "group")
@@ -207,11 +208,17 @@ def _split(
     across = None
     group = np.full(len(sequences), "") if sequences.group is None else sequences.group
     if by == "stratified":
-        number = stratified_parts(strata(sequences), list(shares.values()), generator)
+        together = kept_together(replace(sequences, group=None))
+        if together is None:
+            number = stratified_parts(strata(sequences), list(shares.values()), generator)
+        else:
+            number = grouped_parts(sequences, together, list(shares.values()), generator)
     elif by == "group":
         if sequences.group is None:
             raise UsageError("A split by group needs groups: group=NAME in FASTA headers, or a column `group`")
-        number = grouped_parts(sequences, _group_numbers(sequences), list(shares.values()), generator)
+        together = kept_together(sequences)
+        assert together is not None
+        number = grouped_parts(sequences, together, list(shares.values()), generator)
     elif by == "homology":
         apart = separated(sequences, list(shares.values()), homology, generator, leave_out=leave_out)
         number, across, remarks = apart.part, apart.across, list(apart.remarks)
@@ -271,13 +278,9 @@ def _missing_classes(sequences: SequenceSet, split: Split) -> list[str]:
 
 
 def _group_numbers(sequences: SequenceSet) -> NDArray[np.int64]:
-    """(N,) numbers of the groups; a sequence without a group is one of its own."""
     if sequences.group is None:
         raise UsageError("A choice by group needs groups: group=NAME in FASTA headers, or a column `group`")
-    numbers = numbered(sequences.group)
-    alone = np.flatnonzero(sequences.group == "")
-    numbers[alone] = numbers.max(initial=0) + 1 + np.arange(len(alone))
-    return numbered(numbers)
+    return group_numbers(sequences)
 
 
 def _group_order(

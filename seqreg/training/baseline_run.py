@@ -14,6 +14,8 @@ from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import complete, measure, now, write_predictions
+from seqreg.training.judging import keep, opponent, score_all, verdict_of
+from seqreg.training.next_steps import steps_after_baseline
 from seqreg.training.parts import split_parts
 from seqreg.unfinished import unfinished
 
@@ -73,15 +75,19 @@ def train_baseline(
     if parts.test is not None:
         p = best.probabilities(parts.test)
         write_predictions(output, parts.test, p)
-        others = {
-            name: measure(parts.test, each.probabilities(parts.test), config.seed).to_plain()
-            for name, each in fitted.items()
-            if each is not best and each.reads(parts.test)
-        }
-        metrics = measure(parts.test, p, config.seed)
+        others = score_all({name: each for name, each in fitted.items() if each is not best}, parts.test, config.seed)
+        metrics, rival = measure(parts.test, p, config.seed), opponent(others)
+        steps = steps_after_baseline(command, output, data.source, rival and rival[0])
+        keep(output, rival)
         conformal = write_conformal(output, ("test", parts.test), best.probabilities)
         effect = effect_on_test(parts.test, p, p, best.temperature, conformal)
-        write_json(output / "metrics.json", {**metrics.to_plain(), "calibration": effect, "baselines": others})
+        written = {
+            **metrics.to_plain(),
+            "calibration": effect,
+            "baselines": {name: each.metrics.to_plain() for name, each in others.items()},
+            "verdict": verdict_of(parts.test, p, metrics, rival, steps, config.seed),
+        }
+        write_json(output / "metrics.json", written)
     facts = {
         "seed": config.seed,
         "device": "cpu",

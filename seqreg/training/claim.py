@@ -22,11 +22,12 @@ from seqreg.training.checkpoint import FILE as CHECKPOINT
 LIST = "files.json"
 LOCK = ".lock"
 TUNING = "tuning"  # the folder of a search that is not over
-FOLDERS = (CHECKPOINT.parent.name, TUNING)
+BASELINE = "baseline"  # the folder of the model that the verdict of a run is about
+FOLDERS = (CHECKPOINT.parent.name, TUNING, BASELINE)
 OF_TRAINING = (
     *("config.json", "run.json", "model.json", "model.safetensors", "splits.tsv", "history.tsv", "metrics.json"),
     *("predictions.tsv", "examples.tsv", "motifs.json", "calibration.json", "report.html", "MODEL_CARD.md"),
-    CHECKPOINT.parent.name,
+    *(CHECKPOINT.parent.name, BASELINE),
 )
 OF_TUNING = ("trials.tsv", "tuning.json", TUNING)
 OF_STUDY = ("robustness.json", "robustness.tsv", "robustness.svg", "norm.json")  # found about the model, for its report

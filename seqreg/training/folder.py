@@ -51,7 +51,7 @@ def write_history(output: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 def measure(test: SequenceSet, p: NDArray[np.float64], seed: int) -> Metrics:
     """Metrics on the test part from probabilities p (N, K)."""
-    return evaluate(*test.labelled(), p, split="test", seed=seed)
+    return evaluate(*test.labelled(), p, groups=test.group, split="test", seed=seed)
 
 
 def complete(

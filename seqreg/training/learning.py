@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from seqreg.baselines import fit_baselines
-from seqreg.evaluation import Metrics
+from seqreg.baselines import FittedBaseline, fit_baselines
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.sequences import SequenceSet, check_filter_width
@@ -17,7 +16,6 @@ from seqreg.specs import write
 from seqreg.training.calibration import calibrated
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.folder import measure
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
@@ -107,19 +105,13 @@ def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
     )
 
 
-def measure_baselines(
+def fitted_baselines(
     parts: Parts, seed: int, once: Once, report: Callable[[Progress], None] | None
-) -> dict[str, Metrics]:
-    """The baselines, tuned on what the network had (training and validation part), on the same test part; best first.
-
-    A one-hot baseline that learned from sequences of one length is left out where a test sequence has another.
-    """
+) -> dict[str, FittedBaseline]:
+    """The baselines, tuned on what the network had (training and validation part), best first."""
 
     def told(done: int, of: int) -> None:
         if report is not None:
             report(Progress(stage="baselines", epoch=done, epochs=of, row={}))
 
-    test = parts.test
-    assert test is not None
-    fitted = fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)
-    return {name: measure(test, each.probabilities(test), seed) for name, each in fitted.items() if each.reads(test)}
+    return fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)

@@ -19,9 +19,11 @@ from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
-from seqreg.training.learning import Learned, learn_from_parts, measure_baselines, untrained
+from seqreg.training.judging import keep, opponent, score_all, verdict_of
+from seqreg.training.learning import Learned, fitted_baselines, learn_from_parts, untrained
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
+from seqreg.training.next_steps import steps_after_training
 from seqreg.training.parts import Parts, split_parts
 from seqreg.unfinished import Once, unfinished
 
@@ -83,7 +85,7 @@ def train(
             conformal = _write_learned(output, learned, parts)
             metrics, baselines, seconds = None, {}, learned.seconds
             if parts.test is not None:
-                metrics, baselines, took = _test(output, learned, parts, conformal, once, report)
+                metrics, baselines, took = _test(output, learned, parts, conformal, once, report, command, data.source)
                 seconds = {**seconds, "baselines": took}
 
     facts = {
@@ -113,6 +115,8 @@ def _test(
     conformal: Conformal | None,
     once: Once,
     report: Callable[[Progress], None] | None,
+    command: Sequence[str],
+    source: str,
 ) -> tuple[Metrics, dict[str, Metrics], float]:
     """Write what the test part shows of the network and of the baselines; both, and the seconds that baselines took."""
     network, seed, test = learned.network, learned.config.seed, parts.test
@@ -121,12 +125,18 @@ def _test(
     write_predictions(output, test, p)
     metrics = measure(test, p, seed)
     clock = perf_counter()
-    baselines = measure_baselines(parts, seed, once, report) if learned.config.baselines else {}
+    fitted = fitted_baselines(parts, seed, once, report) if learned.config.baselines else {}
+    scored = score_all(fitted, test, seed)
     seconds = perf_counter() - clock
+    rival = opponent(scored)
+    keep(output, rival)
+    steps = steps_after_training(command, output, source, rival and rival[0])
+    baselines = {name: each.metrics for name, each in scored.items()}
     written = {
         **metrics.to_plain(),
         "calibration": effect_on_test(test, before, p, network.temperature, conformal),
         "baselines": {name: each.to_plain() for name, each in baselines.items()},
+        "verdict": verdict_of(test, p, metrics, rival, steps, seed),
     }
     write_json(output / "metrics.json", written)
     return metrics, baselines, seconds

@@ -17,6 +17,7 @@ def section(run: Run) -> dict[str, Any] | None:
         "interval": words.interval(run.metrics, metric),
         "meaning": words.meaning(run),
         "verdict": words.verdict(run),
+        "next": words.next_command(run),
         "comparison": tables.comparison(run),
         "models": tables.model_names(run),
         "rows": tables.metric_rows(run),

@@ -1,0 +1,79 @@
+"""What to do after a training, for each verdict: a command made of the one that was typed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import get_type_hints
+
+from seqreg.settings import TrainSettings
+
+Steps = Mapping[str, Sequence[str]]
+
+# Options of a training by which sequences are divided: a baseline takes them too, and none of the others.
+_DIVIDING = ("by", "similarity", "identity", "leave_out", "train_size", "positive", "seed", "reverse_complement")
+_PARTS = ("valid", "test", "splits", "fold", "folds", "repeats")
+_ONLY_HERE = ("output", "resume", "overwrite", "config", "quiet", "json", "debug", "keep", "prevalence")
+_OF_TUNING = ("trials", "budget", "ensemble", "workers")
+_FLAGS = {"resume", "overwrite", "quiet", "json", "debug", "ensemble"}
+_SHORT = {"-o": "--output", "-q": "--quiet"}
+
+
+def steps_after_training(command: Sequence[str], output: Path, source: str, rival: str | None) -> Steps:
+    """Outcome -> words of the command that comes next. rival: the baseline that a network was measured against."""
+    words = _arguments(command, source)
+    read = without(words, (*TrainSettings.__annotations__, *_PARTS, *_ONLY_HERE, *_OF_TUNING))
+    divided = baseline_words(words)
+    network = ["seqreg", "robustness", str(output), *_tested_on(words, read)]
+    simple = ["seqreg", "baseline", *divided, "-o", f"{output}-baseline", *(["--model", rival] if rival else [])]
+    return {
+        "ahead": [*network, "-o", str(output / "robustness.json")],
+        "tie": simple,
+        "behind": simple,
+        "guessing": ["seqreg", "check", *read],
+    }
+
+
+def steps_after_baseline(command: Sequence[str], output: Path, source: str, rival: str | None) -> Steps:
+    """The same where the model is a baseline: a network is what may be tried next, or the baseline that is better."""
+    words = _arguments(command, source)
+    read = without(words, (*TrainSettings.__annotations__, *_PARTS, *_ONLY_HERE, *_OF_TUNING))
+    divided = [*without(baseline_words(words), ("model",))]
+    network = ["seqreg", "train", *divided, "-o", f"{output}-network"]
+    other = ["seqreg", "baseline", *divided, "-o", f"{output}-{rival}", "--model", rival] if rival else network
+    return {"ahead": network, "tie": network, "behind": other, "guessing": ["seqreg", "check", *read]}
+
+
+def baseline_words(words: Sequence[str]) -> list[str]:
+    """Those of the words that `seqreg baseline` takes too, and that decide what it learns from."""
+    others = [name for name in TrainSettings.__annotations__ if name not in _DIVIDING]
+    return without(words, (*others, "folds", "repeats", *_ONLY_HERE, *_OF_TUNING))
+
+
+def without(words: Sequence[str], options: Iterable[str]) -> list[str]:
+    """The words without these options, by the names of the library, and without their values."""
+    flags = _FLAGS | {name for name, hint in get_type_hints(TrainSettings).items() if hint in (bool, bool | None)}
+    dropped = {f"--{name.replace('_', '-')}": name in flags for name in options}
+    dropped |= {f"--no-{name.replace('_', '-')}": True for name in options if name in flags}
+    kept: list[str] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        name, equals, _ = _SHORT.get(word, word).partition("=")
+        if name in dropped:
+            place += 1 if equals or dropped[name] else 2
+            continue
+        kept.append(word)
+        place += 1
+    return kept
+
+
+def _arguments(command: Sequence[str], source: str) -> list[str]:
+    """What followed the name of the command; what was read, where it came from Python."""
+    return [str(word) for word in command[2:]] or [source or "INPUT"]
+
+
+def _tested_on(words: Sequence[str], read: Sequence[str]) -> list[str]:
+    """The test part of the input, or the input that was given for it."""
+    places = [place for place, word in enumerate(words[:-1]) if word == "--test"]
+    given = words[places[-1] + 1] if places else ""
+    share = not given or given.replace(".", "", 1).isdigit()
+    return [*read, "--part", "test"] if share else [given]
