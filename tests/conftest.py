@@ -93,6 +93,11 @@ def embedded(data: SequenceSet, size: int = 5, name: str = "esm2") -> SequenceSe
     return replace(data, vectors={**data.vectors, name: counts @ mixing})
 
 
+def different(n: int) -> list[str]:
+    """n DNA sequences of A and C, of which none is another or its reverse complement."""
+    return ["".join("AC"[i >> place & 1] for place in range(8)) for i in range(n)]
+
+
 @pytest.fixture
 def dna() -> SequenceSet:
     """60 DNA sequences of 21 to 34 nucleotides, half of them with TGACGTCA."""

@@ -28,7 +28,7 @@ from seqreg.linear import draw, fit_logistic, fit_svm, inner_folds
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
-from tests.conftest import embedded
+from tests.conftest import different, embedded
 
 
 def sequence_set(
@@ -252,7 +252,7 @@ def test_too_few_sequences_to_hold_any_out() -> None:
 def test_groups_stay_together_in_every_fold() -> None:
     y = np.arange(60) % 3
     group = np.array([f"g{i // 4}" if i < 48 else "" for i in range(60)])
-    splits = inner_folds(sequence_set(["A"] * 60, y, ("a", "b", "c"), group=group.tolist()), 5, seed=0)
+    splits = inner_folds(sequence_set(different(60), y, ("a", "b", "c"), group=group.tolist()), 5, seed=0)
     assert len(splits) == 5
     for kept, out in splits:
         assert not (set(group[kept]) - {""}) & set(group[out])
@@ -262,11 +262,11 @@ def test_groups_stay_together_in_every_fold() -> None:
 
 def test_folds_without_a_class_to_learn_are_left_out() -> None:
     y = np.array([0, 0, 0, 0, 1, 1])
-    splits = inner_folds(sequence_set(["A"] * 6, y, group=list("aabbcc")), 3, seed=0)
+    splits = inner_folds(sequence_set(different(6), y, group=list("aabbcc")), 3, seed=0)
     assert splits
     for kept, _ in splits:
         assert set(y[kept]) == {0, 1}
-    assert inner_folds(sequence_set(["A"] * 6, y, group=["a"] * 6), 3, seed=0) == []
+    assert inner_folds(sequence_set(different(6), y, group=["a"] * 6), 3, seed=0) == []
 
 
 def test_a_draw_keeps_the_shares_of_the_classes() -> None:

@@ -14,7 +14,7 @@ from seqreg.sequences.datasets import (
     table_of,
     tasks_of,
 )
-from seqreg.sequences.duplicates import first_equal
+from seqreg.sequences.duplicates import first_equal, shared_across
 from seqreg.sequences.editable import editable
 from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups
@@ -33,7 +33,7 @@ from seqreg.sequences.labels import (
 from seqreg.sequences.letter_tables import amino_acids, blosum62, three_letters
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input
 from seqreg.sequences.sequence_set import SequenceSet
-from seqreg.sequences.shared_kmers import largest_similarity
+from seqreg.sequences.shared_kmers import affordable, kmer_table, largest_similarity, similarities
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
@@ -52,6 +52,7 @@ __all__ = [
     "SequenceStream",
     "Split",
     "Windows",
+    "affordable",
     "amino_acids",
     "as_column",
     "blosum62",
@@ -71,6 +72,7 @@ __all__ = [
     "joined_to_sources",
     "kept_together",
     "klet_shuffle",
+    "kmer_table",
     "largest_similarity",
     "list_data_sets",
     "matched_background",
@@ -87,7 +89,9 @@ __all__ = [
     "read_strings",
     "read_variants",
     "same_molecule",
+    "shared_across",
     "shuffled_background",
+    "similarities",
     "source_groups",
     "stream_batches",
     "table_of",

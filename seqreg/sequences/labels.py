@@ -11,7 +11,17 @@ from seqreg.errors import InputError
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import LabelError, Target, target_of_labels
 
-_MISSING = {"nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "?"}  # what programs write where there is no value
+_MISSING = {
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "<na>",
+    "nat",
+    "null",
+    "?",
+    "unknown",
+}  # what programs write where there is no value
 
 
 def missing_like(texts: Iterable[str]) -> dict[str, int]:

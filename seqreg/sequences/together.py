@@ -51,6 +51,7 @@ def same_molecule(sequences: SequenceSet) -> NDArray[np.int64]:
         codes=np.concatenate([DNA.complement[sequences.codes][::-1], sequences.codes]),
         offsets=np.concatenate([_turned(sequences.offsets), sequences.offsets[1:] + sequences.offsets[-1]]),
         names=(),
+        vectors={},
     )
     of_both = first_equal(turned)  # reverse complements in reverse order, then the sequences as they are
     n = len(sequences)

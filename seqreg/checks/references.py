@@ -1,0 +1,74 @@
+"""Small models that a network must be ahead of to have learned more than they: lengths, letters, k-mers."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from seqreg.alphabet import PROTEIN
+from seqreg.baselines import KmerFeatures
+from seqreg.linear import Rows, fit_logistic, inner_folds, short_views
+from seqreg.sequences import SequenceSet
+
+Array = NDArray[np.float64]
+STRENGTH = 30.0  # inverse regularization for rows of length 1; what is best lies around it
+FOLDS = 5
+MOST = 4000  # sequences, above which a draw of them tells as much
+
+
+def lengths(data: SequenceSet) -> Array:
+    """(N, 3) length, its square and its logarithm, each of mean 0 and variance 1; so a range of lengths is learned."""
+    length = data.lengths.astype(np.float64)
+    return _standardized(np.stack([length, length**2, np.log(np.maximum(length, 1))], axis=1))
+
+
+def composition(data: SequenceSet) -> Array:
+    """(N, A) share of each letter, standardized; ambiguous ones count in shares."""
+    mixtures = data.alphabet.mixtures
+    owner = np.repeat(np.arange(len(data)), data.lengths)
+    counts = np.zeros((len(data), data.alphabet.size))
+    symbols = csr_array(
+        (np.ones(len(data.codes)), (owner, data.codes.astype(np.int64))), shape=(len(data), len(mixtures))
+    )
+    counts += symbols @ mixtures
+    return _standardized(counts / np.maximum(data.lengths, 1)[:, None])
+
+
+def kmer_features(data: SequenceSet) -> csr_array:
+    """(N, D) spectra of short k-mers, without tuning: 1- and 2-mers of proteins, 1- to 4-mers of nucleotides."""
+    protein = data.alphabet is PROTEIN
+    chosen = KmerFeatures(shortest=1, longest=2 if protein else 4, both_strands=False, scaling="root")
+    return chosen.matrix(data)
+
+
+def held_out(data: SequenceSet, rows: Rows, seed: int) -> Array:
+    """(N, K) probabilities of a logistic regression on rows that had not seen the sequence; NaN where none did.
+
+    Of more than `MOST` sequences a draw is looked at.
+    """
+    if len(data) > MOST:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(data))[:MOST])
+        p = np.full((len(data), len(data.classes)), np.nan)
+        p[drawn] = held_out(data.subset(drawn), rows[drawn], seed)
+        return p
+    target, y = data.labelled()
+    splits = inner_folds(data, FOLDS, seed)
+    p = np.full((len(data), len(target.names)), np.nan)
+    wide = not isinstance(rows, np.ndarray)
+    for (inner, outer), (kept, left_out) in zip(splits, short_views(rows, splits, wide=wide), strict=True):
+        weight = None if data.weight is None else data.weight[inner]
+        coef, intercept = fit_logistic(kept, y[inner], STRENGTH if wide else 1.0, weight, seed)
+        p[outer] = target.predict(left_out @ coef.T + intercept)
+    return p
+
+
+def from_learned(learned: SequenceSet, tested: SequenceSet, rows: Array, seed: int) -> Array:
+    """(n, K) what a logistic regression on the rows of `learned` says of `tested`, whose rows come after them."""
+    target, y = learned.labelled()
+    n = len(learned)
+    coef, intercept = fit_logistic(rows[:n], y, 1.0, learned.weight, seed)
+    return target.predict(rows[n:] @ coef.T + intercept)
+
+
+def _standardized(rows: Array) -> Array:
+    spread = rows.std(axis=0)
+    return (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -1,0 +1,66 @@
+"""Does a model know more than how long a sequence is, or which letters it has?"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from seqreg.checks.base import Array, Evidence, Found
+from seqreg.checks.references import composition, from_learned, lengths
+from seqreg.evaluation.verdict import judge
+from seqreg.sequences import SequenceSet
+
+CLOSE = 0.01  # by which a model may be better and still know no more, as far as anyone can tell
+
+
+def length_only(evidence: Evidence) -> Found | None:
+    """Lengths alone; sequences of one length have nothing to tell."""
+    if len(np.unique(evidence.data.lengths)) == 1:
+        return None
+    return _beside(evidence, lengths, evidence.by_length)
+
+
+def composition_only(evidence: Evidence) -> Found | None:
+    """Letter frequencies alone. They may carry much, and that is biology, as long as the model knows more."""
+    return _beside(evidence, composition, evidence.by_composition)
+
+
+def _beside(evidence: Evidence, rows: Callable[[SequenceSet], Array], out_of_fold: Array) -> Found | None:
+    """The model beside logistic regression on the rows; without a model, k-mers out of fold take its place."""
+    data = evidence.data
+    if evidence.p is not None and evidence.tested is not None and evidence.learned is not None:
+        tested, p = evidence.tested, evidence.p
+        both = joined(evidence.learned, tested)
+        simple = from_learned(evidence.learned, tested, rows(both), evidence.seed)
+    else:
+        known = np.flatnonzero(~np.isnan(out_of_fold).any(axis=1) & ~np.isnan(evidence.unseen).any(axis=1))
+        tested, p, simple = data.subset(known), evidence.unseen[known], out_of_fold[known]
+    if not len(tested):
+        return None
+    target, y = tested.labelled()
+    alone = judge(target, y, simple, None, groups=tested.group, seed=evidence.seed)
+    beside = judge(target, y, p, ("shortcut", simple), groups=tested.group, seed=evidence.seed)
+    if alone is None or beside is None:
+        return None
+    metric = target.metrics[alone.metric]
+    value = alone.difference + (metric.chance or 0.0)
+    words = {
+        "metric": metric.title,
+        "value": f"{value:.3f}",
+        "model": f"{value + beside.difference:.3f}",
+        "low": f"{beside.interval[0]:+.3f}",
+        "high": f"{beside.interval[1]:+.3f}",
+    }
+    found = {"metric": alone.metric, "value": value, "model": value + beside.difference, "interval": beside.interval}
+    if alone.outcome != "ahead" or beside.outcome == "ahead":
+        return "ok", found, words
+    return ("warn" if beside.difference <= CLOSE else "note"), found, words
+
+
+def joined(first: SequenceSet, second: SequenceSet) -> SequenceSet:
+    """The letters of both sets, one after the other, without what belongs to them."""
+    return SequenceSet(
+        alphabet=first.alphabet,
+        names=[*first.names, *second.names],
+        codes=np.concatenate([first.codes, second.codes]),
+        offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+    )
