@@ -1,12 +1,14 @@
 """Loops over numbers, compiled by Numba."""
 
 from collections.abc import Callable
+from typing import Any
 
 
-def compiled(function: Callable[..., None], *, fastmath: bool = False) -> Callable[..., None]:
+def compiled(function: Callable[..., Any], *, fastmath: bool | set[str] = False) -> Callable[..., Any]:
     """The function, compiled when it is first called and kept on disk, where Numba finds a place for it.
 
-    fastmath: let sums be reordered, for vector instructions. Numba loads when this is called: it takes long.
+    fastmath: let sums be reordered, for vector instructions; or LLVM's flags that say what else may be assumed. Numba
+    loads when this is called: it takes long.
     """
     import numba
 

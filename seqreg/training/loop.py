@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.errors import DivergedError, option
 from seqreg.networks import SequenceNetwork, per_example_loss
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
+from seqreg.training.closed_form import closed_form
 from seqreg.training.config import Regularizers, TrainConfig, example_weights
+from seqreg.training.optimizer import FlatAdamW
 from seqreg.training.start import start_from_windows
 
 WARM_UP = 0.05  # share of all steps over which the learning rate rises
@@ -123,9 +125,10 @@ def fit(
     labels, resampled = torch.from_numpy(train.y), config.class_weight == "resampled"
     data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
-    optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.lr)
+    optimizer = FlatAdamW(model, config.lr, config.weight_decay)
+    in_closed_form = closed_form(model, regularizers, weighted_loss)
     generator = torch.Generator().manual_seed(config.seed)
-    state = load_checkpoint(folder, model, optimizer, generator) if folder and resume else None
+    state = load_checkpoint(folder, model, optimizer.state, generator) if folder and resume else None
     if state is None:
         state = FitState()
         if config.start == "windows":
@@ -140,24 +143,26 @@ def fit(
         sizes: list[int] = []
         for ids, y, weights in data.batches(order, config.batch_size):
             progress = state.step / steps
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(state.step, steps, config.lr)
+            optimizer.lr = learning_rate(state.step, steps, config.lr)
             for augment in regularizers.augment:
                 ids = augment(ids, generator, model.alphabet)
-            x = regularizers.attack(model, ids, y) if regularizers.attack else ids
-            terms = {"classification": _weighted(per_example_loss(_score(model, x, ids), y), weights)}
-            for name, penalty in regularizers.penalties.items():
-                terms[name] = penalty(model, ids, y, progress=progress)
-            values = torch.stack(list(terms.values()))
             optimizer.zero_grad()
-            values.sum().backward()
+            if in_closed_form is not None:
+                values = in_closed_form.step(ids, y, weights)
+            else:
+                x = regularizers.attack(model, ids, y) if regularizers.attack else ids
+                terms = {"classification": weighted_loss(_score(model, x, ids), y, weights)}
+                for name, penalty in regularizers.penalties.items():
+                    terms[name] = penalty(model, ids, y, progress=progress)
+                values = torch.stack(list(terms.values()))
+                values.sum().backward()
             optimizer.step()
             regularizers.project_(model, state.epoch)
             summands.append(values.detach())
             sizes.append(len(ids))
             state.step += 1
 
-        row = {"epoch": state.epoch + 1, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row = {"epoch": state.epoch + 1, "learning_rate": optimizer.lr}
         row |= _epoch_means(("classification", *regularizers.penalties), summands, sizes, state.epoch)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             raise _diverged("weights are not finite after its last step", state.epoch)
@@ -171,15 +176,21 @@ def fit(
         state.history.append(row)
         state.epoch += 1
         if folder and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            save_checkpoint(folder, state, model, optimizer, generator)
+            save_checkpoint(folder, state, model, optimizer.state, generator)
             saved = time.monotonic()
         if report:
             report(Progress(epoch=state.epoch, epochs=config.epochs, row=row))
 
+    optimizer.release()
     if state.best_weights is not None:
         model.load_state_dict(state.best_weights)
     model.eval()
     return state.history
+
+
+def weighted_loss(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """[] mean over a batch of losses of outputs (N, K) times weights (N,)."""
+    return (per_example_loss(outputs, y) * weights).mean()
 
 
 def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int = 256) -> float:
@@ -196,17 +207,6 @@ def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int 
 def _score(model: SequenceNetwork, x: Tensor, ids: Tensor) -> Tensor:
     """Logits of letters, or of one-hot x that an attack has moved away from ids."""
     return model(x) if x.dim() == 2 else model(x, lengths=model.lengths(ids))
-
-
-def _weighted(losses: Tensor, weights: Tensor) -> Tensor:
-    return (losses * weights).mean()
-
-
-def _decay_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
-    """Decoupled decay acts on kernels and matrices, not on biases."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _has_stalled(state: FitState, patience: int, held_out: ResidentData | None) -> bool:

@@ -1,0 +1,86 @@
+"""AdamW on the weights of a network as two flat tensors: one operation for all of them."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class FlatAdamW:
+    """AdamW whose decay acts on kernels and matrices, and not on biases: on all of the one, and all of the other.
+
+    While it is in use, the trained parameters of the network, and their `.grad`, are views of flat tensors, one of
+    matrices and one of vectors; `release` gives each memory of its own again. A step is by the equations of PyTorch,
+    whose optimizer holds the state. On a processor it is one pass over the numbers.
+    """
+
+    def __init__(self, model: nn.Module, lr: float, decay: float) -> None:
+        trained = [each for each in model.parameters() if each.requires_grad]
+        kinds = [[each for each in trained if (each.dim() > 1) == matrices] for matrices in (True, False)]
+        self._views = [(_flattened(views), views) for views in kinds if views]
+        groups = [{"params": [flat], "weight_decay": decay * (views[0].dim() > 1)} for flat, views in self._views]
+        self.state = torch.optim.AdamW(groups, lr=lr)
+        self.lr = lr
+        self._plain = all(
+            flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64) for flat, _ in self._views
+        )
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero; they stay where they are."""
+        for flat, _ in self._views:
+            assert flat.grad is not None
+            flat.grad.zero_()
+
+    def step(self) -> None:
+        """Take a step by the gradients, with the learning rate `lr`."""
+        for group in self.state.param_groups:
+            group["lr"] = self.lr
+            if self._plain:
+                _step(group, self.state.state[group["params"][0]])
+        if not self._plain:
+            self.state.step()
+
+    def release(self) -> None:
+        """End the use: every parameter has memory of its own again, and no gradient."""
+        for _, views in self._views:
+            for each in views:
+                each.data, each.grad = each.data.clone(), None
+
+
+def _step(group: dict[str, Any], state: dict[str, Tensor]) -> None:
+    from seqreg.training.adamw_loop import step_adamw  # Numba takes a while to load
+
+    (weights,) = group["params"]
+    if not state:
+        state["step"] = torch.tensor(0.0)
+        state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weights), torch.zeros_like(weights)
+    state["step"] += 1
+    steps, (first, second) = state["step"].item(), group["betas"]
+    scalars = (
+        1 - group["lr"] * group["weight_decay"],
+        1 - first,
+        second,
+        group["lr"] / (1 - first**steps),
+        math.sqrt(1 - second**steps),
+        group["eps"],
+    )
+    arrays: list[NDArray[Any]] = [
+        each.detach().numpy() for each in (weights, weights.grad, state["exp_avg"], state["exp_avg_sq"])
+    ]
+    step_adamw(*arrays, np.array(scalars, arrays[0].dtype))
+
+
+def _flattened(parameters: list[nn.Parameter]) -> Tensor:
+    """One tensor of all numbers, of which the parameters and their gradients become views."""
+    flat = torch.cat([each.detach().reshape(-1) for each in parameters]).requires_grad_()
+    flat.grad = torch.zeros_like(flat)
+    at = 0
+    for each in parameters:
+        size = each.numel()
+        each.data = flat.detach()[at : at + size].view(each.shape)
+        each.grad = flat.grad[at : at + size].view(each.shape)
+        at += size
+    return flat
