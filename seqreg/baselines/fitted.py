@@ -26,7 +26,7 @@ from seqreg.model_files import (
     read_model,
     write_model,
 )
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, Windows
 from seqreg.specs import name_of
 from seqreg.targets import Target, from_plain
 
@@ -122,6 +122,14 @@ class FittedBaseline:
     def probabilities(self, data: SequenceSet) -> Array:
         """(N, K) probabilities, a column per name of the target."""
         return self.target.predict(self.outputs(data))
+
+    def window_outputs(self, windows: Windows) -> Array:
+        """(M, J) of windows that slide over long sequences, each read alone."""
+        return np.concatenate([self.outputs(piece) for piece in windows.sequences()])
+
+    def window_probabilities(self, windows: Windows) -> Array:
+        """(M, K) probabilities of windows that slide over long sequences."""
+        return self.target.predict(self.window_outputs(windows))
 
     def both_probabilities(self, data: SequenceSet) -> tuple[Array, Array]:
         """The same twice: a baseline has no temperature."""

@@ -11,9 +11,13 @@ from seqreg.cli.terminal import Moved, Terminal
 from seqreg.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from seqreg.evaluation.conformal import Conformal
     from seqreg.predictors import Predictor
     from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
+    from seqreg.targets import Target
     from seqreg.unfinished import Once
     from seqreg.vectors import VectorTable
 
@@ -166,22 +170,25 @@ def window_rows(
     """
     done = 0
     for windows in scan:
-        yield from once(lambda windows=windows: {"rows": list(_rows_of_windows(model, windows, threshold))})["rows"]
-        done += len(windows.sequences)
+        piece = once(lambda windows=windows: {"p": model.window_probabilities(windows)})
+        yield from _rows_of_windows(model.target, windows, piece["p"], threshold)
+        done += len(windows)
         moved(done)
 
 
-def _rows_of_windows(model: "Predictor", windows: "Windows", threshold: float) -> Iterator[tuple[str, ...]]:
+def _rows_of_windows(
+    target: "Target", windows: "Windows", p: "NDArray[np.float64]", threshold: float
+) -> Iterator[tuple[str, ...]]:
     import numpy as np
 
-    target, p = model.target, model.probabilities(windows.sequences)
     column = np.array([target.reported(each) for each in p])
     row, column = np.repeat(np.arange(len(p)), column.shape[1]), column.ravel()
-    kept = p[row, column] >= threshold
-    for i, k in zip(row[kept].tolist(), column[kept].tolist(), strict=True):
-        value = float(p[i, k])
-        place = windows.chrom[i], str(windows.start[i]), str(windows.end[i])
-        yield (*place, target.names[k], str(round(1000 * value)), windows.strand[i], f"{value:.6g}")
+    told = p[row, column]
+    kept = told >= threshold
+    chrom, start, end, strand = windows.place
+    for i, k, value in zip(row[kept].tolist(), column[kept].tolist(), told[kept].tolist(), strict=True):
+        place = chrom[i], str(start[i]), str(end[i])
+        yield (*place, target.names[k], str(round(1000 * value)), strand[i], f"{value:.6g}")
 
 
 def variant_rows(terminal: Terminal, model: "Predictor", spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:

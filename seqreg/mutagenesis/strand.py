@@ -10,23 +10,18 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqreg.mutagenesis.edits import SUBSTITUTION, Edit
 from seqreg.networks import ConvNet
 from seqreg.networks.lookup import symbol_table
 
 
-def first_head_layer(model: ConvNet) -> nn.Linear:
-    """The linear layer that reads the pooled features."""
-    return model.output if model.hidden is None else model.hidden
-
-
 def finish(model: ConvNet, pooled: Tensor) -> Tensor:
     """Logits (..., K) from `Strand.pooled` (..., F)."""
     if model.pooling == "max":
-        pooled = F.linear(pooled, first_head_layer(model).weight)
-    pooled = pooled + first_head_layer(model).bias
+        pooled = F.linear(pooled, model.head_layer.weight)
+    pooled = pooled + model.head_layer.bias
     return pooled if model.hidden is None else model.output(F.relu(pooled))
 
 
@@ -110,7 +105,7 @@ class Strand:
     def _remember_sums(self, h: Tensor) -> None:
         n, windows, _ = h.shape
         rows, at = torch.arange(n, device=h.device)[:, None], torch.arange(windows, device=h.device).expand(n, -1)
-        guard = h.new_zeros(n, 1, len(first_head_layer(self.model).weight), dtype=torch.float64)
+        guard = h.new_zeros(n, 1, len(self.model.head_layer.weight), dtype=torch.float64)
 
         def contributions(shift: int) -> Tensor:
             weight = self._readout(rows.expand(n, windows), at + shift)  # N, T, H, C
@@ -122,7 +117,7 @@ class Strand:
 
     def _readout(self, row: Tensor, window: Tensor) -> Tensor:
         """(..., H, C) weights of the windows (...) of sequences row in a linear pooling and the first head layer."""
-        weight = first_head_layer(self.model).weight
+        weight = self.model.head_layer.weight
         if self.model.pooling == "mean":
             return weight / self.counts[row.reshape(row.shape[0], -1)[:, :1]][:, :, None, None].to(weight.dtype)
         per_window = weight.view(len(weight), -1, self.model.windows).permute(2, 0, 1)  # T, H, C

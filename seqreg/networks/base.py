@@ -16,7 +16,7 @@ from seqreg.specs import Spec
 if TYPE_CHECKING:
     from seqreg.networks.convnet import ConvNet
     from seqreg.networks.part import Part
-    from seqreg.sequences import SequenceSet
+    from seqreg.sequences import SequenceSet, Windows
 
 DEFAULT_PENALTY = ("gradient:weight=0.01",)
 
@@ -54,6 +54,10 @@ class SequenceNetwork(nn.Module, ABC):
     def score(self, data: "SequenceSet", rows: NDArray[np.int64]) -> Tensor:
         """Logits (n, K) of sequences of a set, by whatever the network reads of them."""
         return self(self.ids_of(data, rows))
+
+    def score_windows(self, windows: "Windows") -> Tensor:
+        """Logits (M, K) of windows that slide over long sequences: those of each window alone."""
+        return torch.cat([self.score(piece, np.arange(len(piece))) for piece in windows.sequences()])
 
     def windowed(self) -> "ConvNet | None":
         """The convolutional network that this one is, for rooms that take its windows apart; None for any other."""

@@ -5,7 +5,9 @@ convolutions; a shorter sequence is scored as one padded window. Pooling looks a
 """
 
 import math
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +22,17 @@ from seqreg.networks.lookup import (
     first_argmax,
     letter_conv,
     lookup_scores,
+    place_scores,
     symbol_table,
     window_dot,
     window_rows,
 )
 from seqreg.networks.part import Part, Profile
+from seqreg.networks.sliding import slid
 from seqreg.spectral import conv1d_norm_upper_bound, linear_norm
+
+if TYPE_CHECKING:
+    from seqreg.sequences import Windows
 
 
 class ConvNet(Part, proved=True):
@@ -199,6 +206,35 @@ class ConvNet(Part, proved=True):
             else:  # PyTorch's own convolution of doubles is several times slower on CPUs than a product of matrices
                 scores = h.unfold(1, weight.shape[2], 1).flatten(2) @ weight.flatten(1).t() + bias
         return scores
+
+    def window_terms(self, ids: Tensor) -> Tensor:
+        """(P, ...) what sliding windows pool at each of the P = L - R + 1 places of one sequence, ids (L,).
+
+        The last layer's scores below a maximum, its activations where positions are kept, and below a mean what the
+        head's first layer makes of them.
+        """
+        first = place_scores(symbol_table(self.first_kernel(), self.mixtures), ids)
+        scores = self.window_scores(first[None], ids[None])[0]
+        if self.pooling == "max":
+            return scores
+        h = self.activate(scores)
+        return F.linear(h, self.head_layer.weight) if self.pooling == "mean" else h
+
+    def score_windows(self, windows: "Windows") -> Tensor:
+        """Logits (M, K) of windows that slide over long sequences; what windows share is computed once.
+
+        Windows shorter than the receptive field are padded, and scored alone.
+        """
+        if self.windowed() is None or self.mixtures.device.type != "cpu":
+            return super().score_windows(windows)
+        short = np.array([run.length < self.receptive_field for run in windows.runs])
+        if not short.any():
+            return slid(self, windows)
+        logits = self.output.weight.new_empty(len(windows), self.outputs)
+        for chosen, score in ((~short, slid), (short, Part.score_windows)):
+            if (index := np.flatnonzero(chosen)).size:
+                logits[torch.from_numpy(windows.rows_of(index))] = score(self, windows.chosen(index))
+        return logits
 
     def last_scores(self, ids: Tensor) -> Tensor:
         """(N, T, C) what `activate` turns into the last layer's activations."""

@@ -8,12 +8,22 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
 from seqreg.sequences import blosum62
 from seqreg.specs import Spec, hyper
+
+
+def identity(size: int) -> Tensor:
+    """(size, size) identity in single precision.
+
+    Not `torch.eye`, which imports PyTorch's compiler where shapes are built without memory: seconds of each command.
+    """
+    return torch.as_tensor(np.eye(size, dtype=np.float32))
 
 
 class Encoding(Spec, ABC):

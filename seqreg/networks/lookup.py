@@ -46,6 +46,16 @@ def lookup_scores(table: Tensor, rows: Tensor) -> Tensor:
     return flat.view(n, windows, channels)
 
 
+def place_scores(table: Tensor, ids: Tensor) -> Tensor:
+    """The same (P, C) of every place of one sequence, ids (L,), on a CPU."""
+    from seqreg.networks.sliding_loops import first_scores  # Numba loads slowly
+
+    width, _, channels = table.shape
+    scores = table.new_empty(len(ids) - width + 1, channels)
+    first_scores(ids.numpy(), table.detach().numpy(), scores.numpy())
+    return scores
+
+
 def first_argmax(scores: Tensor, block: int = 16) -> Tensor:
     """(N, C) int64 first window at which scores (N, T, C) are largest.
 

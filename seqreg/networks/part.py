@@ -114,7 +114,12 @@ class Part(SequenceNetwork):
     @property
     def width(self) -> int:
         """F."""
-        return (self.output if self.hidden is None else self.hidden).in_features
+        return self.head_layer.in_features
+
+    @property
+    def head_layer(self) -> nn.Linear:
+        """The linear layer that reads the features."""
+        return self.output if self.hidden is None else self.hidden
 
     @property
     def default_penalty(self) -> tuple[str, ...]:

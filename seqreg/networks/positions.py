@@ -1,9 +1,8 @@
 """A linear function of the letter at each of the first positions, as a part of a sum."""
 
-import torch
-
 from seqreg.alphabet import Alphabet
 from seqreg.networks.convnet import ConvNet
+from seqreg.networks.encodings import identity
 
 
 def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_complement: bool = False) -> ConvNet:
@@ -13,7 +12,7 @@ def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_
     """
     model = ConvNet(
         alphabet,
-        torch.eye(alphabet.size),
+        identity(alphabet.size),
         channels=[alphabet.size],
         widths=[1],
         outputs=outputs,
@@ -22,5 +21,5 @@ def positional_linear(alphabet: Alphabet, *, outputs: int, length: int, reverse_
         pooling="position",
         reverse_complement=reverse_complement,
     )
-    model.fix_filters(torch.eye(alphabet.size)[:, :, None], 0.0)
+    model.fix_filters(identity(alphabet.size)[:, :, None], 0.0)
     return model

@@ -28,7 +28,7 @@ from seqreg.errors import UsageError, option
 from seqreg.networks.activations import smoothed_relu
 from seqreg.networks.base import NetworkSpec
 from seqreg.networks.convnet import ConvNet
-from seqreg.networks.encodings import Encoding, OneHot
+from seqreg.networks.encodings import Encoding, OneHot, identity
 from seqreg.networks.part import Profile
 from seqreg.specs import hyper
 
@@ -170,7 +170,7 @@ class SmoothCNN(NetworkSpec):
             )
         return SmoothConvNet(
             alphabet,
-            torch.eye(alphabet.size),
+            identity(alphabet.size),
             filters=self.filters,
             width=self.width,
             smoothing=self.smoothing,

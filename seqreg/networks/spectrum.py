@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqreg.alphabet import Alphabet
 from seqreg.networks.convnet import ConvNet
+from seqreg.networks.encodings import identity
 
 
 class SpectrumNet(ConvNet, proved=True):
@@ -29,7 +30,7 @@ class SpectrumNet(ConvNet, proved=True):
     ) -> None:
         super().__init__(
             alphabet,
-            torch.eye(alphabet.size),
+            identity(alphabet.size),
             channels=[alphabet.size**k],
             widths=[k],
             outputs=outputs,
@@ -38,7 +39,7 @@ class SpectrumNet(ConvNet, proved=True):
             reverse_complement=reverse_complement,
         )
         kmers = torch.tensor(list(itertools.product(range(alphabet.size), repeat=k)))  # A^k, k
-        self.fix_filters(torch.eye(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
+        self.fix_filters(identity(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
 
     def contents(self, ids: Tensor) -> Tensor:
         """(N, T) int64 number of the k-mer that each window of ids (N, L) reads; A^k for one that is not all letters.
@@ -49,6 +50,17 @@ class SpectrumNet(ConvNet, proved=True):
         plain = (windows < self.alphabet.size).all(2)
         powers = self.alphabet.size ** torch.arange(self.receptive_field - 1, -1, -1, device=ids.device)
         return torch.where(plain, (windows * powers).sum(2), len(self.first_bias()))
+
+    def window_terms(self, ids: Tensor) -> Tensor:
+        """(P, K) weight of the k-mer at each place of one sequence, ids (L,)."""
+        contents = self.contents(ids[None])[0]
+        weight = self.output.weight.t()
+        mixed = torch.nonzero(contents == len(weight)).squeeze(1)
+        terms = weight[contents.clamp(max=len(weight) - 1)]
+        if len(mixed):
+            windows = ids.unfold(0, self.receptive_field, 1)[mixed]
+            terms[mixed] = self.activate(self.last_scores(windows))[:, 0] @ weight
+        return terms
 
     def content_costs(self, directions: Tensor, others: int) -> Tensor | None:
         """(Q, k, A^k + 1) most that margins u (Q, K) lose, times T, when tap j of a window that reads v is replaced.

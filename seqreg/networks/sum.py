@@ -26,7 +26,7 @@ from seqreg.networks.part import Part, added
 from seqreg.networks.positions import positional_linear
 from seqreg.networks.spectrum import SpectrumNet
 from seqreg.networks.vectors import VectorNet
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, Windows
 from seqreg.specs import hyper
 
 MOST_KMERS = 1024
@@ -75,6 +75,10 @@ class SumNet(SequenceNetwork):
     def score(self, data: SequenceSet, rows: NDArray[np.int64]) -> Tensor:
         """Logits (n, K) of sequences of a set, each part reading of them what it needs."""
         return added(self.part(name).score(data, rows) for name in self.parts)
+
+    def score_windows(self, windows: Windows) -> Tensor:
+        """Logits (M, K) of windows that slide over long sequences, each part sharing between them what it can."""
+        return added(self.part(name).score_windows(windows) for name in self.parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import Alphabet
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, Windows
 from seqreg.targets import Target
 
 
@@ -58,8 +58,16 @@ class Predictor(Protocol):
         """(N, K) scores before the temperature and the link."""
         ...
 
+    def window_outputs(self, windows: Windows) -> NDArray[Any]:
+        """(M, K) outputs of windows that slide over long sequences."""
+        ...
+
     def probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
         """p of every sequence."""
+        ...
+
+    def window_probabilities(self, windows: Windows) -> NDArray[np.float64]:
+        """p of every window."""
         ...
 
     def both_probabilities(self, data: SequenceSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

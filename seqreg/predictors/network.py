@@ -1,6 +1,7 @@
 """A trained network with all that is needed to score sequences, as one safetensors and one JSON file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from seqreg.model_files import (
 )
 from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
 from seqreg.records import to_plain
-from seqreg.sequences import SequenceSet, padded_batches
+from seqreg.sequences import SequenceSet, Windows, padded_batches
 from seqreg.specs import parse
 from seqreg.targets import Target, from_plain
 
@@ -157,9 +158,18 @@ class TrainedNetwork:
         """Logits (N, K) in evaluation mode, sequences of like length together so that little padding is computed."""
         return logits_of(self.module, data, self.architecture.outputs, self.batch_size)
 
+    def window_outputs(self, windows: Windows) -> NDArray[np.float32]:
+        """Logits (M, K) of windows that slide over long sequences, in evaluation mode; what they share is done once."""
+        with evaluating(self.module):
+            return self.module.score_windows(windows).cpu().numpy()
+
     def probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
         """Probabilities (N, number of names) in the order of the target's names."""
         return self.architecture.probabilities(self.outputs(data))
+
+    def window_probabilities(self, windows: Windows) -> NDArray[np.float64]:
+        """Probabilities (M, number of names) of windows that slide over long sequences."""
+        return self.architecture.probabilities(self.window_outputs(windows))
 
     def both_probabilities(self, data: SequenceSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probabilities (N, number of names) at temperature 1, and as they are; the network runs once."""
@@ -212,16 +222,23 @@ def _in_batches(
     """(N, columns) that the function of rows gives, in batches of sequences of like length."""
     result = np.empty((len(data), columns), dtype=np.float32)
     order = np.argsort(data.lengths, kind="stable")
+    with evaluating(module):
+        for rows in padded_batches(data.lengths[order], batch_size, LETTERS_PER_BATCH):
+            index = order[rows]
+            result[index] = function(data, index).cpu().numpy()
+    return result
+
+
+@contextmanager
+def evaluating(module: SequenceNetwork) -> Iterator[None]:
+    """Evaluation mode, without derivatives; afterwards the network is in the mode it was in."""
     training = module.training
     module.eval()
     try:
         with torch.inference_mode():
-            for rows in padded_batches(data.lengths[order], batch_size, LETTERS_PER_BATCH):
-                index = order[rows]
-                result[index] = function(data, index).cpu().numpy()
+            yield
     finally:
         module.train(training)
-    return result
 
 
 def restored(architecture: Architecture, weights: dict[str, Tensor], device: str = "cpu") -> TrainedNetwork:

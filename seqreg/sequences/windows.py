@@ -5,10 +5,11 @@ letters over. A sequence shorter than a window is one window, whole.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, groupby
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, groupby, repeat
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -24,22 +25,109 @@ from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import stream_store
 
 _FRAGMENT = 1 << 16  # letters of a record looked at together
-_LETTERS = 1 << 20  # of all windows in a piece
+_LETTERS = 1 << 20  # in a piece
 _WINDOWS = 4096  # in a piece
 _UNKNOWN = "windows without a known letter left out"
 
-_Row = tuple[str, NDArray[np.int64], NDArray[np.uint8]]  # name of a sequence, starts (n,), ids (n, W)
+
+class Run(NamedTuple):
+    """Windows of `length` letters, one every step, in a stretch of a sequence that begins at `start`: count of them."""
+
+    name: str
+    start: int
+    count: int
+    length: int
+    codes: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Windows:
-    """Some windows: `sequences` as a model reads them, and where each lies, from 0: chrom, start, end and strand."""
+    """Some windows, as the runs they come in: letters that windows share are there once.
 
-    sequences: SequenceSet
-    chrom: list[str]
-    start: list[int]
-    end: list[int]
-    strand: list[str]
+    M rows, in the order of `place`: each window once, or, with both_strands, twice, + before -. source: of the letters.
+    """
+
+    alphabet: Alphabet
+    runs: Sequence[Run]
+    step: int
+    both_strands: bool
+    source: str = ""
+
+    def __len__(self) -> int:
+        return sum(run.count for run in self.runs) * len(self.strands)
+
+    @property
+    def strands(self) -> str:
+        """What rows say of strands."""
+        return "+-" if self.both_strands else "."
+
+    @cached_property
+    def place(self) -> tuple[list[str], list[int], list[int], list[str]]:
+        """Where each row lies, from 0: name of the sequence, start, end and strand, M each."""
+        counts = np.array([run.count for run in self.runs]) * len(self.strands)
+        starts = np.concatenate([run.start + self.step * np.arange(run.count) for run in self.runs])
+        start = np.repeat(starts, len(self.strands))
+        end = start + np.repeat([run.length for run in self.runs], counts)
+        names = [name for run, n in zip(self.runs, counts.tolist(), strict=True) for name in repeat(run.name, n)]
+        return names, start.tolist(), end.tolist(), list(self.strands) * len(starts)
+
+    def rows_of(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of some of the runs."""
+        counts = np.array([run.count * len(self.strands) for run in self.runs])
+        chosen = np.zeros(len(self.runs), dtype=bool)
+        chosen[index] = True
+        return np.flatnonzero(np.repeat(chosen, counts))
+
+    def chosen(self, index: NDArray[np.int64]) -> "Windows":
+        """The windows of some of the runs."""
+        return replace(self, runs=[self.runs[i] for i in index])
+
+    def sequences(self) -> Iterator[SequenceSet]:
+        """Every row as a sequence of its own, letters as its strand reads them, in pieces that memory has room for."""
+        waiting: list[_Rows] = []
+        letters = 0
+        for rows in self._rows():
+            if waiting and letters + rows.ids.size > _LETTERS:
+                yield self._joined(waiting)
+                waiting, letters = [], 0
+            waiting.append(rows)
+            letters += rows.ids.size
+        if waiting:
+            yield self._joined(waiting)
+
+    def _rows(self) -> Iterator["_Rows"]:
+        complement = self.alphabet.complement if self.both_strands else None
+        for run in self.runs:
+            windows = sliding_window_view(run.codes, run.length)[:: self.step][: run.count]
+            few = max(1, _LETTERS // (run.length * len(self.strands)))
+            for first in range(0, run.count, few):
+                ids = windows[first : first + few]
+                both = ids[:, None] if complement is None else np.stack([ids, complement[ids[:, ::-1]]], 1)
+                yield _Rows(run.name, run.start + first * self.step, both)
+
+    def _joined(self, rows: "list[_Rows]") -> SequenceSet:
+        names = [
+            f"{each.name}:{start}-{start + each.ids.shape[2]}({strand})"
+            for each in rows
+            for start in range(each.start, each.start + self.step * len(each.ids), self.step)
+            for strand in self.strands
+        ]
+        lengths = np.repeat([each.ids.shape[2] for each in rows], [len(each.ids) * len(self.strands) for each in rows])
+        return SequenceSet(
+            alphabet=self.alphabet,
+            names=names,
+            codes=np.concatenate([each.ids.ravel() for each in rows]),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            source=self.source,
+        )
+
+
+class _Rows(NamedTuple):
+    """Windows of one sequence, the first at `start`, as ids (n, strands, W)."""
+
+    name: str
+    start: int
+    ids: NDArray[np.uint8]
 
 
 class Scan:
@@ -70,35 +158,51 @@ class Scan:
 
     def __iter__(self) -> Iterator[Windows]:
         self._remarks.clear()
-        most = max(1, min(_WINDOWS, _LETTERS // self._window))
-        waiting: list[_Row] = []
-        count = 0
-        for name, starts, ids in self._rows():
-            for first in range(0, len(starts), most):
-                row = name, starts[first : first + most], ids[first : first + most]
-                if count + len(row[1]) > most:
-                    yield self._piece(waiting)
-                    waiting, count = [], 0
-                waiting.append(row)
-                count += len(row[1])
+        waiting: list[Run] = []
+        windows = letters = 0
+        for run in self._runs():
+            if waiting and (windows + run.count > _WINDOWS or letters + len(run.codes) > _LETTERS):
+                yield self._piece(waiting)
+                waiting, windows, letters = [], 0, 0
+            waiting.append(run)
+            windows += run.count
+            letters += len(run.codes)
         if waiting:
             yield self._piece(waiting)
 
-    def _rows(self) -> Iterator[_Row]:
-        """Windows as the letters come in."""
-        unknown = self._alphabet.pad - 1  # the mixture of all letters, N or X, is the last symbol before padding
+    def _piece(self, runs: list[Run]) -> Windows:
+        both = self._complement is not None
+        return Windows(alphabet=self._alphabet, runs=runs, step=self._step, both_strands=both, source=self._spec.source)
+
+    def _runs(self) -> Iterator[Run]:
+        """Windows as the letters come in, without those in which no letter is known."""
         seen = SeenIds()
         for _, fragments in groupby(_fragments(self._spec, self._remarks), key=lambda each: (each.file, each.number)):
             first = next(fragments)
             if seen.first_repeated([first.name]) is not None:
                 raise first.error("the id was there before", "Positions can be given only if every id is another.")
-            for starts, ids in slide(self._codes(first, fragments), self._window, self._step):
-                kept = (ids != unknown).any(axis=1)
-                self._remarks[_UNKNOWN] += int((~kept).sum())
-                if kept.any():
-                    yield first.name, starts[kept], ids[kept]
+            for start, count, codes in slide(self._codes(first, fragments), self._window, self._step):
+                length = min(self._window, len(codes))
+                for begin, end in self._known(codes, count, length):
+                    for one in range(begin, end, _WINDOWS):
+                        few = min(end - one, _WINDOWS)
+                        inside = codes[one * self._step : (one + few - 1) * self._step + length]
+                        yield Run(first.name, start + one * self._step, few, length, inside)
         if not seen.any:
             raise InputError("no sequences", file=self._spec.source)
+
+    def _known(self, codes: NDArray[np.uint8], count: int, length: int) -> Iterator[tuple[int, int]]:
+        """First and last + 1 of windows that follow each other and hold a known letter; the others are counted."""
+        unknown = codes == self._alphabet.pad - 1  # the mixture of all letters, N or X, is the last but padding
+        if not unknown.any():
+            yield 0, count
+            return
+        known = np.concatenate([[0], np.cumsum(~unknown)])
+        begin = self._step * np.arange(count)
+        kept = known[begin + length] > known[begin]
+        self._remarks[_UNKNOWN] += int((~kept).sum())
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]]).astype(np.int8)))
+        yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
     def _codes(self, first: RawRecord, rest: Iterable[RawRecord]) -> Iterator[NDArray[np.uint8]]:
         """Symbol codes of a record. Raises InputError at a letter outside the alphabet, and where there is none."""
@@ -115,34 +219,11 @@ class Scan:
         if not position:
             raise first.error("the sequence is empty", "Remove the record.")
 
-    def _piece(self, rows: list[_Row]) -> Windows:
-        strands = "." if self._complement is None else "+-"
-        chrom: list[str] = []
-        start: list[int] = []
-        end: list[int] = []
-        codes: list[NDArray[np.uint8]] = []
-        for name, starts, ids in rows:
-            both = ids[:, None] if self._complement is None else np.stack([ids, self._complement[ids[:, ::-1]]], 1)
-            codes.append(both.ravel())
-            chrom += [name] * len(starts) * len(strands)
-            start += np.repeat(starts, len(strands)).tolist()
-            end += np.repeat(starts + ids.shape[1], len(strands)).tolist()
-        strand = list(strands) * (len(start) // len(strands))
-        lengths = np.subtract(end, start)
-        sequences = SequenceSet(
-            alphabet=self._alphabet,
-            names=[f"{c}:{s}-{e}({t})" for c, s, e, t in zip(chrom, start, end, strand, strict=True)],
-            codes=np.concatenate(codes),
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            source=self._spec.source,
-        )
-        return Windows(sequences=sequences, chrom=chrom, start=start, end=end, strand=strand)
-
 
 def slide(
     fragments: Iterable[NDArray[np.uint8]], window: int, step: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-    """Starts (n,) and ids (n, W) of the windows of one sequence that comes in fragments.
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """The windows of one sequence that comes in fragments: start of the first, how many, and the letters they cover.
 
     Of what came before, no more is held than the next window needs.
     """
@@ -151,17 +232,18 @@ def slide(
     for codes in fragments:
         held = np.concatenate([held, codes])
         total = before + len(held)
-        starts = np.arange(upcoming, total - window + 1, step)
-        if len(starts):
-            yield starts, sliding_window_view(held, window)[starts - before]
-            upcoming, last_end = int(starts[-1]) + step, int(starts[-1]) + window
+        count = max(0, (total - window - upcoming) // step + 1)
+        if count:
+            last_end = upcoming + (count - 1) * step + window
+            yield upcoming, count, held[upcoming - before : last_end - before]
+            upcoming += count * step
         # The final window may begin before the next regular one.
         keep = max(before, min(upcoming, total - window))
         held, before = held[keep - before :], keep
     total = before + len(held)
     if total and last_end < total:
         rest = held[-window:]
-        yield np.array([total - len(rest)]), rest[None]
+        yield total - len(rest), 1, rest
 
 
 def _fragments(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
