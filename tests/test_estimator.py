@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -43,6 +44,7 @@ from seqreg.networks import CNN
 from seqreg.penalties import Adversarial, Gradient
 from seqreg.predictors.network import load_trained
 from seqreg.sequences import InputSpec, SequenceSet, homology_groups, read_input, read_strings
+from seqreg.settings import TrainSettings
 from seqreg.training import TrainConfig, train, train_baseline
 
 TINY = {
@@ -609,3 +611,15 @@ def test_the_package_itself_names_them_and_nothing_else() -> None:
     assert repr(KmerClassifier(KmerLogistic(k=2))) == "KmerClassifier(baseline=KmerLogistic(k=2, folds=5))"
     with pytest.raises(AttributeError, match="no attribute 'Classifier'"):
         seqreg.Classifier  # noqa: B018
+
+
+# What an estimator says otherwise, leaves to scikit-learn (splits, baselines), or has no use for.
+ELSEWHERE = {"seed": "random_state", "threads": "n_jobs"}
+NOT_ITS_OWN = {"baselines", "by", "similarity", "identity", "leave_out", "train_size", "precision", "deterministic"}
+
+
+def test_every_option_of_a_training_is_a_parameter() -> None:
+    own, settings = SequenceClassifier().get_params(), {entry.name: entry for entry in fields(TrainSettings)}
+    assert {ELSEWHERE.get(name, name) for name in settings} - set(own) == NOT_ITS_OWN
+    for name in settings.keys() & own.keys():
+        assert (own[name] or None) == (settings[name].default or None), name
