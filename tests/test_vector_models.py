@@ -1,28 +1,43 @@
 """Models that read vectors beside letters: the part of a sum, the baseline, and what is refused."""
 
-from collections.abc import Callable
+import hashlib
+import pickle
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from Bio.Seq import Seq
+from Bio.SeqRecord import SeqRecord
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
+from seqreg import KmerClassifier, SequenceClassifier, VectorTable
 from seqreg.alphabet import PROTEIN
 from seqreg.baselines import FittedBaseline, fit_baseline, fit_baselines
+from seqreg.benchmark.cells import cells_of
+from seqreg.benchmark.learners import inapplicable
+from seqreg.benchmark.suite import read_suite
+from seqreg.benchmark.tasks import Library, task_of
 from seqreg.certificates import lipschitz_upper_bound
-from seqreg.errors import UsageError
+from seqreg.errors import InputError, UsageError
+from seqreg.estimator.inputs import read_sequences
 from seqreg.explain.attributions import attributions
 from seqreg.export import export_onnx
 from seqreg.linear import fit_logistic
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import substitution_scores
+from seqreg.networks import embed_with
 from seqreg.predictors import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity.robustness import evaluate_robustness
+from seqreg.sensitivity.variants import score_variants
 from seqreg.sequences import (
+    ListedVariant,
     SequenceSet,
 )
 from seqreg.training import TrainConfig, learn
@@ -177,3 +192,130 @@ def test_a_store_brings_its_vectors(call: Callable[..., CompletedProcess[str]], 
     assert read_json(tmp_path / "run" / "model.json")["vectors"] == {"esm2": 4}
     done = call("predict", tmp_path / "run", tmp_path / "x.h5", "-o", tmp_path / "p.tsv", "--quiet")
     assert done.returncode == 0, done.stderr
+
+
+# ---- Python
+
+
+def sizes(texts: list[str]) -> np.ndarray:
+    """Vectors that a function computes: what it is given must be what the user wrote."""
+    assert all(text.startswith("m") for text in texts)
+    return np.array([[text.count("w"), len(text)] for text in texts])
+
+
+def test_estimators_take_tables_and_functions(tmp_path: Path) -> None:
+    data = by_vectors(80)
+    X, y = [f"m{data.sequence(i).lower()}" for i in range(80)], data.labelled()[1].tolist()
+    clf = SequenceClassifier(model="vectors", vectors=sizes, random_state=0, alphabet="protein")
+    found = cross_val_score(clf, X, y, cv=3)
+    assert found.mean() > 0.6
+    copied = pickle.loads(pickle.dumps(clf.fit(X, y)))
+    np.testing.assert_array_equal(copied.predict_proba(X), clf.predict_proba(X))
+
+    hashes = [hashlib.sha256(f"{text}_{len(text)}".encode()).hexdigest() for text in X]
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for key, vector in zip(hashes, data.vectors["esm2"], strict=True):
+            file.create_dataset(key, data=vector)
+    table = VectorTable.open(tmp_path / "v.h5")
+    grid = GridSearchCV(
+        SequenceClassifier(model="vectors", vectors=table, random_state=0, alphabet="protein"),
+        {"valid": [0.0, 0.1]},
+        cv=2,
+    ).fit(X, y)
+    best = grid.best_estimator_
+    assert best.score(X, y) > 0.8
+    best.save(tmp_path / "run")
+    loaded = SequenceClassifier.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.predict_proba(X), best.predict_proba(X))
+    baseline = KmerClassifier("vectors", vectors={"esm2": tmp_path / "v.h5"}, alphabet="protein").fit(X, y)
+    assert baseline.score(X, y) > 0.8
+    with pytest.raises(InputError, match="no vector for this sequence"):
+        best.predict(["MKV"])
+    with pytest.raises(UsageError, match="takes a VectorTable"):
+        SequenceClassifier(vectors=3).fit(X, y)
+    with pytest.raises(UsageError, match="of edited sequences are not known"):
+        best.robustness(X, y)
+
+
+def test_records_are_found_by_their_ids(tmp_path: Path) -> None:
+    data = by_vectors(40)
+    records = [SeqRecord(Seq(data.sequence(i)), id=name) for i, name in enumerate(data.names)]
+    np.savez(tmp_path / "v.npz", ids=np.array(data.names), vectors=data.vectors["esm2"])
+    found = read_sequences(records, "protein", vectors=tmp_path / "v.npz").vectors["vectors"]
+    np.testing.assert_array_equal(found, data.vectors["esm2"])
+    with pytest.raises(InputError, match="40 of 40"):  # the names that texts are given are no ids
+        read_sequences([data.sequence(i) for i in range(40)], "protein", vectors=tmp_path / "v.npz")
+
+
+# ---- a language model at hand: exact, slow, and nothing is proved
+
+
+def test_edits_are_embedded_and_scored_whole_where_that_can_be_done() -> None:
+    data = planted(PROTEIN, "W", n=60, shortest=6, longest=9)
+    texts = [data.sequence(i) for i in range(60)]
+    data = replace(data, vectors={"esm2": letters_of(texts)})
+    network = learn(data, TrainConfig(model="sum:pooling=none", valid=0.0)).network
+    few = data.subset(np.arange(4))
+    with pytest.raises(UsageError, match="no language model is given"):
+        embed_with(network.module, {"t5": letters_of})
+    embed_with(network.module, {"esm2": letters_of})
+    ids = torch.from_numpy(few.padded())
+    with torch.no_grad():
+        np.testing.assert_allclose(network.module(ids).numpy(), network.outputs(few), atol=1e-4)
+        found = substitution_scores(network.module, ids)
+        edited = ids.clone()
+        edited[2, 3] = 7
+        torch.testing.assert_close(found[2, 3, 7], network.module(edited)[2], atol=1e-4, rtol=1e-4)
+        windows = replace(few, vectors={})
+        np.testing.assert_allclose(network.outputs(windows), network.outputs(few), atol=1e-4)
+    study = evaluate_robustness(network, few, max_substitutions=1)
+    assert study.l2["epsilon"] == []
+    assert study.certified_accuracy[1] == 0  # whatever is found, nothing is proved
+    assert study.attacked_accuracy[1] <= study.attacked_accuracy[0] == study.certified_accuracy[0]
+    old = few.sequence(1)[2]
+    new = "W" if old != "W" else "A"
+    listed = [ListedVariant(file="list", line=1, id=few.names[1], text=f"p.{old}3{new}")]
+    (score,) = score_variants(network, few, listed)
+    assert score.logit_after == pytest.approx(float(found[1, 2, PROTEIN.letters.index(new), 0]), abs=1e-3)
+    assert (score.certified, score.certified_any) == (None, None)
+    with pytest.raises(UsageError, match="nothing is proved of them"):
+        lipschitz_upper_bound(network.module)
+
+
+def letters_of(texts: Sequence[str]) -> np.ndarray:
+    """(n, 20) shares of letters, in the place of a language model."""
+    return np.array([[text.count(letter) / len(text) for letter in PROTEIN.letters] for text in texts], np.float32)
+
+
+def test_suites_give_data_sets_their_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = by_vectors(40)
+    rows = [f"{name},{data.sequence(i)},{data.label(i)}\n" for i, name in enumerate(data.names)]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.csv").write_text("id,sequence,label\n" + "".join(rows))
+    digest = hashlib.sha256((tmp_path / "mine" / "x.csv").read_bytes()).hexdigest()
+    about = {"name": "mine", "title": "t", "alphabet": "protein", "kind": "classification", "file": "x.csv"}
+    about |= {"sha256": digest, "source": "s", "licence": "l", "positive": "with"}
+    lines = [f'{key} = "{value}"\n' for key, value in about.items()]
+    (tmp_path / "mine" / "dataset.toml").write_text("".join(lines) + 'classes = ["absent", "with"]\n')
+    np.savez(tmp_path / "mine.npz", ids=np.array(data.names), vectors=data.vectors["esm2"])
+    monkeypatch.setenv("SEQREG_DATA", str(tmp_path))
+    (tmp_path / "s.toml").write_text(
+        f"""title = "t"
+protocol = "small-data"
+data = ["mine"]
+vectors = ["esm2={tmp_path}/{{data}}.npz"]
+sizes = [20]
+reference = "vectors"
+[[methods]]
+name = "vectors"
+learner = "vectors"
+"""
+    )
+    suite = read_suite(tmp_path / "s.toml")
+    assert cells_of(suite)[0].key != cells_of(replace(suite, vectors=()))[0].key
+    library = Library(vectors=suite.vectors)
+    task = task_of(suite, library, data="mine", task="", size=20, seed=0, stage="report")
+    row = data.names.index(task.test.names[0])
+    np.testing.assert_array_equal(task.test.vectors["esm2"][0], data.vectors["esm2"][row])
+    assert inapplicable("vectors", task.train, task.test) is None
+    assert inapplicable("vectors", replace(task.train, vectors={}), task.test) == "sequences without vectors"

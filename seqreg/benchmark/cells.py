@@ -96,6 +96,7 @@ def _fixed_settings(suite: Suite, methods: Sequence[Method], places: Sequence[_P
 
 def _cell(suite: Suite, method: Method, place: _Place, stage: str, setting: int, needs: Sequence[str]) -> Cell:
     how = {name: getattr(suite, name) for name in ("protocol", "tasks", "metric", "folds", "by", "most_tested")}
+    how |= {"vectors": suite.vectors} if suite.vectors else {}
     identity = {**asdict(place), **how, "stage": stage, "setting": setting, "needs": needs, "method": asdict(method)}
     digest = hashlib.sha256(json.dumps(to_plain(identity), sort_keys=True).encode()).hexdigest()[:12]
     size = f"n{place.size}" if place.size else ""

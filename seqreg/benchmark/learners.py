@@ -64,6 +64,8 @@ def inapplicable(learner: str, train: SequenceSet, test: SequenceSet) -> str | N
     """Why a learner cannot learn from these sequences, or not read the others; None where it can."""
     if learner == "one-hot-logistic" and len(np.unique(np.concatenate([train.lengths, test.lengths]))) > 1:
         return "sequences of several lengths"
+    if learner == "vectors" and not train.vectors:
+        return "sequences without vectors"
     if learner == "ls-gkm" and (train.alphabet.name != "dna" or train.target is None or not train.target.binary):
         return "not two classes of DNA"
     return None

@@ -13,6 +13,7 @@ from seqreg.benchmark.compute import Bench, attempt
 from seqreg.benchmark.folder import SuiteFolder
 from seqreg.benchmark.learners import unavailable
 from seqreg.benchmark.suite import Suite
+from seqreg.benchmark.tasks import Library
 from seqreg.workers import SECONDS_BETWEEN_LOOKS, in_processes
 
 SECONDS_BETWEEN_TELLING = 1.0
@@ -91,7 +92,9 @@ def work(
 
     until: the time after which no cell is begun. parent: the process without which this one stops too.
     """
-    bench = Bench(suite=suite, folder=folder, cells={cell.key: cell for cell in cells}, device=device)
+    known = {cell.key: cell for cell in cells}
+    library = Library(vectors=suite.vectors)
+    bench = Bench(suite=suite, folder=folder, cells=known, device=device, library=library)
     left = list(cells)
     while left := _without(left, folder.keys()):
         moved = False

@@ -57,6 +57,7 @@ class Suite(Spec):
     title: str = hyper(MISSING, "one line on what is measured")
     protocol: str = hyper(MISSING, "how data sets are used", choices=tuple(PROTOCOLS))
     data: tuple[str, ...] = hyper(MISSING, "names of data sets")
+    vectors: tuple[str, ...] = hyper((), "NAME=FILE of language models, {data} in FILE being the name of a data set")
     sizes: tuple[int, ...] = hyper((), "numbers of training sequences")
     seeds: tuple[int, ...] = hyper((0,), "seeds of draws and of trainings")
     tasks: int | None = hyper(None, "homology tasks used, evenly spaced; none: all", low=2)

@@ -17,6 +17,7 @@ from seqreg.benchmark.suite import Suite
 from seqreg.errors import SeqregError, UsageError
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of, train_subset
 from seqreg.targets import Classes
+from seqreg.vectors import named_tables, with_vectors
 
 TARGET = Classes(names=("negative", "positive"), asked_for="positive")
 NOISE = 0.1  # of the copies by which a small superfamily is topped up
@@ -50,14 +51,19 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Library:
-    """Data sets and their tables, each read once."""
+    """Data sets and their tables, each read once. vectors: NAME=FILE, as the suite has them."""
 
+    vectors: tuple[str, ...] = ()
     kept: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def sequences(self, name: str) -> SequenceSet:
-        """The sequences of a data set, with labels where it is one for classification."""
+        """The sequences of a data set with their vectors, and with labels where it is one for classification."""
+        return self._once("sequences", name, lambda: self._read(name))
+
+    def _read(self, name: str) -> SequenceSet:
         labelled = find_data_set(name).kind == "classification"
-        return self._once("sequences", name, lambda: read_input(InputSpec(input=name, require_labels=labelled)))
+        tables = named_tables(text.replace("{data}", name) for text in self.vectors)
+        return with_vectors(read_input(InputSpec(input=name, require_labels=labelled)), tables)
 
     def column(self, name: str, column: str) -> NDArray[np.str_]:
         """(N,) a column of the table of a data set, in the order of its sequences."""
@@ -249,4 +255,4 @@ def _with_noise(sequences: SequenceSet, start: int, end: int, generator: np.rand
     changed = (copies % sequences.alphabet.size + step) % sequences.alphabet.size
     copies[:] = np.where(generator.random(len(copies)) < NOISE, changed, copies)
     names = [f"{name}~{i}" if start <= i < end else name for i, name in enumerate(sequences.names)]
-    return replace(sequences, codes=codes, names=names)
+    return replace(sequences, codes=codes, names=names, vectors={})

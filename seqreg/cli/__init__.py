@@ -12,6 +12,7 @@ from seqreg.cli import comparing as comparing  # isort: skip
 from seqreg.cli import explaining as explaining  # isort: skip
 from seqreg.cli import data as data  # isort: skip
 from seqreg.cli import checking as checking  # isort: skip
+from seqreg.cli import embedding as embedding  # isort: skip
 from seqreg.cli import benchmark as benchmark  # isort: skip
 from seqreg.cli import families as families  # isort: skip
 from seqreg.cli.app import app, main

@@ -8,7 +8,7 @@ from seqreg.cli.terminal import Terminal
 from seqreg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from seqreg.predictors import Predictor, TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
@@ -62,13 +62,43 @@ def check_vectors(model: "Predictor", given: "Iterable[str]") -> None:
         raise UsageError(f"--vectors {unknown[0]}=...: the model reads {reads}")
 
 
-def refuse_without_vectors(model: "Predictor") -> None:
-    """Raises UsageError for a model that reads vectors, which edited sequences and windows of others do not have."""
-    if model.vectors:
+def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device: str) -> None:
+    """Let a model that reads vectors compute those of edited sequences and of windows by language models.
+
+    language_models: MODEL, or NAME=MODEL where the model reads several. Raises UsageError where the model needs some
+    and has none, for a name that it does not read, and for a language model whose vectors have another size.
+    """
+    if not model.vectors:
+        if language_models:
+            raise UsageError("--embed-with: the model reads no vectors")
+        return
+    names = ", ".join(model.vectors)
+    if not language_models:
         raise UsageError(
-            f"this model reads the vectors {', '.join(model.vectors)} beside letters, and those of windows and of "
-            "edited sequences are not known. Train a model without --vectors for this"
+            f"this model reads the vectors {names} beside letters, and those of windows and of edited sequences are "
+            "not known. Name the language model that makes them, --embed-with MODEL, or train a model without --vectors"
         )
+    from seqreg.networks import embed_with
+    from seqreg.predictors import TrainedNetwork
+    from seqreg.training import choose_device
+    from seqreg.vectors.language_model import LanguageModel
+
+    if not isinstance(model, TrainedNetwork):
+        raise UsageError("--embed-with is for networks, and this is a baseline. Train with --model vectors")
+    found = {}
+    for text in language_models:
+        name, equals, path = text.partition("=")
+        if not equals and len(model.vectors) == 1:
+            name, path = names, text
+        if name not in model.vectors:
+            raise UsageError(f"--embed-with takes NAME=MODEL, with NAME of {names}; got {text!r}")
+        found[name] = LanguageModel(path, choose_device(device))
+        if found[name].dimension != model.vectors[name]:
+            raise UsageError(
+                f"--embed-with {text}: its vectors have {found[name].dimension:,} numbers; those called {name} that "
+                f"the model was trained on have {model.vectors[name]:,}"
+            )
+    embed_with(model.module, found)
 
 
 def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str | None) -> "SequenceSet":

@@ -86,6 +86,10 @@ Part = Annotated[
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Device = Annotated[str, declared("device")]
 Threads = Annotated[int | None, declared("threads")]
+EmbedWith = Annotated[
+    list[str] | None,
+    option(MACHINE, "--embed-with", "[NAME=]MODEL", "Compute the vectors of edited sequences by this language model."),
+]
 Overwrite = Annotated[
     bool, option(OUTPUT, "--overwrite", "", "Replace the run that is there; with --resume, only a different one.")
 ]

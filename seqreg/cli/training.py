@@ -147,7 +147,9 @@ def baseline(
     parts: PartOptions,
     model: Annotated[
         str | None,
-        option(NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic or majority; else the best."),
+        option(
+            NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic, vectors, majority; else the best."
+        ),
     ] = None,
     by: By = None,
     similarity: Similarity = 0.3,

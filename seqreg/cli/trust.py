@@ -5,8 +5,21 @@ from typing import Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import load_network, only_part
-from seqreg.cli.options import EDITS, FITTING, OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
+from seqreg.cli.loading import compute_vectors, load_network, only_part
+from seqreg.cli.options import (
+    EDITS,
+    FITTING,
+    OUTPUT,
+    BatchSize,
+    Device,
+    EmbedWith,
+    InputOptions,
+    Part,
+    Run,
+    Seed,
+    Threads,
+    option,
+)
 from seqreg.cli.terminal import Terminal
 from seqreg.specs import unknown_name
 
@@ -46,6 +59,7 @@ def robustness(
     sample: Annotated[int | None, option(FITTING, "--sample", "N", "Only N sequences, chosen by class.")] = None,
     batch_size: BatchSize = 32,
     seed: Seed = 0,
+    embed_with: EmbedWith = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -64,6 +78,7 @@ def robustness(
     from seqreg.writing import is_stream
 
     network = load_network(terminal, run, device, threads)
+    compute_vectors(network, embed_with or (), device)
     kinds = edits.split("+")
     for kind in kinds:
         if kind not in KINDS:
@@ -85,6 +100,7 @@ def robustness(
         "batch_size": batch_size,
     }
     about = {**asked, **model_identity(run, device), "sha256": sequences.sha256, "names": sequences.names}
+    about |= {"embed_with": embed_with} if embed_with else {}
     about |= {name: file_identity(path) for name, path in (("allowed", table), ("protect", protect)) if path}
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
         found = evaluate_robustness(network, sequences, mask=mask, once=once, progress=moved, **asked)

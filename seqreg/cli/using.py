@@ -18,13 +18,13 @@ from seqreg.cli.going_on import (
 from seqreg.cli.loading import (
     check_alphabet,
     check_vectors,
+    compute_vectors,
     is_own,
     load_model,
     load_network,
     only_part,
-    refuse_without_vectors,
 )
-from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Part, Run, Seed, Threads, option
+from seqreg.cli.options import OUTPUT, BatchSize, Device, EmbedWith, InputOptions, Part, Run, Seed, Threads, option
 from seqreg.cli.scores import show_metrics, show_verdict
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import UsageError
@@ -69,6 +69,7 @@ def predict(
     threshold: Threshold = 0.0,
     variants: VariantList = None,
     batch_size: BatchSize = 256,
+    embed_with: EmbedWith = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -91,9 +92,10 @@ def predict(
     model = load_model(terminal, run, device, threads, batch_size)
     tables = data.tables()
     if scan is not None or variants is not None:
-        refuse_without_vectors(model)
+        compute_vectors(model, embed_with or (), device)
     about = {"read": input_identity(data.spec()), "scan": scan, "window": window, "threshold": threshold}
     about |= {**model_identity(run, device), "abstain": abstain, "batch_size": batch_size}
+    about |= {"embed_with": embed_with} if embed_with else {}
     about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
     kept = None if output == "-" or variants is not None or about["read"] is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:

@@ -22,6 +22,7 @@ from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
 from seqreg.training.claim import claim_folder, held, settle
+from seqreg.vectors import VectorTable
 
 
 class SequenceEstimator(ClassifierMixin, SpecParameters):
@@ -31,6 +32,7 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
     positive: Any
     class_weight: Any
     random_state: Any
+    vectors: Any
     _labels: LabelValues
 
     @property
@@ -69,7 +71,7 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         y = list(y) if isinstance(y, Iterator) else y
         known = LabelValues.of(y)
         weights = sample_weights(sample_weight, self.class_weight, y)
-        data = read_labelled(X, y, known, self.alphabet, weights=weights, groups=groups)
+        data = read_labelled(X, y, known, self.alphabet, weights=weights, groups=groups, vectors=self.vectors)
         names = known.target.names
         if len(names) < 2:
             found = f"one class, {names[0]!r}" if names else "no class"
@@ -84,7 +86,7 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
 
     def _read(self, X: Any) -> SequenceSet:
         check_is_fitted(self)
-        return read_sequences(X, self._predictor().alphabet.name)
+        return read_sequences(X, self._predictor().alphabet.name, vectors=self.vectors)
 
     def _one_each(self, y: NDArray[Any]) -> bool:
         """Whether y gives every sequence exactly one class."""
@@ -106,6 +108,7 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         """What config.json says about the estimator: its parameters as given, and how to read class names."""
         families: Mapping[str, Any] = self.families
         params = {name: plain(value, families.get(name, {})) for name, value in self.get_params(deep=False).items()}
+        params["vectors"] = paths_of(self.vectors)
         if isinstance(self.class_weight, dict):
             params["class_weight"] = {str(label): float(weight) for label, weight in self.class_weight.items()}
         names = [str(value) for value in self.classes_]
@@ -130,6 +133,15 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         assert tags.classifier_tags is not None
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def paths_of(vectors: Any) -> Any:
+    """What gives vectors as text: the paths of tables; None for functions, which have none."""
+    if isinstance(vectors, Mapping):
+        return {name: paths_of(one) for name, one in vectors.items()}
+    if isinstance(vectors, VectorTable):
+        return str(vectors.path.absolute())
+    return str(vectors) if isinstance(vectors, str | Path) else None
 
 
 @contextmanager

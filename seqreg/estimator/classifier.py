@@ -41,6 +41,9 @@ class SequenceClassifier(SequenceEstimator):
     reverse_complement: score both strands with the same weights.
     calibration: "temperature" makes the probabilities of a network of one part honest, for up to three times the work;
     "none" leaves that out. It changes no prediction, so that a search is quicker without.
+    vectors: what a language model says of sequences, as a part of the network beside letters: a `seqreg.VectorTable`,
+    its path, or a function of a list of n texts that gives (n, D) numbers; a dict of several by name. The same is asked
+    when new sequences are scored; `save` keeps the path of a table, and nothing of a function.
     valid: share of the sequences held out for early stopping and for the weights of parts (none if that is fewer than
     150, or 40 for a network of one part), 0 for none, or (X, y).
     tune: a number of settings to try; or how to search, "halving:trials=50,budget=10" (minutes) or Halving(). What is
@@ -81,6 +84,7 @@ class SequenceClassifier(SequenceEstimator):
         start: str = "random",
         reverse_complement: bool | None = None,
         calibration: str = "temperature",
+        vectors: Any = None,
         valid: Any = 0.15,
         tune: Any = None,
         device: str = "auto",
@@ -105,6 +109,7 @@ class SequenceClassifier(SequenceEstimator):
         self.start = start
         self.reverse_complement = reverse_complement
         self.calibration = calibration
+        self.vectors = vectors
         self.valid = valid
         self.tune = tune
         self.device = device
@@ -144,7 +149,7 @@ class SequenceClassifier(SequenceEstimator):
         beam: width of the search for the worst edits. Raises UsageError for a label that was not there at `fit`.
         """
         check_is_fitted(self)
-        data = read_labelled(X, y, self._labels, self.network_.alphabet.name)
+        data = read_labelled(X, y, self._labels, self.network_.alphabet.name, vectors=self.vectors)
         return evaluate_robustness(
             self.network_, data, max_substitutions=max_substitutions, edits=edits, rule=rule, beam=beam
         )
@@ -162,7 +167,8 @@ class SequenceClassifier(SequenceEstimator):
         Raises UsageError for a label that was not there at `fit`.
         """
         check_is_fitted(self)
-        data = self._read(X) if y is None else read_labelled(X, y, self._labels, self.network_.alphabet.name)
+        known: dict[str, Any] = {"alphabet": self.network_.alphabet.name, "vectors": self.vectors}
+        data = self._read(X) if y is None else read_labelled(X, y, self._labels, **known)
         return explain(self.network_, data, batch=batch_size, steps=steps)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -242,7 +248,7 @@ class SequenceClassifier(SequenceEstimator):
         if not isinstance(self.valid, tuple | list) or len(self.valid) != 2:
             raise UsageError(f"valid must be a share of at least 0 and below 1, or (X, y); got {self.valid!r:.60}")
         X, y = self.valid
-        return 0.0, read_labelled(X, y, self._labels, data.alphabet.name)
+        return 0.0, read_labelled(X, y, self._labels, data.alphabet.name, vectors=self.vectors)
 
     def _predictor(self) -> TrainedNetwork:
         return self.network_

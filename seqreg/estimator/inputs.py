@@ -15,6 +15,7 @@ from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, as_column, is_missing, missing_like, read_strings
 from seqreg.sequences.duplicates import duplicate_remarks
 from seqreg.targets import SEPARATOR, Classes, Labels, Target, same_number
+from seqreg.vectors import as_tables, with_vectors
 
 KINDS: dict[str, Any] = {"bool": "True".__eq__, "int": int, "float": float, "str": str}
 
@@ -125,17 +126,36 @@ def _check_texts(values: Iterable[Any]) -> None:
 
 
 def read_sequences(
-    X: Any, alphabet: str | None, groups: Any = None, weights: NDArray[np.float64] | None = None
+    X: Any,
+    alphabet: str | None,
+    groups: Any = None,
+    weights: NDArray[np.float64] | None = None,
+    vectors: Any = None,
 ) -> SequenceSet:
-    """The sequences of X: (N,) texts or records, or one column (N, 1) of them."""
-    return read_strings(as_column(X, "X"), groups=groups, weights=weights, alphabet=alphabet)
+    """The sequences of X: (N,) texts or records, or one column (N, 1) of them, with what `vectors` says of them.
+
+    A table is asked by the ids of records, and by their letters.
+    """
+    column = as_column(X, "X")
+    sequences = read_strings(column, groups=groups, weights=weights, alphabet=alphabet)
+    if vectors is None:
+        return sequences
+    texts = [str(getattr(item, "seq", item)) for item in column]
+    return with_vectors(sequences, as_tables(vectors), texts, [getattr(item, "id", None) for item in column])
 
 
 def read_labelled(
-    X: Any, y: Any, known: LabelValues, alphabet: str | None, *, weights: Any = None, groups: Any = None
+    X: Any,
+    y: Any,
+    known: LabelValues,
+    alphabet: str | None,
+    *,
+    weights: Any = None,
+    groups: Any = None,
+    vectors: Any = None,
 ) -> SequenceSet:
     """The sequences of X with the labels of y. Raises ValueError where they do not fit together."""
-    sequences = read_sequences(X, alphabet, groups, weights)
+    sequences = read_sequences(X, alphabet, groups, weights, vectors)
     labelled = known.read(y)
     if len(labelled) != len(sequences):
         raise UsageError(f"{len(sequences)} sequences but {len(labelled)} labels")

@@ -22,7 +22,8 @@ class KmerClassifier(SequenceEstimator):
     baseline: a member of the family that `seqreg baseline` trains, as `NAME:key=value,...` or object; its fields are
     parameters too, `baseline__k` for example. alphabet, positive, random_state: as in `SequenceClassifier`.
     class_weight: "balanced", a dict of weights or None; where sequences may carry several labels, None.
-    reverse_complement: count both strands of DNA as one; None lets cross-validation choose.
+    reverse_complement: count both strands of DNA as one; None lets cross-validation choose. vectors: for the baseline
+    "vectors", as `SequenceClassifier` takes them.
 
     After `fit`: classes_; baseline_, the fitted model.
     """
@@ -38,6 +39,7 @@ class KmerClassifier(SequenceEstimator):
         positive: Any = None,
         class_weight: Any = None,
         reverse_complement: bool | None = None,
+        vectors: Any = None,
         random_state: Any = None,
     ) -> None:
         self.baseline = baseline
@@ -45,6 +47,7 @@ class KmerClassifier(SequenceEstimator):
         self.positive = positive
         self.class_weight = class_weight
         self.reverse_complement = reverse_complement
+        self.vectors = vectors
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:

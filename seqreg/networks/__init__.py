@@ -16,7 +16,7 @@ from seqreg.networks.encodings import Blosum62, Encoding, OneHot
 from seqreg.networks.foreign import ForeignNetwork
 from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
 from seqreg.networks.objectives import Objective, objective, objective_of, per_example_loss
-from seqreg.networks.part import Ability, Part, Profile, added, parts_of
+from seqreg.networks.part import Ability, Part, Profile, added, can, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.networks.spectrum import SpectrumNet
@@ -55,6 +55,7 @@ __all__ = [
     "Vectors",
     "added",
     "as_onehot",
+    "can",
     "embed_with",
     "input_gradient",
     "linear_maps_of",

@@ -255,6 +255,11 @@ def parts_of(model: SequenceNetwork) -> list[Part]:
     return model.parts_within()
 
 
+def can(model: SequenceNetwork, ability: Ability) -> bool:
+    """Whether no part of the network says that it cannot."""
+    return all(ability not in part.cannot for part in parts_of(model))
+
+
 def added(of_parts: Iterable[Tensor]) -> Tensor:
     """The sum of what the parts of a network give, tensors of one shape; that of a single part as it is."""
     return reduce(torch.add, of_parts)

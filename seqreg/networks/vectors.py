@@ -44,7 +44,8 @@ class VectorNet(Part):
         self._embedder: Embedder | None = None
         unknown = (
             f"this model reads the vectors {title!r} beside letters, and those of edited sequences are not known. "
-            f"Train a model without {option('vectors')} for this"
+            f"Name the language model that makes them, {option('embed_with', 'MODEL')}, where it can be named, or "
+            f"train a model without {option('vectors')}"
         )
         derived = f"the vectors {title!r} of this model have no gradient in letters, and nothing is proved of them"
         self.cannot = {"edits": unknown, "gradients": derived, "bounds": derived, "graph": derived}
@@ -62,7 +63,12 @@ class VectorNet(Part):
         self.spread.copy_(torch.from_numpy(spread))
 
     def read(self, data: SequenceSet, rows: NDArray[np.int64]) -> Tensor:
-        """(n, D) standardised vectors of sequences of a set. Raises UsageError where it has none, or others."""
+        """(n, D) standardised vectors of sequences of a set, which are computed where it has none and that can be done.
+
+        Raises UsageError where they are not known, or others.
+        """
+        if self.title not in data.vectors and self._embedder is not None:
+            return self.features(self.ids_of(data, rows))
         return self._standardised(self._of(data)[rows])
 
     def score(self, data: SequenceSet, rows: NDArray[np.int64]) -> Tensor:

@@ -51,7 +51,8 @@ def summary(run: Run) -> str:
     counts = run.data.get("classes")
     trained_on = sum(n.get("train", 0) for n in counts.values()) if isinstance(counts, dict) else 0
     kind = alphabet(run)
-    what = "A k-mer baseline" if run.is_baseline else _network(str(run.model.get("model") or ""))
+    of_baseline = "A linear model on vectors" if run.model.get("baseline") == "vectors" else "A k-mer baseline"
+    what = of_baseline if run.is_baseline else _network(str(run.model.get("model") or ""))
     size = f"{trained_on:,} " if trained_on and run.exclusive else ""  # of labels, sequences would count twice
     names = run.classes if len(run.classes) <= 4 else [*run.classes[:3], f"{len(run.classes) - 3} more"]
     listed = f": {', '.join(names)}" if names else ""

@@ -28,7 +28,7 @@ from seqreg.certificates import (
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.metrics import UndefinedMetricError, auroc
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import SequenceNetwork, objective
+from seqreg.networks import SequenceNetwork, can, objective
 from seqreg.predictors import TrainedNetwork
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, in_terms_of
@@ -164,6 +164,8 @@ def evaluate_robustness(
     if list(epsilons) != sorted(set(epsilons)) or any(epsilon < 0 for epsilon in epsilons):
         raise UsageError(f"radii must rise from 0 or above; got {', '.join(map(str, epsilons))}")
     data = in_terms_of(data, network.target)
+    if not can(network.module, "gradients"):
+        epsilons = ()  # no ball around letters is attacked by gradients that are not there
     study = _Study(
         network.module, network.alphabet.size, max_substitutions, tuple(edits), beam, tuple(epsilons), l2_steps
     )
@@ -242,6 +244,9 @@ class _Study:
         self, ids: Tensor, y: Tensor, letters: Tensor, singles: dict[str, Tensor], ceiling: Tensor
     ) -> tuple[Tensor, tuple[str, ...]]:
         """Proved radii (N,), and by which bound. A radius above the ceiling would contradict the attack."""
+        if not can(self.model, "bounds"):
+            right = margins(self.double(ids), y) > TOLERANCE
+            return torch.where(right, 0, -1), ("",) * len(ids)
         if self.edits == ("substitution",):
             scores = singles["substitution"]
             proved = hamming_certificate(
@@ -271,6 +276,8 @@ class _Study:
 
     def _l2_certified(self, ids: Tensor, y: Tensor, logits: Tensor) -> Tensor:
         """(N, E) whether margins exceed what the Lipschitz constant allows to be lost."""
+        if not self.epsilons:
+            return torch.zeros(len(ids), 0, dtype=torch.bool, device=ids.device)
         directions = margin_directions(y, logits.shape[1])
         lipschitz = margin_lipschitz(self.double, directions, int(self.model.lengths(ids).min()))
         margin = (directions @ logits[:, :, None]).squeeze(-1)

@@ -17,7 +17,7 @@ from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import plain_logits, substitution_scores
-from seqreg.networks import objective
+from seqreg.networks import can, objective
 from seqreg.predictors import Predictor, TrainedNetwork
 from seqreg.sequences import ListedVariant, SequenceSet, padded_batches
 from seqreg.targets import Target
@@ -36,8 +36,8 @@ class VariantScore:
     classes, and each label of a multi-label task in turn.
 
     logit: log(p / (1 - p)) of the class, before and after, and its change. certified: whether it is proved that the
-    call stays the same; certified_any: that no other substitution of as many letters anywhere changes it either, None
-    for edits of other kinds and for baselines.
+    call stays the same, None where nothing can be; certified_any: that no other substitution of as many letters
+    anywhere changes it either, None for edits of other kinds and for baselines.
     """
 
     id: str
@@ -49,7 +49,7 @@ class VariantScore:
     p_after: float
     prediction_before: str
     prediction_after: str
-    certified: bool
+    certified: bool | None
     certified_any: bool | None
 
     def row(self) -> tuple[str, ...]:
@@ -123,6 +123,7 @@ class _Network:
     def __init__(self, network: TrainedNetwork) -> None:
         self.network, self.double = network, in_double(network.module)
         self.device = next(network.module.parameters()).device
+        self.provable = can(network.module, "bounds")
 
     @torch.no_grad()
     def scores(self, data: SequenceSet, variants: list[tuple[int, _Asked]]) -> dict[int, list[VariantScore]]:
@@ -130,7 +131,8 @@ class _Network:
         ids = torch.from_numpy(data.padded()).to(self.device)
         before = plain_logits(self.double, ids)
         y = objective(self.network.target).call(before)
-        single = [len(each.edits) == 1 and each.substitutions for _, each in variants]
+        # Without bounds sequences are scored whole, by a language model perhaps: not all mutants where one is wanted.
+        single = [len(each.edits) == 1 and each.substitutions and self.provable for _, each in variants]
         mutants = substitution_scores(self.double, ids) if any(single) else None
         after = before.new_empty(len(variants), before.shape[1])
         others = [i for i, alone in enumerate(single) if not alone]
@@ -144,15 +146,17 @@ class _Network:
         rows = torch.tensor([row for row, _ in variants], device=self.device)
         stands = margins(after, y[rows]) > TOLERANCE
         most = max((len(each.edits) for _, each in variants if each.substitutions), default=0)
-        radius = hamming_certificate(self.double, ids, y, most=most, singles=mutants).radius.tolist()
+        radius = []
+        if self.provable:
+            radius = hamming_certificate(self.double, ids, y, most=most, singles=mutants).radius.tolist()
         result: dict[int, list[VariantScore]] = {}
         target = self.network.target
         logits = [z.cpu().numpy() / self.network.temperature for z in (before[rows], after)]
         odds, p = [target.log_odds(z) for z in logits], [target.predict(z) for z in logits]
         for i, (row, each) in enumerate(variants):
-            proved = radius[row] >= len(each.edits) if each.substitutions else None
+            proved = radius[row] >= len(each.edits) if each.substitutions and radius else None
             pairs = (odds[0][i], odds[1][i]), (p[0][i], p[1][i])
-            result[each.number] = _rows(target, each.listed, *pairs, bool(stands[i]), proved)
+            result[each.number] = _rows(target, each.listed, *pairs, bool(stands[i]) if radius else None, proved)
         return result
 
 
@@ -181,7 +185,7 @@ def _rows(
     listed: ListedVariant,
     odds: tuple[NDArray[np.float64], NDArray[np.float64]],
     p: tuple[NDArray[np.float64], NDArray[np.float64]],
-    certified: bool,
+    certified: bool | None,
     certified_any: bool | None,
 ) -> list[VariantScore]:
     calls = target.texts(target.call(np.stack(p)))

@@ -5,7 +5,7 @@ id as attribute `original_id`, as bio_embeddings and biotrainer do, whose keys m
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
+from seqreg.sequences.hdf5 import written_hdf5
 from seqreg.sequences.opening import is_hdf5
 
 ID = "original_id"
@@ -104,6 +105,21 @@ class Hdf5Vectors:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Hdf5Vectors, (self.path,)
+
+
+def write_hdf5_vectors(path: str | Path, vectors: Iterable[tuple[str, NDArray[Any]]]) -> None:
+    """Write a data set for each id, called by the id with `/` and `.` replaced, which it has as attribute; atomically.
+
+    Of ids that become equal so, the later are numbered.
+    """
+    with written_hdf5(path) as file:
+        for name, values in vectors:
+            key = replaced(name)
+            number = 1
+            while key in file:
+                number += 1
+                key = f"{replaced(name)}#{number}"
+            file.create_dataset(key, data=values).attrs[ID] = name
 
 
 def replaced(name: str) -> str:

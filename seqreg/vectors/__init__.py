@@ -5,6 +5,6 @@ it or None, `read(place)` the numbers there, (D,) or (residues, D), `first()` an
 a time, and raises an InputError that names the file for what is not in its form.
 """
 
-from seqreg.vectors.table import Vectors, VectorTable, named_tables, with_vectors
+from seqreg.vectors.table import Vectors, VectorTable, as_tables, named_tables, with_vectors
 
-__all__ = ["VectorTable", "Vectors", "named_tables", "with_vectors"]
+__all__ = ["VectorTable", "Vectors", "as_tables", "named_tables", "with_vectors"]

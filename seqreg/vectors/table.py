@@ -156,22 +156,48 @@ def named_tables(texts: Iterable[str]) -> dict[str, VectorTable]:
 
 
 def with_vectors(
-    data: SequenceSet, tables: Mapping[str, Vectors], texts: Sequence[str] | None = None, *, by_id: bool = True
+    data: SequenceSet,
+    tables: Mapping[str, Vectors],
+    texts: Sequence[str] | None = None,
+    names: Sequence[str | None] | None = None,
 ) -> SequenceSet:
     """The set with its vectors by name. texts: the sequences as they were written, where letters were read as others.
 
-    by_id: False where names were made up, so that they mean nothing to a table. Raises InputError as `take` does, and
-    UsageError for a function that does not give a finite row of numbers for each sequence.
+    names: ids, where those of the set mean nothing to a table; None for a sequence without one. Raises InputError as
+    `take` does, and UsageError for a function that does not give a finite row of numbers for each sequence.
     """
     if not tables:
         return data
     texts = [data.sequence(i) for i in range(len(data))] if texts is None else texts
-    names = list(data.names) if by_id else [None] * len(data)
+    names = data.names if names is None else names
     found = {
         name: table.take(names, texts) if isinstance(table, VectorTable) else _called_for(name, table, texts)
         for name, table in tables.items()
     }
     return replace(data, vectors={**data.vectors, **found})
+
+
+def as_tables(given: "Vectors | str | Path | Mapping[str, Vectors | str | Path] | None") -> dict[str, Vectors]:
+    """Vectors by name, those without a name being called "vectors"; paths are opened.
+
+    Raises UsageError for what gives no vectors.
+    """
+    if given is None:
+        return {}
+    named = given if isinstance(given, Mapping) else {"vectors": given}
+    tables: dict[str, Vectors] = {}
+    for name, one in named.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UsageError(f"{option('vectors')}: {name!r} is no name; take letters, digits, _, + and -")
+        if isinstance(one, str | Path):
+            one = VectorTable.open(one)
+        if not callable(one):
+            raise UsageError(
+                f"{option('vectors')} takes a VectorTable, the path of one, a function of a list of sequences, or a "
+                f"dict of them by name; got {type(one).__name__}"
+            )
+        tables[name] = one
+    return tables
 
 
 def _called_for(name: str, function: Callable[[list[str]], Any], texts: Sequence[str]) -> NDArray[np.float32]:

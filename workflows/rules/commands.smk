@@ -17,7 +17,12 @@ def training_files(wildcards):
     """The files that hold the labelled sequences of a sample."""
     row = SAMPLES[wildcards.sample]
     paths = [row[column] for column in FLAGS if column in row]
-    return [path for path in [*paths, *dict(class_files(row)).values()] if is_file(path)]
+    return [path for path in [*paths, *dict(class_files(row)).values()] if is_file(path)] + vector_files(wildcards)
+
+
+def vector_files(wildcards):
+    """The files of vectors that language models have of the sequences of a sample."""
+    return [path for _, path in named_files(SAMPLES[wildcards.sample], "vectors")]
 
 
 def test_files(wildcards):
@@ -41,13 +46,19 @@ def training_data(wildcards):
     row = SAMPLES[wildcards.sample]
     words = [word for column, flag in FLAGS.items() if column in row for word in (flag, row[column]) if word]
     words += [word for name, path in class_files(row) for word in ("--class", f"{name}={path}")]
-    return shlex.join([*words, *options({"alphabet": row.get("alphabet")})])
+    return shlex.join([*words, *options({"alphabet": row.get("alphabet")})]) + vectors(wildcards)
+
+
+def vectors(wildcards):
+    """The words that name the files of vectors of a sample, a blank before them."""
+    named = named_files(SAMPLES[wildcards.sample], "vectors")
+    return "".join(f" {word}" for word in options({"vectors": [shlex.quote(f"{name}={path}") for name, path in named]}))
 
 
 def test_data(wildcards):
     """The words that name the test sequences: a set of their own, or the test part of the run."""
     own = SAMPLES[wildcards.sample].get("test")
-    return shlex.quote(own) if own else f"{training_data(wildcards)} --part test"
+    return shlex.quote(own) + vectors(wildcards) if own else f"{training_data(wildcards)} --part test"
 
 
 def options(values):
@@ -105,8 +116,9 @@ def run_files(folder):
 
 
 def trust_files(wildcards):
-    """How far the models can be trusted, where they are networks: tuning keeps a baseline that does better."""
-    names = list(SAMPLES)
+    """How far the models can be trusted, where they are networks of letters: tuning keeps a baseline that does better,
+    and what an edit does to vectors is not known."""
+    names = [name for name, row in SAMPLES.items() if "vectors" not in row]
     if config["tune"]:
         names = [name for name in names if holds_network(checkpoints.kept.get(sample=name).output[0])]
     return expand(f"{RESULTS}/{{sample}}/model/norm.json", sample=names)

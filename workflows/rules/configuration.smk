@@ -82,6 +82,8 @@ def read_samples(path):
         check(where, row, "../schemas/samples.schema.yaml")
         if "classes" in row and not all(name and path for name, path in class_files(row)):
             raise WorkflowError(f"{where}: classes are written name=file;name=file; got {row['classes']}")
+        if not all(name and path for name, path in named_files(row, "vectors")):
+            raise WorkflowError(f"{where}: vectors are written name=file;name=file; got {row['vectors']}")
         given = {column for form in FORMS for column in form} & row.keys()
         if given not in FORMS:
             choices = ", or ".join(" and ".join(sorted(form)) for form in FORMS)
@@ -96,7 +98,12 @@ def read_samples(path):
 
 def class_files(row):
     """Pairs of class and file in a cell like `promoter=a.fa;other=b.fa`."""
-    pairs = [entry.strip().partition("=") for entry in row.get("classes", "").split(";") if entry.strip()]
+    return named_files(row, "classes")
+
+
+def named_files(row, column):
+    """Pairs of name and file in a cell like `promoter=a.fa;other=b.fa`."""
+    pairs = [entry.strip().partition("=") for entry in row.get(column, "").split(";") if entry.strip()]
     return [(name, path) for name, _, path in pairs]
 
 

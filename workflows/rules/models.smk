@@ -241,6 +241,7 @@ rule norm:
 rule predict:
     """Predict the new sequences of a sample."""
     input:
+        vector_files,
         new=new_files,
         model=f"{RESULTS}/{{sample}}/model/model.safetensors",
     output:
@@ -263,9 +264,10 @@ rule predict:
         runtime=growing(240),
     params:
         run=run_of,
+        vectors=vectors,
         device=config["device"],
     shell:
         logged(
-            "seqreg predict {params.run:q} {input.new:q} --device {params.device}"
+            "seqreg predict {params.run:q} {input.new:q}{params.vectors} --device {params.device}"
             " --threads {threads} --output {output:q}"
         )

