@@ -28,7 +28,7 @@ from seqreg.vectors import VectorTable, with_vectors
 DATA_SETS = ("amp", "signalp5", "coiled-coil", "subloc")
 SIZES = (300, 100)
 SEEDS = (0, 1, 2, 3, 4)
-MOST_TESTED = 2500
+MOST_TESTED = 500
 CACHE = HERE.parent / "build" / "unirep"
 METHODS = ("letters", "vectors", "both", "baseline")
 COLUMNS = ("data_set", "n", "seed", *METHODS, "seconds")

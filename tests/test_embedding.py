@@ -47,8 +47,8 @@ def t5(folder: Path) -> None:
     spm = pytest.importorskip("sentencepiece")
     folder.mkdir()
     text = folder / "text.txt"
-    text.write_text("\n".join(" ".join(LETTERS) for _ in range(50)))
-    whole = ",".join(f"▁{letter}" for letter in LETTERS)  # the pieces of ProtT5
+    text.write_text("\n".join([*(" ".join(LETTERS) for _ in range(50)), "and a few other words, of a length"]))
+    whole = [f"▁{letter}" for letter in LETTERS]  # the pieces of ProtT5
     spm.SentencePieceTrainer.train(
         input=str(text), model_prefix=str(folder / "spiece"), vocab_size=60, model_type="unigram", pad_id=0, eos_id=1,
         unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2, user_defined_symbols=whole,

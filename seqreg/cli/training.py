@@ -148,7 +148,7 @@ def baseline(
     model: Annotated[
         str | None,
         option(
-            NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic, vectors, majority; else the best."
+            NETWORK, "--model", "NAME", "kmer-logistic, kmer-svm, one-hot-logistic, vectors, majority, or the best."
         ),
     ] = None,
     by: By = None,

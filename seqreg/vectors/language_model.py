@@ -35,6 +35,7 @@ class LanguageModel:
                 "language models are run by the package transformers: install it (the extra embed of seqreg)"
             ) from None
         transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
         self.name, self.device = str(name), torch.device(device)
         source = str(Path(name).resolve()) if Path(name).is_dir() else str(name)
         try:
