@@ -102,7 +102,9 @@ class FittedBaseline:
         return dict(zip(features.names, features.sizes, strict=True)) if isinstance(features, VectorFeatures) else {}
 
     def reads(self, data: SequenceSet) -> bool:
-        """Whether it can score all of these: a one-hot baseline knows one length only."""
+        """Whether it can score all of these: a one-hot baseline knows one length only, others read vectors."""
+        if any(name not in data.vectors or data.vectors[name].shape[1] != size for name, size in self.vectors.items()):
+            return False
         return self._one_length is None or bool((data.lengths == self._one_length).all())
 
     def outputs(self, data: SequenceSet) -> Array:

@@ -49,15 +49,18 @@ def check_alphabet(model: "Predictor", spec: "InputSpec") -> "InputSpec":
     return spec
 
 
-def check_vectors(model: "Predictor", given: "Iterable[str]") -> None:
-    """Raises UsageError unless these are the names of the vectors that the model reads."""
+def check_vectors(model: "Predictor", given: "Iterable[str]", *, others: bool = False) -> None:
+    """Raises UsageError unless these are the names of the vectors that the model reads.
+
+    others: whether there may be more, for a baseline that it is compared with.
+    """
     wanted, given = list(model.vectors), list(given)
     missing = [name for name in wanted if name not in given]
     if missing:
         flags = " ".join(f"--vectors {name}=FILE" for name in missing)
         raise UsageError(f"the model reads vectors of sequences beside their letters: give {flags}")
     unknown = [name for name in given if name not in wanted]
-    if unknown:
+    if unknown and not others:
         reads = f"those called {', '.join(wanted)}" if wanted else "none"
         raise UsageError(f"--vectors {unknown[0]}=...: the model reads {reads}")
 

@@ -168,7 +168,7 @@ def evaluate(
     sequences = data.read(
         terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name, task=model.target.task
     )
-    check_vectors(model, sequences.vectors)
+    check_vectors(model, sequences.vectors, others=True)
     own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, model.target)
