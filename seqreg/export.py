@@ -126,7 +126,7 @@ def export_safetensors(model: Predictor, output: Path) -> None:
     weights = save({name: torch.as_tensor(value) for name, value in model.weights().items()})
     about = {"seqreg": __version__, "letters": model.alphabet.letters, **described(model.describe(), weights)}
     if not is_stream(output):
-        write_json(output.with_suffix(".json"), about)
+        write_json(output.with_suffix(".json"), about, "model")
     with atomic_write(output, "wb") as handle:
         handle.write(weights)
 

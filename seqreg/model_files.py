@@ -20,7 +20,7 @@ _CHECKSUM = "weights_sha256"
 
 def write_model(folder: Path, about: Mapping[str, Any], weights: bytes) -> None:
     """Write both files, each whole or not at all, the weights last."""
-    write_json(folder / DESCRIPTION, described(about, weights))
+    write_json(folder / DESCRIPTION, described(about, weights), "model")
     with atomic_write(folder / WEIGHTS, "wb") as handle:
         handle.write(weights)
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from seqreg.errors import InputError
+from seqreg.schemas import VERSION, VERSIONS, Schema
 from seqreg.writing import atomic_write
 
 
@@ -40,21 +41,30 @@ def to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Save a record as JSON, atomically."""
+def write_json(path: str | Path, value: Any, schema: Schema) -> None:
+    """Save a record as JSON, atomically. schema: what describes such files."""
     with atomic_write(path) as handle:
-        handle.write(dump_json(value) + "\n")
+        handle.write(dump_json(value, schema) + "\n")
 
 
-def dump_json(value: Any) -> str:
-    """A record as indented JSON text without NaN."""
-    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+def dump_json(value: Any, schema: Schema | None = None) -> str:
+    """A record as indented JSON text without NaN; with the version of the schema that describes it, if one does."""
+    plain = to_plain(value) if schema is None else versioned(value, schema)
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def versioned(value: Any, schema: Schema) -> dict[str, Any]:
+    """A record in JSON's own types, the version of its schema before all else."""
+    return {VERSION: VERSIONS[schema], **to_plain(value)}
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds."""
+    """What a JSON file holds, without the version of its schema: what readers take is told by the keys."""
     with open(path, encoding="utf-8") as handle:
-        return json.load(handle)
+        content = json.load(handle)
+    if isinstance(content, dict):
+        content.pop(VERSION, None)
+    return content
 
 
 def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

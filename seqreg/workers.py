@@ -57,7 +57,7 @@ class Results:
 
     def save(self, key: str, record: dict[str, Any]) -> None:
         """Keep the result of a piece."""
-        write_json(self._file(key), record)
+        write_json(self._file(key), record, "piece")
 
     def forget(self, key: str) -> None:
         """Remove the result of a piece, so that it is computed again."""

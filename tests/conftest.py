@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from seqreg import records
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
+from seqreg.schemas import Schema
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
+from tests.described import check
 
 # Runs repeat exactly, on any machine: no clock (deadline), no fresh examples, no memory of earlier failures.
 settings.register_profile("seqreg", deadline=None, derandomize=True, database=None)
@@ -42,6 +46,26 @@ def one_thread() -> None:
     # cost one training 72 s of processor time instead of 11.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def described_json() -> Iterator[None]:
+    """All JSON that seqreg writes or prints in this process is what its schema says."""
+    versioned = records.versioned
+
+    def checked(value: Any, schema: Schema) -> dict[str, Any]:
+        plain = versioned(value, schema)
+        check(plain, schema)
+        return plain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "versioned", checked)
+        yield
+
+
+def put_json(path: str | Path, value: Any) -> None:
+    """Write JSON that need not be what any schema says."""
+    Path(path).write_text(records.dump_json(value) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)

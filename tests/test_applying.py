@@ -23,7 +23,7 @@ from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import Conformal, load_conformal
 from seqreg.metrics import log_loss
 from seqreg.predictors.network import TrainedNetwork
-from seqreg.records import read_json, read_tsv, write_json
+from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity.variants import score_variants
 from seqreg.sequences import (
     InputSpec,
@@ -38,7 +38,7 @@ from seqreg.sequences import (
 from seqreg.sequences.windows import slide
 from seqreg.targets import Classes, Labels, Target
 from seqreg.training import Progress, TrainConfig, train
-from tests.conftest import planted
+from tests.conftest import planted, put_json
 from tests.untrained import untrained
 
 Call = Callable[..., CompletedProcess[str]]
@@ -612,7 +612,7 @@ def test_a_run_that_held_nothing_out_cannot_abstain(folder: Path, call: Call) ->
         calibration_effect(TWO, np.array([0, 1]), [[1, 0], [0, 1]], [[1, 0], [0, 1]], temperature=1.0)["abstain"]
         is None
     )
-    write_json("all/calibration.json", {"part": "test"})
+    put_json("all/calibration.json", {"part": "test"})
     with pytest.raises(ModelError, match=r"all/calibration.json cannot be read"):
         load_conformal(Path("all"))
 

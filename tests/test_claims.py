@@ -15,10 +15,11 @@ import pytest
 
 from seqreg.errors import ModelError, SeqregError, UsageError
 from seqreg.evaluation import evaluate
-from seqreg.records import read_json, write_json
+from seqreg.records import read_json
 from seqreg.training import TrainConfig, train, train_baseline
 from seqreg.training.claim import FOLDERS, NAMES, claim_folder, held, note_written, written
 from seqreg.tuning import Halving, tune
+from tests.conftest import put_json
 from tests.test_training import planted
 
 SMALL = TrainConfig(
@@ -84,7 +85,7 @@ def test_a_folder_with_other_things_is_taken_and_they_outlive_every_run(tmp_path
     train_baseline(data, SMALL, tmp_path, baseline="majority", overwrite=True)
     assert not (tmp_path / "history.tsv").exists()
     note_written(tmp_path, ["robustness.json"])
-    write_json(tmp_path / "robustness.json", {})
+    put_json(tmp_path / "robustness.json", {})
     train(data, replace(SMALL, seed=1), tmp_path, resume=True, overwrite=True)
     assert not (tmp_path / "robustness.json").exists()
     assert tree(tmp_path).items() >= theirs.items()
@@ -126,7 +127,7 @@ def test_listed_links_and_foreign_folders_are_not_followed(tmp_path: Path) -> No
     run.mkdir()
     (run / "checkpoint").symlink_to(tmp_path / "precious")
     (run / "mine").mkdir()
-    write_json(run / "files.json", {"files": ["checkpoint", "mine"]})
+    put_json(run / "files.json", {"files": ["checkpoint", "mine"]})
     claim_folder(run, {}, overwrite=True)
     assert (tmp_path / "precious" / "notes.txt").exists()
     assert sorted(os.listdir(run)) == ["files.json", "mine"]

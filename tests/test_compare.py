@@ -13,9 +13,9 @@ from seqreg.alphabet import DNA
 from seqreg.errors import ModelError, UsageError
 from seqreg.evaluation import compare_runs
 from seqreg.metrics import METRICS
-from seqreg.records import read_json, read_tsv, write_json
+from seqreg.records import read_json, read_tsv
 from seqreg.sequences import Split, with_split, write_fasta
-from tests.conftest import planted
+from tests.conftest import planted, put_json
 
 Call = Callable[..., CompletedProcess[str]]
 QUICK = ["--epochs", "2", "--model", "cnn:filters=4,width=5", "--device", "cpu", "--threads", "1", "--quiet"]
@@ -51,9 +51,9 @@ def test_the_folds_of_a_split_are_tested_on_in_turn(tmp_path: Path, call: Call) 
 
 def fake_run(folder: Path, *, model: dict[str, str], values: dict[str, float | None], **baselines: float) -> Path:
     folder.mkdir()
-    write_json(folder / "model.json", model)
+    put_json(folder / "model.json", model)
     beside = {name: {"n": 7, "auroc": value} for name, value in baselines.items()}
-    write_json(folder / "metrics.json", {"n": 7, **values, "baselines": beside})
+    put_json(folder / "metrics.json", {"n": 7, **values, "baselines": beside})
     return folder
 
 

@@ -20,11 +20,12 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError
 from seqreg.explain import consensus, information, letters, logos, telling_part
 from seqreg.networks import Sum
-from seqreg.records import write_json, write_tsv
+from seqreg.records import write_tsv
 from seqreg.report import figures, tables, words, write_report
 from seqreg.report.figures import Series, wilson
 from seqreg.report.page import HEADINGS
 from seqreg.report.run_folder import read_run
+from tests.conftest import put_json
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "area", "base", "col", "source", "wbr"}
 
@@ -70,9 +71,9 @@ def write_run(
         "kmer-logistic": scores(classes, y, forecasts(y, baseline_skill, multi_label, rng), positive, multi_label),
         "kmer-svm": scores(classes, y, forecasts(y, baseline_skill * 0.8, multi_label, rng), positive, multi_label),
     }
-    write_json(folder / "metrics.json", {**scores(classes, y, p, positive, multi_label), "baselines": baselines})
+    put_json(folder / "metrics.json", {**scores(classes, y, p, positive, multi_label), "baselines": baselines})
     write_history(folder)
-    write_json(folder / "motifs.json", made_up_motifs(classes, alphabet, rng))
+    put_json(folder / "motifs.json", made_up_motifs(classes, alphabet, rng))
     model = {
         "model": "cnn:filters=64,width=8,depth=1,activation=relu,pooling=max,hidden=0,dropout=0",
         "encoding": "one-hot",
@@ -81,13 +82,13 @@ def write_run(
         "positive": positive,
         "multi_label": multi_label,
     }
-    write_json(folder / "model.json", model)
+    put_json(folder / "model.json", model)
     config = {
         "model": model["model"],
         "penalty": ["adversarial:epsilon=1", "weight-decay:weight=0.001"],
         "by": "stratified",
     }
-    write_json(folder / "config.json", {**config, "augment": [], "attack": None, "epochs": 60, "lr": 0.003, "seed": 0})
+    put_json(folder / "config.json", {**config, "augment": [], "attack": None, "epochs": 60, "lr": 0.003, "seed": 0})
     per_class = {
         name: {"train": 420 + 31 * i, "valid": 74, "test": int(y[:, i].sum())} for i, name in enumerate(classes)
     }
@@ -109,7 +110,7 @@ def write_run(
             "warnings": ["3 sequences carry two labels, the first of them s17, s40, s77"],
         },
     }
-    write_json(folder / "run.json", run)
+    put_json(folder / "run.json", run)
     return folder
 
 
@@ -134,7 +135,7 @@ def write_tuning(folder: Path) -> None:
         "seconds": 99.0,
     }
     path = {"name": "noise", "strengths": [None, 0.02, 0.1], "trials": trials}
-    write_json(folder / "tuning.json", {**found, "paths": [path]})
+    put_json(folder / "tuning.json", {**found, "paths": [path]})
 
 
 def forecasts(y: NDArray[np.bool_], skill: float, multi_label: bool, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -327,7 +328,7 @@ def test_a_curve_ends_where_nothing_is_left(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     curve = {"epsilon": [0, 0.5, 1, 4, 8], "attacked_accuracy": [0.9, 0.4, 0.0, 0.0, 0.0]}
     l2 = {**curve, "certified_accuracy": [0.9, 0.1, 0.0, 0.0, 0.0]}
-    write_json(folder / "robustness.json", {"l2": l2})
+    put_json(folder / "robustness.json", {"l2": l2})
     shown = " ".join(" ".join(read(folder)[1].text).split())
     assert "attacked 0 % at 1 " in shown
     assert "% at 8" not in shown
@@ -335,11 +336,11 @@ def test_a_curve_ends_where_nothing_is_left(tmp_path: Path) -> None:
 
 def test_every_section_is_there_and_tells_the_files(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "peptides")
-    write_json(
+    put_json(
         folder / "robustness.json",
         {"substitutions": [0, 1, 2], "attacked_accuracy": [0.9, 0.7, 0.4], "certified_accuracy": [0.9, 0.5, 0.1]},
     )
-    write_json(
+    put_json(
         folder / "norm.json",
         {"lipschitz_upper_bound": 12.5, "rkhs": {"upper_bound": None}, "lower_bounds": {"gradient": 3.25}},
     )
@@ -397,8 +398,8 @@ def test_a_baseline_by_itself_has_a_page_too(tmp_path: Path) -> None:
         (folder / name).unlink()
     metrics = json.loads((folder / "metrics.json").read_text())
     del metrics["baselines"]
-    write_json(folder / "metrics.json", metrics)
-    write_json(folder / "model.json", {"kind": "baseline", "baseline": "kmer-logistic", "classes": metrics["classes"]})
+    put_json(folder / "metrics.json", metrics)
+    put_json(folder / "model.json", {"kind": "baseline", "baseline": "kmer-logistic", "classes": metrics["classes"]})
     text, page = read(folder)
     assert page.problems == []
     assert "A k-mer baseline trained on" in text
@@ -413,7 +414,7 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     run = json.loads((folder / "run.json").read_text())
     run["data"]["source"], run["command"] = f"{evil}.csv", ["seqreg", "train", evil]
     run["data"]["warnings"] = [evil]
-    write_json(folder / "run.json", run)
+    put_json(folder / "run.json", run)
     text, page = read(folder)
     assert page.problems == []
     assert "<script" not in text
@@ -473,7 +474,7 @@ def test_the_damaged_file_is_the_one_that_is_named(tmp_path: Path) -> None:
             write_report(folder)
         (folder / name).write_text(text)
     metrics = json.loads((folder / "metrics.json").read_text())
-    write_json(folder / "metrics.json", {**metrics, "intervals": [1]})
+    put_json(folder / "metrics.json", {**metrics, "intervals": [1]})
     with pytest.raises(ModelError, match=r"metrics\.json: intervals is not what"):
         write_report(folder)
 
@@ -494,7 +495,7 @@ def test_the_verdict_of_the_run_comes_first(outcome: str | None, tone: str, tmp_
     metrics = json.loads((folder / "metrics.json").read_text())
     sentence, command = "As the run said: <b>it is</b>.", "seqreg check 'my peptides.csv'"
     verdict = {"outcome": outcome, "sentence": sentence, "next": command} if outcome else None
-    write_json(folder / "metrics.json", {**metrics, "verdict": verdict})
+    put_json(folder / "metrics.json", {**metrics, "verdict": verdict})
     first = words.verdict(read_run(folder))[0]
     assert (first.tone, first.text == sentence) == (tone, outcome is not None)
     write_report(folder)
@@ -509,7 +510,7 @@ def test_the_baseline_that_only_guesses_wins_nothing(tmp_path: Path) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["baselines"]["majority"] = {**metrics["baselines"]["kmer-svm"], "auroc": 0.5, "ece": 0.0, "log_loss": 0.9}
     metrics["baselines"]["kmer-svm"]["ece"] = 0.01
-    write_json(folder / "metrics.json", metrics)
+    put_json(folder / "metrics.json", metrics)
     run = read_run(folder)
     best = {row["name"]: [cell["best"] for cell in row["cells"]] for row in tables.metric_rows(run)}
     assert best["ECE"] == [False, False, True, False]
@@ -522,7 +523,7 @@ def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) 
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics.update(auroc=0.55, accuracy=0.5, ece=0.2)
     metrics["intervals"]["auroc"] = [0.4, 0.7]
-    write_json(folder / "metrics.json", metrics)
+    put_json(folder / "metrics.json", metrics)
     said = " ".join(remark.text for remark in words.verdict(read_run(folder)))
     for phrase in (
         "intervals are wide",

@@ -83,11 +83,9 @@ def test_pipes_and_devices_are_written_through_to(tmp_path: Path) -> None:
 def test_standard_output_by_name_goes_on_where_it_is(tmp_path: Path, name: str) -> None:
     """It is a file with a line already: nothing of it may be lost."""
     with (tmp_path / "out").open("w") as out:
-        program = (
-            f"import sys; from seqreg.records import write_json; print('before', flush=True); write_json('{name}', 1)"
-        )
+        program = f"from seqreg.records import write_tsv; print('before', flush=True); write_tsv('{name}', ['x'], [])"
         subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
-    assert (tmp_path / "out").read_text() == "before\n1\n"
+    assert (tmp_path / "out").read_text() == "before\nx\n"
     assert os.listdir(tmp_path) == ["out"]
 
 
@@ -114,7 +112,7 @@ def test_a_full_disk_names_the_file() -> None:
     with pytest.raises(DiskFullError, match="cannot write /dev/full: No space left on device"):
         write(Path("/dev/full"))
     with pytest.raises(DiskFullError, match="cannot write /dev/full"):
-        write_json("/dev/full", {"x": "y" * 100_000})
+        write_json("/dev/full", {"files": ["y" * 100_000]}, "files")
 
 
 def test_a_command_leaves_devices_alone(tmp_path: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from mkdocs.structure.files import File, Files
 
 import seqreg
 from seqreg.cli.families import FAMILIES, meaning
+from seqreg.schemas import VERSIONS, read_schema, schema_text
 from seqreg.specs import Spec, field_table
 
 
@@ -41,6 +42,8 @@ def on_files(files: Files, config: Any) -> Files:
     for name in rooms():
         text = f"# seqreg.{name}\n\n::: seqreg.{name}\n"
         files.append(File.generated(config, f"reference/python/{name}.md", content=text))
+    for name in VERSIONS:
+        files.append(File.generated(config, f"reference/schemas/{name}.json", content=schema_text(name)))
     for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
         files.remove(file)
         page = file.src_uri.removesuffix(".ipynb") + ".md"
@@ -72,7 +75,7 @@ def _one_piece(svg: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page asks for by a comment: `readme`, `commands`, `names` or `rooms` between `<!--` and `-->`."""
+    """Fill in what a page asks for by a comment: `readme`, `commands`, `names`, `schemas` or `rooms` between `<!--` and `-->`."""
     if "<!-- readme -->" in markdown:
         text = (Path(seqreg.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
         markdown = markdown.replace("<!-- readme -->", text.replace("](docs/", "]("))
@@ -80,6 +83,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace("<!-- commands -->", commands())
     if "<!-- names -->" in markdown:
         markdown = markdown.replace("<!-- names -->", names())
+    if "<!-- schemas -->" in markdown:
+        markdown = markdown.replace("<!-- schemas -->", schemas())
     if "<!-- rooms -->" in markdown:
         rows = [f"| [`seqreg.{name}`](python/{name}.md) | {_escaped(about)} |" for name, about in rooms().items()]
         markdown = markdown.replace("<!-- rooms -->", "\n".join(["| module | holds |", "| --- | --- |", *rows]))
@@ -104,6 +109,17 @@ def names() -> str:
     for plural, family in FAMILIES.items():
         sections.append(f"## {plural.capitalize()}\n\n{family.about}\n\n    {family.example}")
         sections.extend(_member(name, cls) for name, cls in family.members().items())
+    return "\n\n".join(sections)
+
+
+def schemas() -> str:
+    """A section per kind of JSON file, with its schema, which is also a file of the site."""
+    sections = ["## JSON"]
+    for name in VERSIONS:
+        schema = read_schema(name)
+        text = schema_text(name)
+        head = f"### {schema['title']}\n\n{schema['description']} [`{name}.json`](schemas/{name}.json)"
+        sections.append(f"{head}\n\n```json\n{text.rstrip()}\n```")
     return "\n\n".join(sections)
 
 

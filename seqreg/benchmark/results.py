@@ -21,9 +21,9 @@ def write_results(
     """
     rows = rows_of(suite, folder.finished(cells))
     summary = summarize(suite, rows, total=len(cells), absent=absent or {})
-    write_json(folder.path / "suite.json", suite)
+    write_json(folder.path / "suite.json", suite, "suite")
     write_rows(folder.path / "results.tsv", rows)
-    write_json(folder.path / "summary.json", summary)
+    write_json(folder.path / "summary.json", summary, "summary")
     with atomic_write(folder.path / "table.md") as handle:
         handle.write(markdown(summary))
     return summary

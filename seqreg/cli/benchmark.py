@@ -114,7 +114,8 @@ def _show(terminal: Terminal, output: Path, summary: "Summary") -> None:
     """The comparison, and exit code 1 where cells failed."""
     if terminal.as_json:
         terminal.json(
-            {"output": output, **{name: getattr(summary, name) for name in ("done", "total", "failed", "groups")}}
+            {"output": output, **{name: getattr(summary, name) for name in ("done", "total", "failed", "groups")}},
+            "printed",
         )
     elif not terminal.quiet:
         rows = [

@@ -37,9 +37,9 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
         if not is_stream(output):
             write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
             write_comparison(output.with_suffix(".html"), found)
-        write_json(output, found)
+        write_json(output, found, "comparison")
     if terminal.as_json:
-        terminal.json(found)
+        terminal.json(found, "comparison")
     elif output is None or not terminal.quiet:
         rows = [(name, *(_with_deviation(of_metric[name]) for of_metric in found.spread.values())) for name in METRICS]
         terminal.table((f"mean of {len(runs)} runs ± standard deviation", *found.spread), rows)

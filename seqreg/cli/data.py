@@ -39,7 +39,7 @@ def show(terminal: Terminal, name: SetName) -> None:
 
     about: dict[str, Any] = to_plain(find_data_set(name))
     if terminal.as_json:
-        terminal.json(about)
+        terminal.json(about, "printed")
         return
     texts = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in about.items()}
     terminal.table(("entry", "value"), [(key, value) for key, value in texts.items() if value not in (None, "")])

@@ -5,7 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from seqreg.schemas import Schema
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -38,11 +41,11 @@ class Terminal:
         for text in texts:
             self.note(f"Warning: {text}")
 
-    def json(self, value: Any) -> None:
-        """Print a record as JSON on standard output."""
+    def json(self, value: Any, schema: "Schema | None" = None) -> None:
+        """Print a record as JSON on standard output; with the version of the schema that describes it, if one does."""
         from seqreg.records import dump_json
 
-        print(dump_json(value))
+        print(dump_json(value, schema))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table on standard output: drawn on a terminal, tab-separated into a pipe or file."""
@@ -64,7 +67,7 @@ class Terminal:
     def wrote(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Say that a file or folder is there; with `--json`, as a record with what else is known about it."""
         if self.as_json:
-            self.json({"output": path, **(about or {})})
+            self.json({"output": path, **(about or {})}, "printed")
         else:
             self.note(f"Wrote {path}")
 

@@ -250,7 +250,7 @@ def _show_run(terminal: Terminal, folder: Path) -> None:
 
     metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").exists() else None
     if terminal.as_json:
-        terminal.json({"output": folder, "metrics": metrics})
+        terminal.json({"output": folder, "metrics": metrics}, "printed")
         return
     if metrics is not None and not terminal.quiet:
         show_metrics(terminal, metrics)

@@ -108,13 +108,13 @@ def robustness(
         rows = found.rows()
         table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")
         note_written(output.parent, [path.name for path in (output, table, figure)])
-        write_json(output, found.to_plain())
+        write_json(output, found.to_plain(), "robustness")
         if not is_stream(output):
             write_tsv(table, COLUMNS, rows)
             write_robustness_figure(found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], figure)
         remove_unfinished(output)
     if terminal.as_json:
-        terminal.json(found.to_plain())
+        terminal.json(found.to_plain(), "robustness")
     elif output is None or not terminal.quiet:
         accuracies = zip(found.substitutions, found.attacked_accuracy, found.certified_accuracy, strict=True)
         terminal.table(("edits", "attacked accuracy", "certified accuracy"), list(accuracies))
@@ -146,9 +146,9 @@ def norm(
     report: dict[str, Any] = to_plain(norm_report(network, sequences, sample=sample, seed=seed))
     if output is not None:
         note_written(output.parent, [output.name])
-        write_json(output, report)
+        write_json(output, report, "norm")
     if terminal.as_json:
-        terminal.json(report)
+        terminal.json(report, "norm")
     elif output is None or not terminal.quiet:
         _show_norm(terminal, report)
     _saved(terminal, run, output)

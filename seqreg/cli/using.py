@@ -189,9 +189,9 @@ def evaluate(
     seen = own and part != "test"
     metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, sequences, p, found, seed))
     if output is not None:
-        write_json(output, metrics)
+        write_json(output, metrics, "metrics")
     if terminal.as_json:
-        terminal.json(metrics)
+        terminal.json(metrics, "metrics")
     elif output is None or not terminal.quiet:
         show_metrics(terminal, metrics)
     if output is not None:

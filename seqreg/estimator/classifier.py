@@ -181,7 +181,7 @@ class SequenceClassifier(SequenceEstimator):
         """
         check_is_fitted(self)
         with folder_to_save(folder, overwrite=overwrite) as place:
-            write_json(place / "config.json", {**self.config_.to_plain(), "estimator": self._described()})
+            write_json(place / "config.json", {**self.config_.to_plain(), "estimator": self._described()}, "config")
             write_history(place, self.history_)
             self.network_.save(place)
 

@@ -76,7 +76,7 @@ class KmerClassifier(SequenceEstimator):
         """
         check_is_fitted(self)
         with folder_to_save(folder, overwrite=overwrite) as place:
-            write_json(place / "config.json", {"estimator": self._described()})
+            write_json(place / "config.json", {"estimator": self._described()}, "config")
             self.baseline_.save(place)
 
     @classmethod

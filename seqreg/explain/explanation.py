@@ -125,6 +125,7 @@ def write_explanation(
             "sequences": shown,
             "motifs": motifs,
         },
+        "explain",
     )
 
 

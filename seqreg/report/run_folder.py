@@ -106,7 +106,15 @@ def read_run(folder: Path) -> Run:
     objects: dict[str, Any] = {name: _json(folder / f"{name}.json", {}) for name in OBJECTS}
     tables: dict[str, Any] = {name: _tsv(folder / f"{name}.tsv") for name in TABLES}
     tables["worst_edits"] = _tsv(folder / "robustness.tsv")
-    return Run(folder=folder, motifs=_json(folder / "motifs.json", []), **objects, **tables)
+    return Run(folder=folder, motifs=_motifs(folder / "motifs.json"), **objects, **tables)
+
+
+def _motifs(path: Path) -> list[dict[str, Any]]:
+    """What is listed there; files of versions that gave JSON no schema are the list itself."""
+    try:
+        return _json(path, [])
+    except ModelError:
+        return _json(path, {}).get("motifs", [])
 
 
 def _json(path: Path, absent: Any) -> Any:

@@ -56,7 +56,7 @@ def train_baseline(
     resolved |= {"tune": tuned} if tuned else {}
     if claim_folder(output, resolved, resume=resume or tuned is not None, overwrite=overwrite):
         return FittedBaseline.load(output)
-    write_json(output / "config.json", resolved)
+    write_json(output / "config.json", resolved, "config")
 
     clock = perf_counter()
     learned_from = parts.train_and_valid
@@ -87,7 +87,7 @@ def train_baseline(
             "baselines": {name: each.metrics.to_plain() for name, each in others.items()},
             "verdict": verdict_of(parts.test, p, metrics, rival, steps, config.seed),
         }
-        write_json(output / "metrics.json", written)
+        write_json(output / "metrics.json", written, "metrics")
     facts = {
         "seed": config.seed,
         "device": "cpu",

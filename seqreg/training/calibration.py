@@ -111,7 +111,7 @@ def write_conformal(
     if part is None:
         return None
     conformal = Conformal.of(*part.labelled(), predict(part), name)
-    write_json(output / FILE, conformal)
+    write_json(output / FILE, conformal, "calibration")
     return conformal
 
 

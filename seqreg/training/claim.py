@@ -153,7 +153,7 @@ def settle(output: Path) -> None:
 
 
 def _save(output: Path, names: Iterable[str]) -> None:
-    write_json(output / LIST, {"files": sorted(set(names))})
+    write_json(output / LIST, {"files": sorted(set(names))}, "files")
 
 
 def _remove(path: Path) -> None:

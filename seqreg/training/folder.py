@@ -59,12 +59,12 @@ def complete(
 ) -> None:
     """Write run.json with versions and data, call `finish`, drop the checkpoint, and mark the run complete last."""
     run = {"versions": versions(), **facts, "data": describe(data, parts), "complete": False}
-    write_json(output / "run.json", run)
+    write_json(output / "run.json", run, "run")
     if finish:
         finish(output)
     shutil.rmtree(output / CHECKPOINT.parent, ignore_errors=True)
     settle(output)
-    write_json(output / "run.json", {**run, "finished": now(), "complete": True})
+    write_json(output / "run.json", {**run, "finished": now(), "complete": True}, "run")
 
 
 def now() -> str:

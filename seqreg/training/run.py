@@ -76,7 +76,7 @@ def train(
         network = untrained(config, parts.train, device)
         if claim_folder(output, resolved, resume=resume, overwrite=overwrite):
             return RunResult(folder=output, network=load_trained(output), metrics=None, baselines={})
-        write_json(output / "config.json", resolved)
+        write_json(output / "config.json", resolved, "config")
         write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
         if chosen is not None:
             chosen(config)
@@ -103,7 +103,8 @@ def train(
 def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | None:
     """Write the network, how it was trained, its motifs, and what its prediction sets are drawn from, if anything."""
     write_history(output, learned.history)
-    write_json(output / "motifs.json", filter_motifs(learned.network.module, parts.train))
+    motifs = filter_motifs(learned.network.module, parts.train)
+    write_json(output / "motifs.json", {"motifs": motifs}, "motifs")
     learned.network.save(output)
     return write_conformal(output, held_out(parts), learned.network.probabilities)
 
@@ -138,5 +139,5 @@ def _test(
         "baselines": {name: each.to_plain() for name, each in baselines.items()},
         "verdict": verdict_of(test, p, metrics, rival, steps, seed),
     }
-    write_json(output / "metrics.json", written)
+    write_json(output / "metrics.json", written, "metrics")
     return metrics, baselines, seconds

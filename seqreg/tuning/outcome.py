@@ -57,7 +57,7 @@ class Outcome:
     def save(self, folder: Path) -> None:
         """Write both files, the one that says that the search is over last."""
         write_tsv(folder / "trials.tsv", self.columns, self.rows)
-        write_json(folder / "tuning.json", self)
+        write_json(folder / "tuning.json", self, "tuning")
 
     @classmethod
     def load(cls, folder: Path) -> "Outcome | None":

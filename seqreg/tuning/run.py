@@ -95,7 +95,7 @@ def tune(
         return TunedRun(folder=output, outcome=outcome)
     outcome = Outcome.load(output)
     if outcome is None:
-        write_json(output / "config.json", {"tune": tuned})
+        write_json(output / "config.json", {"tune": tuned}, "config")
         outcome = searched(search, effort, report=report)
         outcome.save(output)
     if found:
