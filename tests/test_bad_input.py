@@ -44,9 +44,7 @@ SEQUENCES = {
     "not UTF-8": Bad(
         "encode in.csv -o out", "in.csv, line 6: not UTF-8", {"in.csv": TABLE.encode() + b"e,ACGT\xff,x\n"}
     ),
-    "a zip archive": Bad(
-        "encode in.zip -o out", "in.zip: a zip archive or spreadsheet", {"in.zip": b"PK\x03\x04 rest"}
-    ),
+    "a zip archive": Bad("encode in.zip -o out", "in.zip: a damaged workbook", {"in.zip": b"PK\x03\x04 rest"}),
     "FASTQ": Bad("encode in.fq -o out", "in.fq: FASTQ is not read", {"in.fq": "@a\nACGT\n+\nIIII\n"}),
     "unknown letter": Bad(
         "encode in.fa --alphabet dna -o out", "in.fa, record 5 (e): ", {"in.fa": FASTA + ">e label=x\nACGTQ\n"}

@@ -48,14 +48,21 @@ def test_files_carry_the_version_first_and_readers_do_without(tmp_path: Path) ->
     ],
 )
 def test_what_a_schema_does_not_say_is_noticed(value: Any) -> None:
-    with pytest.raises(AssertionError, match="seqreg/schemas/files.json"):
+    with pytest.raises(AssertionError, match="Describe it in seqreg/schemas/files"):
         check(value, "files")
 
 
 def test_keys_are_noticed_within_objects_lists_and_references() -> None:
     scores = {
-        **{"n": 1, "classes": [], "positive": None, "split": "test", "intervals": {}, "per_class": {}},
-        **{"confusion": [], "reliability": {}, "reason": {}},
+        "n": 1,
+        "classes": [],
+        "positive": None,
+        "split": "test",
+        "intervals": {},
+        "per_class": {},
+        "confusion": [],
+        "reliability": {},
+        "reason": {},
     }
     change = {"before": 0.5, "after": 0.5}
     calibration = {"temperature": 1.0, "ece": change, "log_loss": change, "abstain": None}

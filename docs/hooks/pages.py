@@ -75,7 +75,9 @@ def _one_piece(svg: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page asks for by a comment: `readme`, `commands`, `names`, `schemas` or `rooms` between `<!--` and `-->`."""
+    """Fill in what a page asks for by a comment: `readme`, `commands`, `names`, `schemas` or `rooms`, in `<!--` and
+    `-->`.
+    """
     if "<!-- readme -->" in markdown:
         text = (Path(seqreg.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
         markdown = markdown.replace("<!-- readme -->", text.replace("](docs/", "]("))

@@ -35,9 +35,11 @@ def model_identity(run: Path, device: str) -> dict[str, Any]:
 
 def input_identity(spec: "InputSpec") -> list[Any] | None:
     """What tells an input from another without reading it; None for standard input, which is read only once."""
+    from seqreg.sequences import file_and_sheet
+
     if spec.data_set is not None:
         return [spec.data_set.name, spec.data_set.sha256]
-    paths = [Path(path) for path in spec.paths]
+    paths = [file_and_sheet(path)[0] for path in spec.paths]
     return [file_identity(path) for path in paths] if all(path.is_file() for path in paths) else None
 
 

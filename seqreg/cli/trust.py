@@ -71,7 +71,7 @@ def robustness(
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_robustness_figure
     from seqreg.sensitivity.robustness import COLUMNS, evaluate_robustness
-    from seqreg.sequences import editable, in_terms_of
+    from seqreg.sequences import editable, file_and_sheet, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
     from seqreg.unfinished import unfinished
@@ -90,7 +90,7 @@ def robustness(
     sequences = in_terms_of(sequences, network.target)
     if sample is not None and sample < len(sequences):
         sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
-    table = allowed if Path(allowed).is_file() else None
+    table = allowed if file_and_sheet(allowed)[0].is_file() else None
     mask = None if protect is None and table is None else editable(sequences, protect=protect, allowed=table)
     asked: dict[str, Any] = {
         "max_substitutions": max_substitutions,

@@ -40,6 +40,7 @@ from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
 from seqreg.sequences.together import joined_to_sources, kept_together, same_molecule
 from seqreg.sequences.variants import ListedVariant, only_named, read_variants
 from seqreg.sequences.windows import Scan, Windows
+from seqreg.sequences.workbook import file_and_sheet
 
 __all__ = [
     "Attribution",
@@ -60,6 +61,7 @@ __all__ = [
     "check_filter_width",
     "class_weights",
     "editable",
+    "file_and_sheet",
     "find_data_set",
     "first_equal",
     "folds",

@@ -4,6 +4,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from unicodedata import category
 
 import numpy as np
@@ -13,6 +14,7 @@ from seqreg.alphabet import DNA, INVALID, PROTEIN, RNA, Alphabet
 from seqreg.errors import InputError, option
 from seqreg.sequences.raw import RawRecord, split_of, weight_of
 from seqreg.sequences.sequence_set import SequenceSet
+from seqreg.sequences.workbook import changed_by_spreadsheet, is_spreadsheet_error
 
 GAPS = "-.*"
 _BLOCK = 1 << 22  # letters handled at once
@@ -126,6 +128,7 @@ class Collector:
         Raises InputError at the first duplicate id, empty sequence or letter outside the alphabet.
         """
         self._check_ids()
+        self._note_spreadsheet(remarks)
         raw = np.frombuffer(self._letters, dtype=np.uint8)
         lengths = np.array(self._lengths, dtype=np.int64)
         if not lengths.all():
@@ -160,6 +163,16 @@ class Collector:
             group=np.array(self.groups) if any(self.groups) else None,
             weight=np.array(self._weights, dtype=np.float64) if self._weighted else None,
         )
+
+    def _note_spreadsheet(self, remarks: Counter[str]) -> None:
+        """Count names that are none: genes and accessions that a spreadsheet has taken for dates and numbers."""
+        texts = [name for name in chain(self._names, self.labels) if changed_by_spreadsheet(name, dates=True)]
+        texts += [name for name in self.groups if changed_by_spreadsheet(name, dates=False)]
+        if texts:
+            named = ", ".join(map(repr, list(dict.fromkeys(texts))[:3]))
+            remarks[f"ids, labels or groups that a spreadsheet seems to have made of names, mend them ({named})"] += (
+                len(texts)
+            )
 
     def _check_ids(self) -> None:
         repeated = self._seen.first_repeated(self._names[self._checked :])
@@ -211,6 +224,9 @@ _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of others, 
 
 def _clean(record: RawRecord, what: str, text: str) -> str:
     """The text. Raises InputError for one that no line of a table can hold."""
+    if is_spreadsheet_error(text):
+        remedy = "Write the name as text there, and save the file again."
+        raise record.error(f"the {what} is {text!r}, an error of a spreadsheet", remedy)
     if not text.isprintable():
         for character in text:
             if category(character) in _UNWRITABLE:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from seqreg.errors import InputError
+from seqreg.sequences.workbook import file_and_sheet, sheet_as_text
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
+_OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 def name_of(path: str | Path) -> str:
@@ -39,12 +41,22 @@ def first_line(start: str) -> str:
 def open_text(path: str | Path) -> Iterator[tuple[TextIO, str]]:
     """Open UTF-8 text and give the handle with a look at how the text begins, blank lines left out.
 
-    Gzip is recognised by its first bytes, not by the file's name. Raises InputError for what cannot be read as
-    text, also while the handle is being read: missing, empty, binary, truncated or damaged.
+    Gzip and workbooks are recognised by their first bytes, not by the file's name; of a workbook (`FILE.xlsx`,
+    `FILE.xlsx:sheet`) a sheet is read as a table separated by tabs. Raises InputError for what cannot be read as text,
+    also while the handle is being read: missing, empty, binary, truncated or damaged.
     """
     file = name_of(path)
+    path, sheet = file_and_sheet(path)
     try:
         with _open_binary(path) as raw:
+            if raw.peek(len(_ZIP_MAGIC)).startswith(_ZIP_MAGIC):
+                with sheet_as_text(io.BytesIO(raw.read()), sheet, file) as text:
+                    start = text.read(1 << 17)
+                    text.seek(0)
+                    yield text, start.lstrip()
+                return
+            if sheet is not None:
+                raise InputError(f"not a workbook of Excel, so that it has no sheet {sheet!r}", file=file)
             packed = raw.peek(2).startswith(_GZIP_MAGIC)
             plain = io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 17) if packed else raw
             start = plain.peek(1)
@@ -99,7 +111,7 @@ def _check_text(start: bytes, file: str) -> None:
         raise InputError("the file is empty", file=file)
     if start.startswith(HDF5_MAGIC):
         raise InputError("an HDF5 store cannot be read here", file=file, remedy="Give its path as the only input.")
-    if start.startswith(_ZIP_MAGIC):
-        raise InputError("a zip archive or spreadsheet", file=file, remedy="Save it as CSV, or unpack it first.")
+    if start.startswith(_OLD_EXCEL_MAGIC):
+        raise InputError("a workbook of old Excel (.xls)", file=file, remedy="Save it as .xlsx or CSV.")
     if b"\0" in start:
         raise InputError("binary data, not text", file=file, remedy="Give FASTA, CSV or TSV, plain or gzipped.")

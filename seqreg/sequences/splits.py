@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError, UsageError, option
-from seqreg.records import read_tsv, write_tsv
+from seqreg.records import write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
 from seqreg.sequences.homology import Homology
+from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.raw import SPLITS
 from seqreg.sequences.separation import LEFT_OUT, separated
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.strata import class_counts, grouped_parts, strata, stratified_order, stratified_parts
+from seqreg.sequences.tables import table_rows
 from seqreg.sequences.together import group_numbers, kept_together
+from seqreg.sequences.workbook import file_and_sheet
 
 By = Literal["stratified", "group", "homology"]
 COLUMNS = ("id", "split", "group")
@@ -71,9 +74,10 @@ class Split:
 
 def read_split(path: str | Path, sequences: SequenceSet) -> Split:
     """The split in a `splits.tsv`, for these sequences. Raises InputError for a foreign table or an unknown id."""
-    if not Path(path).is_file():
+    if not file_and_sheet(path)[0].is_file():
         raise InputError("no such file", file=path, remedy="seqreg split writes one")
-    rows = read_tsv(path)
+    with open_text(path) as (handle, _):
+        rows = [row for _, row in table_rows(handle, name_of(path))]
     if not rows or set(COLUMNS) - set(rows[0]):
         raise InputError(f"not a table of {', '.join(COLUMNS)}", file=path)
     row_of = {row["id"]: row for row in rows}
