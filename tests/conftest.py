@@ -1,6 +1,7 @@
 """What all tests share: small data with a motif in it, and a world that is the same before every test."""
 
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -66,6 +67,13 @@ def described_json() -> Iterator[None]:
 def put_json(path: str | Path, value: Any) -> None:
     """Write JSON that need not be what any schema says."""
     Path(path).write_text(records.dump_json(value) + "\n", encoding="utf-8")
+
+
+def printed(done: CompletedProcess[str]) -> Any:
+    """What a command printed with --json, without the version that such objects carry."""
+    content = json.loads(done.stdout)
+    assert content.pop("schema_version") == 1
+    return content
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from seqreg.sequences import read_store, read_strings, write_fasta
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.read import read_input
 from seqreg.targets import Classes
+from tests.conftest import printed
 
 Call = Callable[..., CompletedProcess[str]]
 SEQUENCES = {"a": "ACGTACGTTA", "b": "GGGTACGAA", "c": "TTTACGTAACC"}
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_form_of_input_gives_the_same_store(words: str, folder: Path, call: Call) -> None:
     done = call("encode", *words.split(), "-o", "out/store.h5", "--json")
     store = read_store("out/store.h5")
-    assert json.loads(done.stdout) == {"output": "out/store.h5", "sequences": 3, "letters": 30, "sha256": store.sha256}
+    assert printed(done) == {"output": "out/store.h5", "sequences": 3, "letters": 30, "sha256": store.sha256}
     assert store.sha256 == read_strings(SEQUENCES.values(), list(LABELS.values()), names=list(SEQUENCES)).sha256
     assert "Read 3 sequences of 9 to 11 letters; alphabet dna (as the data say)\nClasses: x 2, y 1\n" in done.stderr
 
@@ -66,7 +67,7 @@ def test_one_fasta_per_class(folder: Path, call: Call) -> None:
 def test_data_sets_are_listed_shown_and_checked(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = {each["name"]: each for each in json.loads(call("datasets", "list", "--json").stdout)}
     assert {"amp", "splice"} <= set(listed)
-    assert json.loads(call("datasets", "show", "splice", "--json").stdout) == listed["splice"]
+    assert printed(call("datasets", "show", "splice", "--json")) == listed["splice"]
     assert f"licence\t{listed['splice']['licence']}\n" in call("datasets", "show", "splice").stdout
     assert call("datasets", "check", "splice").stdout.splitlines()[1:] == ["splice\t3000\tei 679, ie 669, n 1652\tok"]
 
@@ -95,7 +96,7 @@ def test_splits_cover_all_sequences_and_repeat(call: Call, tmp_path: Path) -> No
 
 def test_shuffled_negatives_keep_their_words(call: Call, folder: Path) -> None:
     done = call("background", "plain.fa", "-o", "shuffled.fa.gz", "--copies", "2", "--k", "2", "--json")
-    assert json.loads(done.stdout) == {"output": "shuffled.fa.gz", "sequences": 6}
+    assert printed(done) == {"output": "shuffled.fa.gz", "sequences": 6}
     shuffled = read_input(InputSpec(input="shuffled.fa.gz"))
     pairs = [sorted(text[i : i + 2] for i in range(len(text) - 1)) for text in map(shuffled.sequence, range(6))]
     wanted = [sorted(text[i : i + 2] for i in range(len(text) - 1)) for text in SEQUENCES.values()]

@@ -24,7 +24,7 @@ from seqreg.evaluation import evaluate
 from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import InputSpec, read_input, write_fasta
-from tests.conftest import planted
+from tests.conftest import planted, printed
 
 Call = Callable[..., CompletedProcess[str]]
 GROUNDS = Path(seqreg.__file__).parent.parent
@@ -107,7 +107,7 @@ def test_quiet_and_json(folder: Path, call: Call) -> None:
     done = call("train", "headers.fa", "-o", "one", *QUICK, "--quiet")
     assert (done.stdout, done.stderr) == ("", "")
     done = call("train", "headers.fa", "-o", "two", *QUICK, "--json", "--quiet")
-    assert json.loads(done.stdout) == {"output": "two", "metrics": read_json("two/metrics.json")}
+    assert printed(done) == {"output": "two", "metrics": read_json("two/metrics.json")}
     assert done.stderr == ""
 
 
@@ -213,7 +213,7 @@ def test_metrics_are_those_of_the_evaluation(run: Path, call: Call) -> None:
     assert found.pop("calibration")["temperature"] == 1
     assert found == evaluate(network.target, data.y, p, split="all").to_plain()
     assert {row["metric"] for row in table(done.stdout)} >= {"auroc", "auroc50", "auprc", "mcc", "accuracy", "ece"}
-    assert json.loads(call("evaluate", "run", "sorted.csv", "--json").stdout) == read_json("out/m.json")
+    assert printed(call("evaluate", "run", "sorted.csv", "--json")) == read_json("out/m.json")
 
 
 def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) -> None:
@@ -224,7 +224,7 @@ def test_evaluating_on_what_was_trained_on_is_remarked(run: Path, call: Call) ->
     assert remark not in done.stderr
     own = read_json("run/metrics.json")
     del own["baselines"]
-    assert json.loads(done.stdout) == own
+    assert printed(done) == own
 
 
 def test_the_parts_of_a_run_that_was_given_them_are_known_without_them(folder: Path, call: Call) -> None:
@@ -268,7 +268,7 @@ def test_norms_are_bounded_from_above_and_below(run: Path, call: Call) -> None:
     assert max(value for value in report["lower_bounds"].values() if value) <= report["lipschitz_upper_bound"]
     shown = {row["figure"]: row["value"] for row in table(done.stdout)}
     assert shown["Lipschitz constant, upper bound"] == f"{report['lipschitz_upper_bound']:.4g}"
-    without = json.loads(call("norm", "run", "--json").stdout)
+    without = printed(call("norm", "run", "--json"))
     assert without["lipschitz_upper_bound"] == pytest.approx(report["lipschitz_upper_bound"])
     assert set(without["lower_bounds"].values()) == {None}
 
@@ -293,7 +293,7 @@ def test_robustness_is_written_shown_and_put_into_the_report(folder: Path, run: 
     assert "Most damaging positions" in (own / "report.html").read_text()
     assert 'id="robustness"' in (own / "report.html").read_text()
     assert 'id="robustness"' not in (run / "report.html").read_text()
-    assert json.loads(call(*words, "--json", "--quiet").stdout) == found
+    assert printed(call(*words, "--json", "--quiet")) == found
 
 
 def test_protected_sequences_withstand_everything(run: Path, call: Call) -> None:

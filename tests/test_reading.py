@@ -494,7 +494,7 @@ BAD: dict[str, tuple[Callable[[Path], InputSpec], str]] = {
     "damaged gzip": (raw_bytes(b"\x1f\x8b\x08\x00" + b"junk" * 20), "truncated or damaged gzip"),
     "binary junk": (raw_bytes(bytes(range(256))), "binary data, not text"),
     "Latin-1": (raw_bytes(">a label=caf\xe9\nAC\n".encode("latin-1")), "not UTF-8"),
-    "spreadsheet": (raw_bytes(b"PK\x03\x04rest"), "spreadsheet. Save it as CSV"),
+    "spreadsheet": (raw_bytes(b"PK\x03\x04rest"), "a damaged workbook"),
     "foreign HDF5 header": (raw_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 99), "the store is damaged"),
     "region too long": (bed_of("c1\t2\t9\n"), r"x.bed, record 1 \(c1:2-9\): the region ends at 9, but .* 8 letters"),
     "unknown chromosome": (bed_of("c1\t2\t4\nc2\t2\t4\n"), r"record 2 \(c2:2-4\): .*g.fa has no sequence 'c2'"),

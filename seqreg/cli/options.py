@@ -103,7 +103,7 @@ class InputOptions:
         str | None,
         typer.Argument(
             metavar="INPUT",
-            help="FASTA (>id label=NAME), CSV, TSV or .xlsx (sequence, label), an HDF5 store, the name of a data set, or - .",
+            help="FASTA (>id label=NAME), CSV, TSV or .xlsx (sequence, label), an HDF5 store, a data set, or -.",
             show_default=False,
         ),
     ] = None
