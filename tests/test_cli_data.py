@@ -117,3 +117,19 @@ def test_standard_input_is_an_input(call: Call, folder: Path, monkeypatch: pytes
         monkeypatch.setattr("sys.stdin", type("Standard", (), {"buffer": handle}))
         assert call("encode", "-", "-o", "store.h5").returncode == 0
     assert read_store("store.h5").sha256 == read_input(InputSpec(input="headers.fa")).sha256
+
+
+def test_a_data_set_of_an_unknown_kind_is_named_and_keeps_no_other_from_being_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "dataset.toml").write_text('name = "odd"\nkind = "ranking"\n')
+    monkeypatch.setenv("SEQREG_DATA", str(tmp_path))
+    done = call("datasets", "list")
+    assert done.returncode == 0
+    assert "splice" in done.stdout
+    assert f"Warning: odd is left out: {tmp_path}/odd/dataset.toml: no entry 'title'" in done.stderr
+    assert "Did you mean 'splice'?" in call("datasets", "show", "splise").stderr
+    assert call("datasets", "show", "splice").returncode == 0
+    done = call("datasets", "show", "odd")
+    assert (done.returncode, done.stdout) == (2, "")

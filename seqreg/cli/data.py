@@ -21,9 +21,10 @@ SetName = Annotated[str, typer.Argument(metavar="NAME", help="A data set, or a f
 @command(panel=PANEL, group=datasets, name="list", example="seqreg datasets list --json")
 def list_(terminal: Terminal) -> None:
     """Every named data set in a line."""
-    from seqreg.sequences import list_data_sets
+    from seqreg.sequences import list_data_sets, unreadable_data_sets
 
     found = list_data_sets()
+    terminal.warn(f"{name} is left out: {error}" for name, error in unreadable_data_sets().items())
     if terminal.as_json:
         terminal.json(found)
         return
@@ -51,10 +52,15 @@ def check(
 ) -> None:
     """Read a data set (without a name: all of them) and compare it with its checksum and description."""
     from seqreg.errors import InputError
-    from seqreg.sequences import check_data_set, list_data_sets
+    from seqreg.sequences import DataSetCheck, check_data_set, list_data_sets, unreadable_data_sets
 
     names = [each.name for each in list_data_sets()] if name is None else [name]
     checks = [check_data_set(each) for each in names]
+    if name is None:
+        checks += [
+            DataSetCheck(name=each, sequences=0, classes={}, problem=str(error))
+            for each, error in unreadable_data_sets().items()
+        ]
     if terminal.as_json:
         terminal.json(checks)
     else:

@@ -112,6 +112,7 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
     import numpy as np
 
     from seqreg.records import read_tsv
+    from seqreg.sequences import keys_in
     from seqreg.specs import unknown_name
 
     own = is_own(run, sequences)
@@ -121,8 +122,9 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
         return sequences
     if own:
         row_of = {row["id"]: row for row in read_tsv(run / "splits.tsv")}
+        keys = keys_in(row_of, sequences)
         parts, groups = (
-            np.array([row_of.get(name, {}).get(column, "") for name in sequences.names])
+            np.array([row_of.get(name, {}).get(column, "") for name in keys])
             for column in ("split", "group")
         )
         if (groups != "").any():

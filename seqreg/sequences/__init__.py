@@ -13,12 +13,14 @@ from seqreg.sequences.datasets import (
     list_data_sets,
     table_of,
     tasks_of,
+    unreadable_data_sets,
 )
 from seqreg.sequences.duplicates import first_equal, shared_across
 from seqreg.sequences.editable import editable
 from seqreg.sequences.fasta import write_fasta, write_lines
 from seqreg.sequences.homology import homology_groups
 from seqreg.sequences.identity import identities
+from seqreg.sequences.ids import id_in_file, keys_in
 from seqreg.sequences.in_memory import as_column, is_missing, read_strings
 from seqreg.sequences.input_spec import InputSpec
 from seqreg.sequences.joining import joined
@@ -67,12 +69,14 @@ __all__ = [
     "folds",
     "holdout",
     "homology_groups",
+    "id_in_file",
     "identities",
     "in_terms_of",
     "is_missing",
     "joined",
     "joined_to_sources",
     "kept_together",
+    "keys_in",
     "klet_shuffle",
     "kmer_table",
     "largest_similarity",
@@ -100,6 +104,7 @@ __all__ = [
     "tasks_of",
     "three_letters",
     "train_subset",
+    "unreadable_data_sets",
     "with_labels",
     "with_positive",
     "with_split",

@@ -72,12 +72,30 @@ def data_folders() -> list[Path]:
 
 
 def list_data_sets() -> list[DataSet]:
-    """All named data sets, sorted by name; where two share a name, the one found first."""
+    """All named data sets that can be read, sorted by name; where two share a name, the one found first."""
+    found = _folders()
+    return [each for _, each in _described(found) if isinstance(each, DataSet)]
+
+
+def unreadable_data_sets() -> dict[str, InputError]:
+    """By name, those folders on the path whose `dataset.toml` says nothing that can be used, and why."""
+    return {name: each for name, each in _described(_folders()) if isinstance(each, InputError)}
+
+
+def _described(folders: dict[str, Path]) -> Iterator[tuple[str, DataSet | InputError]]:
+    for name in sorted(folders):
+        try:
+            yield name, read_description(folders[name])
+        except InputError as error:
+            yield name, error
+
+
+def _folders() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in data_folders():
         for description in sorted(folder.glob(f"*/{DESCRIPTION}")):
             found.setdefault(description.parent.name, description.parent)
-    return [read_description(found[name]) for name in sorted(found)]
+    return found
 
 
 def is_data_set(name: str | Path) -> bool:

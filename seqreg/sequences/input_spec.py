@@ -11,6 +11,7 @@ from seqreg.errors import InputError, UsageError, option
 from seqreg.sequences.bed import bed_records
 from seqreg.sequences.datasets import DataSet, data_set_records, find_data_set, is_data_set
 from seqreg.sequences.fasta import fasta_records, read_fasta
+from seqreg.sequences.ids import class_records
 from seqreg.sequences.opening import first_line, is_hdf5, name_of, open_text
 from seqreg.sequences.raw import RawRecord
 from seqreg.sequences.tables import fasta_with_table, table_records
@@ -133,11 +134,7 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
         for name, path in spec.classes:
             if not name.strip():
                 raise UsageError(f"The class of {name_of(path)} has no name: name it in {option('class_files')}")
-            for record in read_fasta(path):
-                remarks["labels in FASTA headers ignored, as the file names the class"] += bool(record.label)
-                yield record._replace(
-                    label=name.strip(), from_header=tuple(field for field in record.from_header if field != "label")
-                )
+        yield from class_records([(name.strip(), path) for name, path in spec.classes], remarks)
     elif spec.labels is not None and spec.fasta is not None:
         yield from fasta_with_table(spec.fasta, spec.labels, require_labels=spec.require_labels)
     elif spec.bed is not None and spec.genome is not None:

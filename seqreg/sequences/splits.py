@@ -12,6 +12,7 @@ from seqreg.errors import InputError, UsageError, option
 from seqreg.records import write_tsv
 from seqreg.sequences.duplicates import across_parts, first_equal, first_three
 from seqreg.sequences.homology import Homology
+from seqreg.sequences.ids import keys_in
 from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.raw import SPLITS
 from seqreg.sequences.separation import LEFT_OUT, separated
@@ -80,11 +81,17 @@ def read_split(path: str | Path, sequences: SequenceSet) -> Split:
         rows = [row for _, row in table_rows(handle, name_of(path))]
     if not rows or set(COLUMNS) - set(rows[0]):
         raise InputError(f"not a table of {', '.join(COLUMNS)}", file=path)
-    row_of = {row["id"]: row for row in rows}
-    missing = next((name for name in sequences.names if name not in row_of), None)
+    row_of: dict[str, dict[str, str]] = {}
+    for number, row in enumerate(rows, start=1):
+        if row["id"] in row_of and row != row_of[row["id"]]:
+            problem = f"a second row for {row['id']!r}, which says something else"
+            raise InputError(problem, file=path, record=number, remedy="Write class/id where two classes have the id.")
+        row_of[row["id"]] = row
+    keys = keys_in(row_of, sequences)
+    missing = next((name for name in keys if name not in row_of), None)
     if missing is not None:
         raise InputError(f"no row for sequence {missing!r}", file=path)
-    chosen = [row_of[name] for name in sequences.names]
+    chosen = [row_of[name] for name in keys]
     part = np.array([SPLITS.get(row["split"], row["split"]) for row in chosen])
     return Split(names=sequences.names, part=part, group=np.array([row["group"] for row in chosen]), by="given", seed=0)
 
