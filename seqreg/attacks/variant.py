@@ -44,30 +44,32 @@ class AppliedEdit:
 _PREFIX = {"protein": r"p\.", "dna": r"[cgmn]\.", "rna": r"[cgmnr]\."}
 _VARIANT = re.compile(
     r"(?P<old>[A-Z])?(?P<at>\d+)(?:_(?P<old_last>[A-Z])?(?P<last>\d+))?"
-    r"(?:(?P<was>[A-Z])>(?P<new>[A-Z])|(?P<sub>[A-Z])|ins(?P<put>[A-Z])|del(?P<gone>[A-Z]*)(?:ins(?P<by>[A-Z]+))?)"
+    r"(?:(?P<was>[A-Z])>(?P<new>[A-Z])|(?P<sub>[A-Z])|ins(?P<put>[A-Z]+)|dup(?P<twice>[A-Z]*)"
+    r"|del(?P<gone>[A-Z]*)(?:ins(?P<by>[A-Z]+))?)"
 )
 _READ = {
-    "protein": "p.A12V or p.Ala12Val, p.A12del, p.A12_G14del, p.12_13insV, p.A12_G13delinsVL (as many letters)",
-    "dna": "12A>G or A12G, 12del, 12_14del, 12_13insG, 12_13delinsTT (as many letters)",
+    "protein": "p.A12V or p.Ala12Val, p.A12del, p.A12_G14del, p.12_13insVL, p.A12_G13delinsV, p.A12_G14dup",
+    "dna": "12A>G or A12G, 12del, 12_14del, 12_13insGT, 12_13delinsT, 12_14dup",
 }
 
 
-def read_edits(text: str, alphabet: Alphabet) -> tuple[AppliedEdit, ...]:
+def read_edits(text: str, alphabet: Alphabet, codes: NDArray[np.uint8] | None = None) -> tuple[AppliedEdit, ...]:
     """Edits as `AppliedEdit.written` writes them and as HGVS does, joined by `;`, in rising order; `old` is -1 where it
-    is not named. Positions are those of the sequence.
+    is not named. Positions are those of the sequence, codes its letters, without which no duplication is read.
 
-    Read are substitutions, deletions, insertions of one letter, and the replacement of letters by as many; amino acids
+    Read are substitutions, deletions, insertions, duplications, and the replacement of letters by others; amino acids
     in one letter or three, a prediction in brackets. Raises UsageError for anything else, for letters outside the
     alphabet and for two edits of one letter.
     """
-    edits = [edit for item in text.split(";") for edit in _edits_of(item.strip(), alphabet)]
+    edits = [edit for item in text.split(";") for edit in _edits_of(item.strip(), alphabet, codes)]
     places = [edit.position for edit in edits if edit.kind != "insertion"]
     if len(set(places)) < len(places):
         raise UsageError(f"{text!r} edits one letter twice")
-    return tuple(sorted(edits))
+    # Letters that are put in one place keep their order.
+    return tuple(sorted(edits, key=lambda edit: (edit.position, edit.kind)))
 
 
-def _edits_of(item: str, alphabet: Alphabet) -> list[AppliedEdit]:
+def _edits_of(item: str, alphabet: Alphabet, codes: NDArray[np.uint8] | None) -> list[AppliedEdit]:
     """The edits, letter by letter, of one variant."""
     protein = alphabet.name == "protein"
     bare = re.sub(f"^{_PREFIX[alphabet.name]}", "", item)
@@ -87,31 +89,60 @@ def _edits_of(item: str, alphabet: Alphabet) -> list[AppliedEdit]:
     last = int(part["last"] or first)
     if part["put"]:
         if last != first + 1:
-            raise UsageError(f"{item!r} does not put a letter between two neighbours, as 12_13insA does")
-        return [AppliedEdit(first, "insertion", -1, _letter(part["put"], alphabet))]
+            raise UsageError(f"{item!r} does not put letters between two neighbours, as 12_13insA does")
+        return _put(first, part["put"], alphabet)
     new = part["new"] or part["sub"] or part["by"] or ""
     named = {first: part["old"] or part["was"], **({last: part["old_last"]} if part["old_last"] else {})}
     named |= dict(enumerate(part["gone"] or "", start=first))
     n = last - first + 1
-    if n < 1 or len(new) not in (0, n) or len(part["gone"] or "") not in (0, n):
+    if n < 1 or len(part["gone"] or part["twice"] or "") not in (0, n):
         raise UsageError(f"{item!r} does not name as many letters as there are from {first} to {last}")
-    kind = "substitution" if new else "deletion"
-    return [
+    if part["twice"] is not None:
+        return _put(last, _duplicated(item, part["twice"], named, (first, last), alphabet, codes), alphabet)
+    edits = [
         AppliedEdit(
             first + i - 1,
-            kind,
+            "substitution" if i < len(new) else "deletion",
             _symbol(named[first + i], alphabet) if named.get(first + i) else -1,
-            _letter(new[i], alphabet) if new else -1,
+            _letter(new[i], alphabet) if i < len(new) else -1,
         )
         for i in range(n)
     ]
+    return edits + _put(last, new[n:], alphabet)
+
+
+def _put(after: int, letters: str, alphabet: Alphabet) -> list[AppliedEdit]:
+    """Letters inserted after a position, counted from 1."""
+    return [AppliedEdit(after, "insertion", -1, _letter(letter, alphabet)) for letter in letters]
+
+
+def _duplicated(
+    item: str,
+    letters: str,
+    named: dict[int, str | None],
+    place: tuple[int, int],
+    alphabet: Alphabet,
+    codes: NDArray[np.uint8] | None,
+) -> str:
+    """The letters that are there twice. Raises UsageError where they are not known, or others than are named."""
+    first, last = place
+    there = "" if codes is None else alphabet.decode(codes[first - 1 : last])
+    if codes is not None and (first < 1 or last > len(codes)):
+        raise UsageError(f"{item} is outside the {len(codes)} letters of the sequence")
+    twice = there or letters
+    if not twice:
+        raise UsageError(f"{item!r} does not say which letters are there twice")
+    for position, letter in (*named.items(), *enumerate(letters, start=first)):
+        if letter and _symbol(letter, alphabet) != _symbol(twice[position - first], alphabet):
+            raise UsageError(f"letter {position} is {twice[position - first]}, not {letter}")
+    return twice
 
 
 def apply_edits(codes: NDArray[np.uint8], edits: tuple[AppliedEdit, ...], alphabet: Alphabet) -> NDArray[np.uint8]:
     """The edited sequence. Raises UsageError for a position outside it and for another letter than the edit names."""
     result: list[int] = codes.tolist()
     # From the right, so that positions keep their meaning, and at one position what is there before what is put there.
-    for edit in sorted(edits, key=lambda edit: (-edit.position, edit.kind == "insertion")):
+    for edit in sorted(edits[::-1], key=lambda edit: (-edit.position, edit.kind == "insertion")):
         last = len(codes) - (edit.kind != "insertion")
         if not 0 <= edit.position <= last:
             raise UsageError(f"{edit.written(alphabet)} is outside the {len(codes)} letters of the sequence")

@@ -1,9 +1,11 @@
 """What `predict` writes: rows per sequence, per window of long sequences, or per variant."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from seqreg.cli.loading import check_alphabet, check_vectors
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seqreg.cli.options import InputOptions
     from seqreg.evaluation.conformal import Conformal
     from seqreg.predictors import Predictor
-    from seqreg.sequences import InputSpec, Scan, SequenceSet, Windows
+    from seqreg.sequences import InputSpec, ListedVariant, Scan, SequenceSet, SequenceStream, Windows
     from seqreg.targets import Target
     from seqreg.unfinished import Once
     from seqreg.vectors import VectorTable
@@ -191,15 +194,61 @@ def _rows_of_windows(
         yield (*place, target.names[k], str(round(1000 * value)), strand[i], f"{value:.6g}")
 
 
-def variant_rows(terminal: Terminal, model: "Predictor", spec: "InputSpec", variants: Path) -> list[tuple[str, ...]]:
-    """A row per variant, in the order of the list; of the sequences, only those that it names are kept."""
-    from seqreg.sensitivity.variants import score_variants
-    from seqreg.sequences import only_named, read_variants, stream_batches
+def variant_rows(
+    terminal: Terminal, model: "Predictor", data: "InputOptions", variants: Path, window: int | None
+) -> list[tuple[str, ...]]:
+    """A row per variant, in the order of the list; of the sequences, only those that it names are kept.
 
-    listed = read_variants(variants)
-    stream = stream_batches(check_alphabet(model, spec), model.alphabet, batch=PIECE)
+    Of VCF, the alleles in regions of a genome or in sequences called like its chromosomes; where a genome alone is
+    given, in windows around them, as long as the longest sequence of training.
+    """
+    from seqreg.sequences import is_vcf, read_variants
+    from seqreg.sequences.vcf import in_regions, in_windows, read_vcf
+
+    if not is_vcf(variants):
+        return _scored_variants(terminal, model, data.spec(), read_variants(variants))
+    remarks: Counter[str] = Counter()
+    alleles = read_vcf(variants, remarks)
+    with TemporaryDirectory() as folder:
+        if data.genome is not None and data.bed is None:
+            length = window or model.length
+            if length is None:
+                raise UsageError("this baseline reads sequences of any length: say how long a window is by --window")
+            bed = Path(folder, "windows.bed")
+            listed = in_windows(bed, alleles, data.genome, length)
+            spec = replace(data, bed=str(bed)).spec()
+        else:
+            spec = data.spec()
+            if "-" in map(str, spec.paths):
+                raise UsageError("with VCF the sequences are read twice: give a file, not standard input")
+            names = (name for piece in _pieces(model, spec) for name in piece.names)
+            listed = in_regions(alleles, names, remarks)
+        if not listed:
+            where = f"no variant lies in the sequences of {spec.source}"
+            remedy = (
+                "Give sequences that are called like the chromosomes, or --bed with --genome; --genome alone takes "
+                "windows around the variants."
+            )
+            raise alleles[0].error(where, remedy)
+        terminal.warn(f"{what}: {count}" for what, count in remarks.items() if count)
+        return _scored_variants(terminal, model, spec, listed)
+
+
+def _scored_variants(
+    terminal: Terminal, model: "Predictor", spec: "InputSpec", listed: "list[ListedVariant]"
+) -> list[tuple[str, ...]]:
+    from seqreg.sensitivity.variants import score_variants
+    from seqreg.sequences import only_named
+
+    stream = _pieces(model, spec)
     sequences = only_named(stream, {one.id for one in listed})
     if sequences is None:
         raise listed[0].error(f"{spec.source} has no sequence of this id")
     terminal.warn(stream.warnings)
     return [score.row() for score in score_variants(model, sequences, listed)]
+
+
+def _pieces(model: "Predictor", spec: "InputSpec") -> "SequenceStream":
+    from seqreg.sequences import stream_batches
+
+    return stream_batches(check_alphabet(model, spec), model.alphabet, batch=PIECE)

@@ -53,7 +53,7 @@ Window = Annotated[int | None, option(LONG, "--window", "LETTERS", "Length of a 
 Threshold = Annotated[float, option(LONG, "--threshold", "P", "Only windows of at least this probability.")]
 VariantList = Annotated[
     Path | None,
-    option(LISTED, "--variants", "FILE", "Score variants of the sequences: lines of id, tab, p.A12V or 12A>G."),
+    option(LISTED, "--variants", "FILE", "Score variants of the sequences: id, tab, p.A12V or 12A>G a line; or VCF."),
 ]
 
 
@@ -85,7 +85,7 @@ def predict(
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} do not go together: run predict once for each")
-    if scan is None and (window is not None or threshold):
+    if scan is None and (threshold or (window is not None and variants is None)):
         raise UsageError("--window and --threshold are for --scan STEP")
     if not 0 <= threshold <= 1:
         raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
@@ -93,11 +93,12 @@ def predict(
     tables = data.tables()
     if scan is not None or variants is not None:
         compute_vectors(model, embed_with or (), device)
-    about = {"read": input_identity(data.spec()), "scan": scan, "window": window, "threshold": threshold}
+    read = None if variants is not None else input_identity(data.spec())
+    about = {"read": read, "scan": scan, "window": window, "threshold": threshold}
     about |= {**model_identity(run, device), "abstain": abstain, "batch_size": batch_size}
     about |= {"embed_with": embed_with} if embed_with else {}
     about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
-    kept = None if output == "-" or variants is not None or about["read"] is None else unfinished_file(Path(output))
+    kept = None if output == "-" or read is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
@@ -106,7 +107,7 @@ def predict(
             from seqreg.sensitivity.variants import COLUMNS
 
             pieces = None
-            _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data.spec(), variants))
+            _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data, variants, window))
         else:
             conformal = None if abstain is None else predicting.conformal_of(run, abstain)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from seqreg.alphabet import Alphabet
 from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.certificates import TOLERANCE, hamming_certificate, in_double, margins
 from seqreg.errors import UsageError
@@ -78,7 +79,8 @@ def score_variants(model: Predictor, data: SequenceSet, listed: Sequence[ListedV
         row = row_of[one.id]
         letters = data.codes[data.offsets[row] : data.offsets[row + 1]]
         try:
-            edits = read_edits(one.text, data.alphabet)
+            _check_reference(one, letters, data.alphabet)
+            edits = read_edits(one.text, data.alphabet, letters)
             codes = apply_edits(letters, edits, data.alphabet)
         except UsageError as error:
             raise one.error(str(error)) from None
@@ -91,6 +93,16 @@ def score_variants(model: Predictor, data: SequenceSet, listed: Sequence[ListedV
         variants = [(position, each) for position, row in enumerate(rows.tolist()) for each in asked[row]]
         found |= judge.scores(data.subset(rows), variants)
     return [score for number in range(len(listed)) for score in found[number]]
+
+
+def _check_reference(one: ListedVariant, letters: NDArray[np.uint8], alphabet: Alphabet) -> None:
+    """Raises UsageError where the sequence has other letters than the list says it has."""
+    if one.reference is None:
+        return
+    start, text = one.reference
+    there = letters[start : start + len(text)]
+    if not np.array_equal(there, alphabet.encode(text)):
+        raise UsageError(f"the reference is {text} there, the sequence has {alphabet.decode(there) or 'no letter'}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +204,7 @@ def _rows(
     return [
         VariantScore(
             id=listed.id,
-            variant=listed.text,
+            variant=listed.named or listed.text,
             named=target.names[k],
             logit_before=float(odds[0][k]),
             logit_after=float(odds[1][k]),

@@ -41,6 +41,7 @@ from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
 from seqreg.sequences.together import joined_to_sources, kept_together, same_molecule
 from seqreg.sequences.variants import ListedVariant, only_named, read_variants
+from seqreg.sequences.vcf import is_vcf
 from seqreg.sequences.windows import Scan, Windows
 from seqreg.sequences.workbook import file_and_sheet
 
@@ -73,6 +74,7 @@ __all__ = [
     "identities",
     "in_terms_of",
     "is_missing",
+    "is_vcf",
     "joined",
     "joined_to_sources",
     "kept_together",

@@ -15,12 +15,18 @@ _HEADER = ("id", "variant")
 
 @dataclass(frozen=True)
 class ListedVariant:
-    """One line of a list: the id of a sequence and the variant as written, not yet understood."""
+    """One line of a list: the id of a sequence and the variant as written, not yet understood.
+
+    named: what the list calls it, where that is not its text. reference: letters that must be there, and from which
+    position (from 0).
+    """
 
     file: str
     line: int
     id: str
     text: str
+    named: str = ""
+    reference: tuple[int, str] | None = None
 
     def error(self, problem: str, remedy: str | None = None) -> InputError:
         """An error at this line."""
@@ -37,9 +43,8 @@ def read_variants(path: str | Path) -> list[ListedVariant]:
     listed: list[ListedVariant] = []
     mark, columns = "\t", [0, 1]
     with open_text(path) as (handle, start):
-        if start.startswith(("##fileformat=VCF", "#CHROM")):
-            remedy = "Write the id of a sequence, a tab, and the variant by its position in that sequence."
-            raise InputError("VCF names places of a genome and is not read", file=name_of(path), remedy=remedy)
+        if begins_vcf(start):
+            raise InputError("VCF names places of a genome, not of sequences", file=name_of(path))
         begun = False
         for line, text in enumerate(handle, start=1):
             if not text.strip() or text.startswith("#"):
@@ -62,6 +67,11 @@ def read_variants(path: str | Path) -> list[ListedVariant]:
     if not listed:
         raise InputError("no variants", file=name_of(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
     return listed
+
+
+def begins_vcf(start: str) -> bool:
+    """Whether a text that begins like this is VCF."""
+    return start.startswith(("##fileformat=VCF", "#CHROM"))
 
 
 def only_named(pieces: Iterable[SequenceSet], names: Set[str]) -> SequenceSet | None:
