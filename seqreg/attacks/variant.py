@@ -142,7 +142,7 @@ def apply_edits(codes: NDArray[np.uint8], edits: tuple[AppliedEdit, ...], alphab
     """The edited sequence. Raises UsageError for a position outside it and for another letter than the edit names."""
     result: list[int] = codes.tolist()
     # From the right, so that positions keep their meaning, and at one position what is there before what is put there.
-    for edit in sorted(edits[::-1], key=lambda edit: (-edit.position, edit.kind == "insertion")):
+    for _, edit in sorted(enumerate(edits), key=lambda one: (-one[1].position, one[1].kind == "insertion", -one[0])):
         last = len(codes) - (edit.kind != "insertion")
         if not 0 <= edit.position <= last:
             raise UsageError(f"{edit.written(alphabet)} is outside the {len(codes)} letters of the sequence")

@@ -38,9 +38,9 @@ def check(
     if output is not None:
         if not is_stream(output) and "classes" in evidence.has:
             write_tsv(output.with_name("suspects.tsv"), COLUMNS, suspect_rows(evidence))
-        write_json(output, plain)
+        write_json(output, plain, "checks")
     if terminal.as_json:
-        terminal.json(plain)
+        terminal.json(plain, "checks")
     elif output is None or not terminal.quiet:
         terminal.table(("check", "result", "what was found"), [(f.name, MARKS[f.status], f.message) for f in found])
     show_remedies(terminal, found)

@@ -124,8 +124,7 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
         row_of = {row["id"]: row for row in read_tsv(run / "splits.tsv")}
         keys = keys_in(row_of, sequences)
         parts, groups = (
-            np.array([row_of.get(name, {}).get(column, "") for name in keys])
-            for column in ("split", "group")
+            np.array([row_of.get(name, {}).get(column, "") for name in keys]) for column in ("split", "group")
         )
         if (groups != "").any():
             sequences = replace(sequences, group=groups)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 Schema = Literal[
     "calibration",
+    "checks",
     "comparison",
     "config",
     "explain",
@@ -29,6 +30,7 @@ Schema = Literal[
 VERSION = "schema_version"
 VERSIONS: dict[Schema, int] = {
     "calibration": 1,
+    "checks": 1,
     "comparison": 1,
     "config": 1,
     "explain": 1,
