@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
 
 from seqreg.linear import Array, Labels
 
@@ -20,6 +19,8 @@ def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_], weight: Array | N
 
     Targets are kept off 0 and 1 as in Platt (1999): (n_pos + 1) / (n_pos + 2) and 1 / (n_neg + 2), n by weight.
     """
+    from sklearn.linear_model import LogisticRegression
+
     weight = np.ones(len(truth)) if weight is None else weight
     n_positive, n_negative = weight[truth].sum(), weight[~truth].sum()
     target = np.where(truth, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from seqreg.metrics import Metric
 
@@ -154,7 +154,7 @@ def flat_interval(metric: Callable[..., Any], value: float, n: int, level: float
     if within is None or n < 1:
         return None
     bottom, width = within[0], within[1] - within[0]
-    p, z = min(max((value - bottom) / width, 0.0), 1.0), float(norm.ppf((1 + level) / 2))
+    p, z = min(max((value - bottom) / width, 0.0), 1.0), float(ndtri((1 + level) / 2))
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = ((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))
     return float(min(bottom + width * low, value)), float(max(bottom + width * high, value))

@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from seqreg.evaluation.intervals import LEVEL, Interval, Units, flat_interval, informative, resampled
 from seqreg.metrics import Metric
@@ -124,7 +123,7 @@ def difference_interval(
     """
     difference = values[0] - values[1]
     m = max(2, units.fewest)
-    tail = norm.cdf(-np.sqrt(m / (m - 1)) * student.ppf((1 + LEVEL) / 2, m - 1))
+    tail = ndtr(-np.sqrt(m / (m - 1)) * stdtrit(m - 1, (1 + LEVEL) / 2))
     defined = drawn[~np.isnan(drawn)]
     if len(defined):
         low, high = np.quantile(defined, [tail, 1 - tail])

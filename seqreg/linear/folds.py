@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, kept_together
@@ -17,6 +16,8 @@ def inner_folds(train: SequenceSet, folds: int, seed: int) -> list[Split]:
 
     Folds whose kept part lacks a class are left out. Equal sequences stay together as groups do.
     """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
     target, y = train.labelled()
     n, classes, together = len(y), target.one_class(y), kept_together(train)
     if together is not None:

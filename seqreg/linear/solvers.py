@@ -6,17 +6,19 @@ score per class or label otherwise. The target turns scores into probabilities.
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import csr_array
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 
 from seqreg.linear.folds import Labels, Split
 from seqreg.unfinished import Piece
+
+if TYPE_CHECKING:  # scikit-learn takes long to load: only whoever fits waits for it
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
 
 Array = NDArray[np.float64]
 Rows = csr_array | Array
@@ -28,17 +30,23 @@ SHORTENED_UP_TO = 500
 
 def fit_logistic(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
     """Minimum of |coef|^2 / 2 + c * sum_i weight_i * -log p(y_i): logistic, softmax for several classes."""
+    from sklearn.linear_model import LogisticRegression
+
     return _fit(lambda: LogisticRegression(C=c, max_iter=5000, random_state=seed), rows, y, weight)
 
 
 def fit_svm(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
     """Minimum of |coef|^2 / 2 + c * sum_i weight_i * max(0, 1 - margin_i)^2, each class against the rest."""
+    from sklearn.svm import LinearSVC
+
     return _fit(lambda: LinearSVC(C=c, max_iter=5000, random_state=seed), rows, y, weight)
 
 
 def _fit(
-    classifier: Callable[[], LogisticRegression | LinearSVC], rows: Rows, y: Labels, weight: Array | None
+    classifier: "Callable[[], LogisticRegression | LinearSVC]", rows: Rows, y: Labels, weight: Array | None
 ) -> tuple[Array, Array]:
+    from sklearn.exceptions import ConvergenceWarning
+
     if y.ndim == 2:
         parts = [_fit(classifier, rows, label, weight) for label in y.T]
         return np.concatenate([coef for coef, _ in parts]), np.concatenate([intercept for _, intercept in parts])
