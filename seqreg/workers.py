@@ -8,16 +8,22 @@ piece twice, with the same result.
 import json
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqreg.errors import SeqregError, UsageError, option
 from seqreg.locks import Lock
 from seqreg.records import read_json, write_json
+from seqreg.unfinished import Once, Piece, afresh
 
 PIECES, LOCKS = "cells", "locks"
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -77,6 +83,89 @@ class Results:
 
     def _file(self, key: str) -> Path:
         return self.path / PIECES / f"{key}.json"
+
+
+Spread = Callable[[Callable[[Any], Piece], Sequence[Any]], Iterable[Piece]]
+"""(function, arguments) -> what the function gives of each, in their order."""
+
+
+def one_after_another(
+    function: Callable[[Any], Piece], arguments: Sequence[Any], once: Once = afresh
+) -> Iterator[Piece]:
+    """The `Spread` over this process alone. once: see `seqreg.unfinished`."""
+    return (once(partial(function, argument)) for argument in arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySide:
+    """The `Spread` over `workers` processes, with the same results for any number of them.
+
+    The first piece is done here. Processes take seconds to start: they are, where what is left would take longer than
+    `pays` seconds for each of them. prepare: called in each process first. estimate(seconds): told once how long what
+    is left will take. once: see `seqreg.unfinished`. function, arguments and prepare are sent to the processes.
+    """
+
+    workers: int
+    pays: float = 10.0
+    prepare: Callable[[], None] | None = None
+    once: Once = afresh
+    estimate: Callable[[float], None] = lambda _: None
+
+    def __call__(self, function: Callable[[Any], Piece], arguments: Sequence[Any]) -> Iterator[Piece]:
+        """The pieces in order, each as soon as all before it are there."""
+        begun, computed, others = time.perf_counter(), 0, None
+        waiting: dict[int, Future[Piece]] = {}
+
+        def piece(i: int) -> Piece:
+            nonlocal computed, others
+            if computed == 1 and others is None:
+                left = (time.perf_counter() - begun) * (len(arguments) - i)
+                few = min(self.workers, len(arguments) - i, int(left / self.pays))
+                self.estimate(left / max(1, few))
+                if few > 1:
+                    others = ProcessPoolExecutor(
+                        few,
+                        multiprocessing.get_context("spawn"),
+                        initializer=_serve,
+                        initargs=(function, self.prepare, os.getpid()),
+                    )
+                    waiting.update({j: others.submit(_served, arguments[j]) for j in range(i, len(arguments))})
+            computed += 1
+            return waiting.pop(i).result() if i in waiting else function(arguments[i])
+
+        try:
+            for i in range(len(arguments)):
+                if not computed:
+                    begun = time.perf_counter()
+                yield self.once(partial(piece, i))
+        except BrokenProcessPool:
+            raise SeqregError(
+                f"a process died, perhaps for lack of memory. The same command goes on; try fewer {option('workers')}"
+            ) from None
+        finally:
+            if others is not None:
+                others.shutdown(wait=True, cancel_futures=True)
+
+
+_SERVED: list[Callable[[Any], Piece]] = []  # what a process was started for
+
+
+def _serve(function: Callable[[Any], Piece], prepare: Callable[[], None] | None, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the parent to report
+    if prepare is not None:
+        prepare()
+    _SERVED[:] = [function]
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
+def _served(argument: Any) -> Piece:
+    return _SERVED[0](argument)
 
 
 def in_processes(target: Callable[..., None], *arguments: Any, workers: int, tell: Callable[[], None]) -> None:

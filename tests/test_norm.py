@@ -17,6 +17,7 @@ from seqreg.sensitivity.norm import norm_report
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
 from seqreg.training import TrainConfig, fit, with_defaults
+from seqreg.workers import SideBySide
 from tests.untrained import untrained
 
 LENGTHS = (12, 5, 20, 9, 3, 20, 16)
@@ -196,3 +197,23 @@ def test_window_kernel_is_the_mean_over_pairs_of_windows() -> None:
             p, q = x[i, :, t : t + 3] / math.sqrt(3), y[j, :, u : u + 3] / math.sqrt(3)
             total += float(p.norm() * q.norm() * arc_cosine((p * q).sum() / (p.norm() * q.norm())))
         assert float(kernel[i, j]) == pytest.approx(total / float(counts[i] * other_counts[j]))
+
+
+def test_neither_blocks_nor_processes_change_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = some_sequences(DNA)
+    net = network("cnn:filters=5,width=4", data)
+    whole = norm_report(net, data, restarts=1)
+    monkeypatch.setattr("seqreg.sensitivity.norm.FEW", 2)
+    told: list[tuple[int, int]] = []
+    parts = norm_report(net, data, restarts=1, progress=lambda done, of: told.append((done, of)))
+    assert told == [(i, 4) for i in (1, 2, 3, 4)]
+    for name, value in whole.lower_bounds.items():
+        assert parts.lower_bounds[name] == (value if value is None else pytest.approx(value, rel=1e-4)), name
+
+
+def test_bounds_are_climbed_in_any_number_of_processes() -> None:
+    data = some_sequences(DNA, lengths=LENGTHS * 3)
+    net = network("smooth-cnn:filters=6,width=4", data)
+    alone = norm_report(net, data, restarts=1)
+    beside = norm_report(net, data, restarts=1, spread=SideBySide(workers=2, pays=1e-9))
+    assert to_plain(alone) == to_plain(beside)

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from seqreg.sensitivity import Robustness, evaluate_robustness
 from seqreg.sensitivity.robustness import COLUMNS
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
+from seqreg.workers import SideBySide
 from tests.untrained import untrained
 
 
@@ -58,6 +60,17 @@ def check(found: Robustness) -> None:
     assert plain["substitutions"] == list(range(len(plain["attacked_accuracy"])))
     assert "sequences" not in plain
     assert all(len(row) == len(COLUMNS) for row in found.rows())
+
+
+def test_processes_find_what_one_finds(dna: SequenceSet) -> None:
+    net = network(dna)
+    each = [
+        evaluate_robustness(net, dna, max_substitutions=2, l2_steps=2, batch_size=20, spread=spread)
+        for spread in (None, SideBySide(workers=2, pays=1e-9, prepare=partial(torch.set_num_threads, 1)))
+    ]
+    assert dump_json(each[0].to_plain()) == dump_json(each[1].to_plain())
+    assert each[0].rows() == each[1].rows()
+    np.testing.assert_array_equal(each[0].damage, each[1].damage)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from seqreg.errors import SeqregError
 from seqreg.locks import Lock
-from seqreg.workers import Results, in_processes
+from seqreg.workers import Results, SideBySide, in_processes, one_after_another
 
 KEYS = [f"piece{i}" for i in range(12)]
 
@@ -72,3 +73,40 @@ def test_processes_of_their_own_share_the_pieces(tmp_path: Path) -> None:
     assert told
     with pytest.raises(SeqregError, match=r"2 of 2 processes died \(exit code 3\)"):
         in_processes(die, workers=2, tell=lambda: None)
+
+
+def piece(folder: Path, i: int) -> dict[str, int]:
+    """The square of i, and who computed it."""
+    (folder / f"{os.getpid()}").touch()
+    if i < 0:
+        os._exit(7)
+    return {"square": i * i}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_processes_give_what_one_gives_in_order(tmp_path: Path, workers: int) -> None:
+    numbers, told = list(range(9)), []
+    side = SideBySide(workers=workers, pays=1e-9, estimate=told.append)
+    function = partial(piece, tmp_path)
+    assert list(side(function, numbers)) == list(one_after_another(function, numbers))
+    seen = {int(path.name) for path in tmp_path.iterdir()}
+    assert os.getpid() in seen
+    assert (len(seen) > 1) == (workers > 1)
+    assert len(told) == 1
+    assert told[0] > 0
+
+
+def test_processes_are_started_only_where_they_pay(tmp_path: Path) -> None:
+    list(SideBySide(workers=3, pays=1e9)(partial(piece, tmp_path), list(range(9))))
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
+def test_pieces_that_were_kept_are_not_computed(tmp_path: Path) -> None:
+    kept = iter([{"square": 0}] * 4)
+    side = SideBySide(workers=2, once=lambda compute: next(kept, None) or compute())
+    assert [each["square"] for each in side(partial(piece, tmp_path), list(range(6)))] == [0] * 4 + [16, 25]
+
+
+def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(SeqregError, match="a process died"):
+        list(SideBySide(workers=2, pays=1e-9)(partial(piece, tmp_path), [1, -1, 2]))

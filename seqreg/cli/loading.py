@@ -1,6 +1,7 @@
 """What a run folder holds, network or baseline, ready to score sequences."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,14 @@ from seqreg.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import torch
+
     from seqreg.predictors import Predictor, TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
+    from seqreg.unfinished import Once
+    from seqreg.workers import SideBySide
+
+TOLD_FROM = 20  # seconds that are worth saying before they pass
 
 
 def load_model(terminal: Terminal, folder: Path, device: str, threads: int | None, batch_size: int) -> "Predictor":
@@ -39,6 +46,38 @@ def load_network(terminal: Terminal, folder: Path, device: str, threads: int | N
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     terminal.note(f"Model: {network.title} of {folder}; classes {', '.join(network.target.names)}; device {place}")
     return network
+
+
+def side_by_side(
+    terminal: Terminal, workers: int | None, threads: int | None, place: "torch.device", once: "Once | None" = None
+) -> "SideBySide":
+    """Processes for long work: one per core that this process may use, or one of more threads, or one on a GPU.
+
+    What is left is estimated from the first piece, and said. Raises UsageError for less than one process.
+    """
+    import torch
+    from joblib import cpu_count
+
+    from seqreg.unfinished import afresh
+    from seqreg.workers import SideBySide
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1; got {workers}")
+    alone = place.type != "cpu" or (threads or 1) > 1
+    torch.set_num_threads(threads or 1)
+    return SideBySide(
+        workers=workers or (1 if alone else cpu_count()),
+        prepare=partial(torch.set_num_threads, threads or 1),
+        once=once or afresh,
+        estimate=lambda seconds: terminal.note(f"About {lasting(seconds)} to go") if seconds > TOLD_FROM else None,
+    )
+
+
+def lasting(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def check_alphabet(model: "Predictor", spec: "InputSpec") -> "InputSpec":

@@ -86,6 +86,9 @@ Part = Annotated[
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
 Device = Annotated[str, declared("device")]
 Threads = Annotated[int | None, declared("threads")]
+Workers = Annotated[
+    int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
+]
 EmbedWith = Annotated[
     list[str] | None,
     option(MACHINE, "--embed-with", "[NAME=]MODEL", "Compute the vectors of edited sequences by this language model."),

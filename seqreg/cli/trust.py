@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import compute_vectors, load_network, only_part
+from seqreg.cli.loading import compute_vectors, load_network, only_part, side_by_side
 from seqreg.cli.options import (
     EDITS,
     FITTING,
@@ -18,6 +18,7 @@ from seqreg.cli.options import (
     Run,
     Seed,
     Threads,
+    Workers,
     option,
 )
 from seqreg.cli.terminal import Terminal
@@ -62,6 +63,7 @@ def robustness(
     embed_with: EmbedWith = None,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Workers = None,
 ) -> None:
     """Accuracy after the worst edits that were found, and whatever the edits are, for 0, 1, 2, ... edits.
 
@@ -103,7 +105,9 @@ def robustness(
     about |= {"embed_with": embed_with} if embed_with else {}
     about |= {name: file_identity(path) for name, path in (("allowed", table), ("protect", protect)) if path}
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
-        found = evaluate_robustness(network, sequences, mask=mask, once=once, progress=moved, **asked)
+        few = 1 if embed_with else workers  # a language model fits into memory once
+        spread = side_by_side(terminal, few, threads, network.device, once)
+        found = evaluate_robustness(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
     if output is not None:
         rows = found.rows()
         table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")
@@ -131,6 +135,7 @@ def norm(
     seed: Seed = 0,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Workers = None,
 ) -> None:
     """Bound how fast a network can change its mind: from above for all inputs, from below on sequences."""
     from seqreg.records import to_plain, write_json
@@ -143,7 +148,10 @@ def norm(
     if data.given:
         sequences = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
         sequences = in_terms_of(sequences, network.target)
-    report: dict[str, Any] = to_plain(norm_report(network, sequences, sample=sample, seed=seed))
+    with terminal.progress("Sequences climbed from, sixteen at a time:") as moved:
+        spread = side_by_side(terminal, workers, threads, network.device)
+        found = norm_report(network, sequences, sample=sample, seed=seed, spread=spread, progress=moved)
+    report: dict[str, Any] = to_plain(found)
     if output is not None:
         note_written(output.parent, [output.name])
         write_json(output, report, "norm")

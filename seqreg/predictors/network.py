@@ -126,6 +126,11 @@ class TrainedNetwork:
         return self.architecture.target
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.module.mixtures.device
+
+    @property
     def title(self) -> str:
         """The text form of the network."""
         return self.architecture.model

@@ -6,8 +6,9 @@ is for the RKHS norm of `smooth-cnn` and is to be compared with the RKHS upper b
 """
 
 import copy
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,14 @@ from seqreg.errors import UsageError
 from seqreg.networks import InputView, SequenceNetwork, added, as_onehot, parts_of
 from seqreg.predictors import TrainedNetwork
 from seqreg.sequences import SequenceSet
+from seqreg.unfinished import Piece
+from seqreg.workers import Spread, one_after_another
+
+Told = Callable[[int, int], None]
 
 EPSILONS = (0.1, 1.0, 3.0)
 ASCENT_STEPS = 10
+FEW = 16  # sequences climbed from together
 JITTER = 1e-9  # relative to the largest eigenvalue; it can only lower the interpolation bound
 MARGIN_QUANTILE = 0.1
 MARGIN_REMARK = (
@@ -47,11 +53,19 @@ class NormReport:
 
 
 def norm_report(
-    network: TrainedNetwork, data: SequenceSet | None = None, *, sample: int = 200, restarts: int = 3, seed: int = 0
+    network: TrainedNetwork,
+    data: SequenceSet | None = None,
+    *,
+    sample: int = 200,
+    restarts: int = 3,
+    seed: int = 0,
+    spread: Spread = one_after_another,
+    progress: Told | None = None,
 ) -> NormReport:
     """Bounds on the norm of each logit: from above for the network, from below on (a sample of) the data.
 
-    sample: sequences looked at. restarts: ascents from random points, beside the one from the sequence itself.
+    sample: sequences looked at. restarts: ascents from random points, beside the one from the sequence itself. spread:
+    over processes, with the same result (see `seqreg.workers`). progress(done, of).
     Raises UnknownLayerError for a network with a part of which nothing is proved.
     """
     model = copy.deepcopy(network.module).double().eval()
@@ -69,7 +83,7 @@ def norm_report(
     ] * len(names)
     if sequences is not None:
         ids = torch.from_numpy(sequences.padded()).to(next(model.parameters()).device)
-        below = _lower_bounds(model, as_onehot(model, ids), ids, restarts, seed)
+        below = _lower_bounds(model, as_onehot(model, ids), ids, restarts, seed, spread, progress)
     per_class = {
         name: {"lipschitz_upper_bound": above[k], "rkhs_upper_bound": norms[k], **below[k]}
         for k, name in enumerate(names)
@@ -98,18 +112,19 @@ def norm_report(
 
 
 def _lower_bounds(
-    model: SequenceNetwork, view: InputView, ids: Tensor, restarts: int, seed: int
+    model: SequenceNetwork, view: InputView, ids: Tensor, restarts: int, seed: int, spread: Spread, told: Told | None
 ) -> list[dict[str, float | None]]:
     clean = view.logits
     deformation = _deformation_quotients(model, ids, clean.detach(), seed)
+    found = _adversarial_quotients(model, ids, restarts, seed, spread, told)
     rows: list[dict[str, float | None]] = []
     for k in range(clean.shape[1]):
         steepest = float(view.gradient(clean[:, k], retain_graph=True).flatten(1).norm(dim=1).max())
-        quotient, points = _adversarial_quotient(model, view, clean[:, k].detach(), k, restarts, seed)
+        points = torch.cat([torch.from_numpy(piece["points"][k]) for piece in found]).to(ids.device)
         rows.append(
             {
                 "gradient": steepest,
-                "adversarial": quotient,
+                "adversarial": max(float(piece["quotients"][k]) for piece in found),
                 "deformation": None if deformation is None else float(deformation[:, k].max()),
                 "interpolation": None if model.hilbert_space is None else _interpolation_bound(model, view, points, k),
             }
@@ -117,34 +132,64 @@ def _lower_bounds(
     return rows
 
 
-def _adversarial_quotient(
-    model: SequenceNetwork, view: InputView, clean: Tensor, k: int, restarts: int, seed: int
-) -> tuple[float, Tensor]:
-    """Largest |f_k(x + d) - f_k(x)| / ||d||_2 found by ascents of several radii; and the points x + d of radius 1."""
-    generator = torch.Generator().manual_seed(seed)
-    x = view.x.detach()
-    best, points = 0.0, x
-    for epsilon in EPSILONS:
-        for start in range(restarts + 1):
-            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device) * view.mask[:, None]
-            noise = noise * (0.5 * epsilon * bool(start) / noise.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-12))
-            around = origin(view if not start else as_onehot(model, x + noise, view.lengths))
-            for sign in (1, -1):
-                end = ascend(
-                    around,
-                    lambda logits, sign=sign: sign * logits[:, k],
-                    epsilon=epsilon,
-                    steps=ASCENT_STEPS,
-                    step_size=1.5 * epsilon / ASCENT_STEPS,
-                )
-                moved = (noise if start else 0) + end.delta()
-                with torch.no_grad():
-                    change = (model(x + moved, lengths=view.lengths)[:, k] - clean).abs()
-                size = moved.flatten(1).norm(dim=1)
-                best = max(best, _ratio(change, size))
-                if epsilon == 1.0 and start == 0 and sign == 1:
-                    points = x + moved
-    return best, points
+def _adversarial_quotients(
+    model: SequenceNetwork, ids: Tensor, restarts: int, seed: int, spread: Spread, told: Told | None
+) -> list[Piece]:
+    """What `Climbs` finds from each few sequences of ids (N, L)."""
+    climbs = Climbs(model, ids, restarts, seed)
+    starts = list(range(0, len(ids), FEW))
+    found = []
+    for piece in spread(climbs, starts):
+        found.append(piece)
+        if told is not None:
+            told(len(found), len(starts))
+    return found
+
+
+class Climbs:
+    """Largest |f_k(x + d) - f_k(x)| / ||d||_2 found by ascents of several radii from some of the sequences ids (N, L).
+
+    The ascents are climbed in single precision, and what they reach is measured in double. A few sequences at a time
+    stay in a processor's cache; from which of them an ascent starts anew does not depend on how many those are.
+    """
+
+    def __init__(self, model: SequenceNetwork, ids: Tensor, restarts: int, seed: int) -> None:
+        self._model, self._ids, self._restarts, self._seed = model, ids, restarts, seed
+        self._single = copy.deepcopy(model).float().requires_grad_(False)
+
+    def __call__(self, begin: int) -> Piece:
+        """quotients (K,), and points (K, n, A, L): where the ascents of radius 1 from the sequences end."""
+        model, rows = self._model, slice(begin, begin + FEW)
+        generator = torch.Generator().manual_seed(self._seed)
+        ids = self._ids[rows]
+        x, lengths = model.one_hot(ids), model.lengths(ids)
+        at = as_onehot(self._single, ids)
+        letters = at.mask[:, None]
+        with torch.no_grad():
+            clean = model(x, lengths=lengths)
+        best, points = [0.0] * clean.shape[1], [x] * clean.shape[1]
+        shape = len(self._ids), *x.shape[1:]
+        for epsilon in EPSILONS:
+            for start in range(self._restarts + 1):
+                noise = torch.randn(shape, generator=generator, dtype=x.dtype)[rows].to(x.device) * letters
+                size = noise.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-12)
+                noise = noise * (0.5 * epsilon * bool(start) / size)
+                around = origin(at if not start else as_onehot(self._single, (x + noise).float(), lengths))
+                for k, sign in itertools.product(range(len(best)), (1, -1)):
+                    end = ascend(
+                        around,
+                        lambda logits, k=k, sign=sign: sign * logits[:, k],
+                        epsilon=epsilon,
+                        steps=ASCENT_STEPS,
+                        step_size=1.5 * epsilon / ASCENT_STEPS,
+                    )
+                    moved = (noise if start else 0) + end.delta().to(x.dtype)
+                    with torch.no_grad():
+                        change = (model(x + moved, lengths=lengths)[:, k] - clean[:, k]).abs()
+                    best[k] = max(best[k], _ratio(change, moved.flatten(1).norm(dim=1)))
+                    if epsilon == 1.0 and start == 0 and sign == 1:
+                        points[k] = x + moved
+        return {"quotients": np.array(best), "points": torch.stack(points).cpu().numpy()}
 
 
 def _ratio(change: Tensor, size: Tensor) -> float:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqreg.alphabet import ALPHABETS
 from seqreg.attacks import PGD, Allowed, AppliedEdit, beam_search
 from seqreg.certificates import (
     TOLERANCE,
@@ -33,6 +34,7 @@ from seqreg.predictors import TrainedNetwork
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, in_terms_of
 from seqreg.unfinished import Once, Piece, afresh
+from seqreg.workers import Spread, one_after_another
 
 EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 _TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
@@ -142,6 +144,7 @@ def evaluate_robustness(
     l2_steps: int = 20,
     batch_size: int = 32,
     once: Once = afresh,
+    spread: Spread | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Robustness:
     """Robustness of a trained network on labelled sequences, to at most `max_substitutions` edits of the kinds given.
@@ -149,7 +152,8 @@ def evaluate_robustness(
     rule: which letters may replace which (see `seqreg.attacks.Allowed`). mask(index, length): (n, length, A) bool, the
     letters that may be written at each position of the sequences data[index], to narrow the rule. beam: width of the
     beam search. epsilons: radii of the l2 attack, PGD with `l2_steps`, none for no attack. once: keeps what is
-    done of it (see `seqreg.unfinished`). progress(done, of).
+    done of it (see `seqreg.unfinished`). spread: over processes, in place of once (see `seqreg.workers`).
+    progress(done, of).
 
     Attacks search in the network's own precision, and count if the prediction is wrong in float64, in which all is
     certified; so certified accuracy is never above attacked accuracy. Raises InputError for data without labels,
@@ -170,19 +174,38 @@ def evaluate_robustness(
         network.module, network.alphabet.size, max_substitutions, tuple(edits), beam, tuple(epsilons), l2_steps
     )
     order = np.argsort(data.lengths, kind="stable")
-    parts = []
-
-    def studied(index: NDArray[np.int64]) -> Piece:
-        ids = torch.from_numpy(data.padded(index)).to(study.device)
-        letters = None if mask is None else torch.from_numpy(mask(index, ids.shape[1])).to(study.device)
-        y = torch.as_tensor(np.asarray(data.y)[index].astype(np.int64), device=study.device)
-        return study.part(index, ids, y, Allowed(network.alphabet, rule, letters)).to_piece()
-
-    for start in range(0, len(order), batch_size):
-        parts.append(_Part.of_piece(once(partial(studied, order[start : start + batch_size]))))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    arguments = [
+        _Batch(
+            index=index,
+            ids=(ids := data.padded(index)),
+            y=np.asarray(data.y)[index].astype(np.int64),
+            letters=None if mask is None else mask(index, ids.shape[1]),
+            alphabet=network.architecture.alphabet,
+            rule=rule,
+        )
+        for index in batches
+    ]
+    parts: list[_Part] = []
+    done = 0
+    for piece in (spread or partial(one_after_another, once=once))(study, arguments):
+        parts.append(_Part.of_piece(piece))
+        done += len(parts[-1].index)
         if progress is not None:
-            progress(min(start + batch_size, len(order)), len(order))
+            progress(done, len(order))
     return _record(network, data, parts, study, rule, masked=mask is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """Sequences that are studied together, at these places in the data, and what may be written into them."""
+
+    index: NDArray[np.int64]
+    ids: NDArray[np.uint8]
+    y: NDArray[np.int64]
+    letters: NDArray[np.bool_] | None
+    alphabet: str
+    rule: str
 
 
 class _Study:
@@ -203,6 +226,13 @@ class _Study:
         self.device = next(model.parameters()).device
         self.letters, self.most, self.edits, self.beam = letters, most, edits, beam
         self.epsilons, self.l2_steps = epsilons, l2_steps
+
+    def __call__(self, batch: "_Batch") -> Piece:
+        """Everything about one batch, to be kept."""
+        letters = None if batch.letters is None else torch.from_numpy(batch.letters).to(self.device)
+        ids, y = (torch.from_numpy(each).to(self.device) for each in (batch.ids, batch.y))
+        allowed = Allowed(ALPHABETS[batch.alphabet], batch.rule, letters)
+        return self.part(batch.index, ids, y, allowed).to_piece()
 
     @torch.no_grad()
     def part(self, index: NDArray[np.int64], ids: Tensor, y: Tensor, allowed: Allowed) -> _Part:
