@@ -31,7 +31,7 @@ from seqreg.export import export_onnx
 from seqreg.linear import fit_logistic
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import substitution_scores
-from seqreg.networks import embed_with
+from seqreg.networks import KernelNet, Vectors, embed_with
 from seqreg.predictors import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity.robustness import evaluate_robustness
@@ -42,6 +42,7 @@ from seqreg.sequences import (
 )
 from seqreg.training import TrainConfig, learn
 from seqreg.training.heads import STRENGTHS
+from seqreg.training.stacking import fit_parts
 from tests.conftest import embedded, planted
 
 
@@ -65,11 +66,45 @@ def test_the_head_is_the_optimum_of_a_logistic_regression_on_standardised_vector
     np.testing.assert_allclose(part.read(data, np.arange(len(data))).numpy(), standard, rtol=1e-3, atol=1e-3)
     # One of the strengths of a head, with the weight of the part as a factor, gives exactly these logits.
     rows = standard / np.sqrt(np.square(standard).sum(1).mean())
-    logits = learned.outputs(data)[:, 0].astype(np.float64)
+    logits = part.score(data, np.arange(len(data)))[:, 0].detach().double().numpy()
     fits = [fit_logistic(rows, data.labelled()[1], c, None, 0)[0][0] for c in STRENGTHS]
     correlations = [np.corrcoef(rows @ coef, logits)[0, 1] for coef in fits]
     assert max(correlations) > 1 - 1e-6
     assert module.part("vectors-flat").read(data, np.arange(3)).abs().max() == 0
+
+
+def test_the_kernel_part_is_a_kernel_logistic_regression() -> None:
+    data = by_vectors(60)
+    part = KernelNet(PROTEIN, "esm2", 4, 60, outputs=1)
+    part.prepare(data, seed=0)
+    x = data.vectors["esm2"].astype(np.float64)
+    x = (x - x.mean(0)) / x.std(0)
+    kernel = np.exp(-0.5 / 4 * np.square(x[:, None] - x[None]).sum(2))
+    found = part.read(data, np.arange(60)).double().numpy()
+    np.testing.assert_allclose(found, kernel, atol=1e-4)
+    basis = part.coordinates()
+    assert basis is not None
+    coordinates = kernel @ basis  # whose inner products are the kernel
+    np.testing.assert_allclose(coordinates @ coordinates.T, kernel, atol=1e-3)
+    few = KernelNet(PROTEIN, "esm2", 4, 70, outputs=1)  # of more references than there are sequences
+    few.prepare(data, seed=0)
+    np.testing.assert_allclose(few.read(data, np.arange(5)).numpy()[:, :60], kernel[:5], atol=1e-4)
+    assert few.read(data, np.arange(5)).numpy()[:, 60:].max() == 0
+    rng = np.random.default_rng(0)
+    ring = rng.normal(size=(120, 30)).astype(np.float32)
+    y = (np.linalg.norm(ring[:, :3], axis=1) > 1.5).astype(np.int64)  # no linear function tells these apart
+    data = replace(planted(PROTEIN, "A", n=120), y=y, vectors={"esm2": ring[:, :3]})
+    alone, both = (
+        fit_parts(vectors_alone(references), TrainConfig(model="vectors", valid=0.0), data, None).scores
+        for references in (0, 120)
+    )
+    areas = [float(np.ravel(auroc(y, scores[:, 0]))[0]) for scores in (alone[0], both[1])]
+    assert areas[0] < 0.7 < 0.85 < areas[1]
+
+
+def vectors_alone(references: int) -> Any:
+    """An untrained network on the vectors of a set."""
+    return Vectors().build(PROTEIN, outputs=1, length=34, vectors={"esm2": 3}, references=references)
 
 
 @pytest.mark.parametrize("model", ["vectors", "sum:pooling=none"])

@@ -21,7 +21,7 @@ from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.networks.spectrum import SpectrumNet
 from seqreg.networks.sum import Sum, SumNet, Vectors
-from seqreg.networks.vectors import Embedder, VectorNet, embed_with
+from seqreg.networks.vectors import Embedder, KernelNet, VectorNet, embed_with
 from seqreg.networks.weights import linear_maps_of, weights_of
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Encoding",
     "ForeignNetwork",
     "InputView",
+    "KernelNet",
     "Loss",
     "NetworkSpec",
     "Objective",

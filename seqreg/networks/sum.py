@@ -25,7 +25,7 @@ from seqreg.networks.encodings import Encoding
 from seqreg.networks.part import Part, added
 from seqreg.networks.positions import positional_linear
 from seqreg.networks.spectrum import SpectrumNet
-from seqreg.networks.vectors import VectorNet
+from seqreg.networks.vectors import KernelNet, VectorNet
 from seqreg.sequences import SequenceSet, Windows
 from seqreg.specs import hyper
 
@@ -138,10 +138,12 @@ class Sum(NetworkSpec):
         encoding: Encoding | None = None,
         reverse_complement: bool = False,
         vectors: Mapping[str, int] = MappingProxyType({}),
+        references: int = 0,
     ) -> SumNet:
         """An untrained network; `length` is the longest training sequence, `encoding`, for the CNNs, of ENCODINGS.
 
-        vectors: numbers of dimensions by name; each is a part of its own. CNNs are cnn-POOLING by name, and
+        vectors: numbers of dimensions by name; each has parts of its own, which compare with that many training
+        sequences as `references` say (see `vector_parts`). CNNs are cnn-POOLING by name, and
         cnn-POOLING-WIDTH where there are several widths. Raises UsageError for more than 1,024 k-mers, for a pooling or
         width given twice, and where no part is left.
         """
@@ -164,7 +166,7 @@ class Sum(NetworkSpec):
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
         if self.alignments:
             parts["alignments"] = AlignmentNet(alphabet, self.alignments, outputs=outputs, length=length)
-        parts |= vector_parts(alphabet, vectors, outputs)
+        parts |= vector_parts(alphabet, vectors, references, outputs)
         for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
@@ -180,7 +182,7 @@ class Sum(NetworkSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors(NetworkSpec):
-    """Vectors of language models alone: a linear model on each, weighed by held-out sequences."""
+    """Vectors of language models alone: a linear and a kernel model on each, weighed by held-out sequences."""
 
     of_parts = reads_vectors = True
 
@@ -191,7 +193,7 @@ class Vectors(NetworkSpec):
     @property
     def in_words(self) -> str:
         """What there is."""
-        return "a linear model on vectors of a language model"
+        return "a linear and a kernel model on vectors of a language model"
 
     def build(
         self,
@@ -202,15 +204,23 @@ class Vectors(NetworkSpec):
         encoding: Encoding | None = None,
         reverse_complement: bool = False,
         vectors: Mapping[str, int] = MappingProxyType({}),
+        references: int = 0,
     ) -> SumNet:
         """An untrained network over `vectors`. Raises UsageError where there are none."""
         if not vectors:
             raise UsageError(
                 f"vectors: these sequences have no vectors. Give a file of them, {option('vectors', 'NAME=FILE')}"
             )
-        return SumNet(vector_parts(alphabet, vectors, outputs))
+        return SumNet(vector_parts(alphabet, vectors, references, outputs))
 
 
-def vector_parts(alphabet: Alphabet, vectors: Mapping[str, int], outputs: int) -> dict[str, Part]:
-    """A part for each, called vectors-NAME."""
-    return {f"vectors-{name}": VectorNet(alphabet, name, size, outputs=outputs) for name, size in vectors.items()}
+def vector_parts(alphabet: Alphabet, vectors: Mapping[str, int], references: int, outputs: int) -> dict[str, Part]:
+    """Two parts for each: vectors-NAME, linear, and kernel-NAME, which compares with `references` other vectors."""
+    linear: dict[str, Part] = {
+        f"vectors-{name}": VectorNet(alphabet, name, size, outputs=outputs) for name, size in vectors.items()
+    }
+    if not references:
+        return linear
+    return linear | {
+        f"kernel-{name}": KernelNet(alphabet, name, size, references, outputs=outputs) for name, size in vectors.items()
+    }

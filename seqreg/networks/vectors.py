@@ -1,4 +1,4 @@
-"""A linear function of the vectors that a language model has of a sequence, as a part of a sum.
+"""Functions of the vectors that a language model has of a sequence, as parts of a sum: linear, and by a kernel.
 
 It reads no letters, and what it would say of edited ones is not known: gradients, certificates and exact effects of
 edits of a model with this part are refused in a sentence, unless a language model is at hand that computes the vectors
@@ -16,12 +16,17 @@ from torch import Tensor, nn
 from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError, option
 from seqreg.linear import column_standards
+from seqreg.networks.alignments import draw_references
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.part import Part, parts_of
 from seqreg.sequences import SequenceSet
 
 Embedder = Callable[[Sequence[str]], NDArray[np.floating[Any]]]
 """(n, D) vectors of n sequences of letters."""
+
+
+WIDTH = 0.5  # of the kernel; standardised vectors lie about sqrt(2 D) apart
+RIDGE = 1e-6  # of the largest eigenvalue of a kernel: equal vectors make it singular
 
 
 class VectorNet(Part):
@@ -115,6 +120,56 @@ class VectorNet(Part):
     def _standardised(self, vectors: NDArray[np.float32]) -> Tensor:
         given = torch.from_numpy(vectors).to(self.centre)
         return (given - self.centre) / self.spread
+
+
+class KernelNet(VectorNet):
+    """Logits (N, K) that are linear in `exp(-WIDTH |v - r|^2 / D)` of standardised vectors v and references r (R, D).
+
+    Kernel logistic regression on R landmarks, by the method of Nyström (Williams and Seeger, NIPS 2000); training draws
+    the references, of which `used` are there. It sees what a linear function fitted to few vectors of many dimensions
+    does not: that a sequence is like others of a class.
+    """
+
+    references: Tensor
+    used: Tensor
+
+    def __init__(self, alphabet: Alphabet, title: str, dimension: int, references: int, *, outputs: int) -> None:
+        super().__init__(alphabet, title, dimension, outputs=outputs)
+        self.register_buffer("references", torch.zeros(references, dimension))
+        self.register_buffer("used", torch.zeros(()))
+        self.output = nn.Linear(references, outputs)
+
+    @torch.no_grad()
+    def prepare(self, train: SequenceSet, seed: int) -> None:
+        """Take training sequences as references, all or as many of each class as there are."""
+        super().prepare(train, seed)
+        rows = draw_references(train, len(self.references), seed)
+        self.references.zero_()
+        self.references[: len(rows)] = super()._standardised(self._of(train)[rows])
+        self.used.fill_(len(rows))
+
+    @torch.no_grad()
+    def coordinates(self) -> NDArray[np.float64] | None:
+        """(R, D') matrix B such that similarities @ B are coordinates in the space of the kernel, D' references used.
+
+        Of the kernel of the references V diag(l) V^T, B is V diag(l)^-1/2.
+        """
+        used = int(self.used)
+        known = self.references[:used].double()
+        values, vectors = np.linalg.eigh(_similarities(known, known).cpu().numpy())
+        basis = np.zeros((len(self.references), used))
+        basis[:used] = vectors / np.sqrt(np.maximum(values, 0) + RIDGE * values[-1])
+        return basis
+
+    def _standardised(self, vectors: NDArray[np.float32]) -> Tensor:
+        """(n, R) similarities of vectors to the references; 0 to those that are not there."""
+        found = _similarities(super()._standardised(vectors), self.references)
+        return found * (torch.arange(len(self.references), device=found.device) < self.used)
+
+
+def _similarities(x: Tensor, references: Tensor) -> Tensor:
+    """(n, R) exp(-WIDTH |x - r|^2 / D), of x (n, D) and references (R, D)."""
+    return torch.exp(-WIDTH / x.shape[1] * torch.cdist(x, references).square())
 
 
 def embed_with(model: SequenceNetwork, embedders: dict[str, Embedder]) -> None:

@@ -44,6 +44,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
     "reverse_complement": lambda value: isinstance(value, bool),
     "temperature": is_positive,
     **dict.fromkeys(("length", "shortest"), is_count),
+    "references": is_count,
     "vectors": lambda value: (
         isinstance(value, dict) and all(map(is_text, value)) and all(map(is_count, value.values()))
     ),
@@ -56,7 +57,8 @@ class Architecture:
 
     model, encoding: spec texts. alphabet: its name. target: what is learned. length, shortest: longest and shortest
     training sequence. temperature: logits are divided by it before they become probabilities. vectors: numbers of
-    dimensions of the vectors that are read beside letters, by name; model.json names them where there are any.
+    dimensions of the vectors that are read beside letters, by name, and references: training sequences, at most, that
+    they are compared with; model.json names them where there are any.
     """
 
     model: str
@@ -68,6 +70,7 @@ class Architecture:
     reverse_complement: bool
     temperature: float = 1.0
     vectors: Mapping[str, int] = field(default_factory=dict)
+    references: int = 0
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> "Architecture":
@@ -81,8 +84,8 @@ class Architecture:
     def to_plain(self) -> dict[str, Any]:
         """What model.json holds."""
         about = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        vectors = about.pop("vectors")
-        about |= {"vectors": dict(vectors)} if vectors else {}
+        if not self.vectors:
+            about = {name: value for name, value in about.items() if name not in ("vectors", "references")}
         return {"format": FORMAT, **about.pop("target").to_plain(), **about}
 
     @property
@@ -96,7 +99,7 @@ class Architecture:
 
     def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
-        beside: dict[str, Any] = {"vectors": self.vectors} if self.vectors else {}
+        beside: dict[str, Any] = {"vectors": self.vectors, "references": self.references} if self.vectors else {}
         return parse("model", MODELS, self.model).build(
             ALPHABETS[self.alphabet],
             outputs=self.outputs,

@@ -22,6 +22,8 @@ from seqreg.training.parts import Parts, split_parts
 from seqreg.training.stacking import fit
 from seqreg.unfinished import Once, unfinished
 
+MOST_REFERENCES = 500  # training sequences that vectors are compared with
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learned:
@@ -93,6 +95,7 @@ def learn_from_parts(
 def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
     """The architecture of a complete configuration for this training part."""
     target, y = train.labelled()
+    vectors = {name: each.shape[1] for name, each in train.vectors.items()} if config.model.reads_vectors else {}
     return Architecture(
         model=write(MODELS, config.model),
         encoding=write(ENCODINGS, config.encoding),
@@ -101,7 +104,8 @@ def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
         length=int(train.lengths.max()),
         shortest=int(train.lengths.min()),
         reverse_complement=bool(config.reverse_complement),
-        vectors={name: each.shape[1] for name, each in train.vectors.items()} if config.model.reads_vectors else {},
+        vectors=vectors,
+        references=min(len(train), MOST_REFERENCES) if vectors else 0,
     )
 
 
