@@ -101,7 +101,8 @@ class Case:
 
 def _by_symbol(part: CertifiedBatch) -> Tensor:
     """(N, P, L) influences that the penalty `certified` looks up."""
-    return influences_by_symbol(part.model, part.ids, part.directions)
+    distinct, which = torch.unique(part.directions.flatten(0, 1), dim=0, return_inverse=True)
+    return influences_by_symbol(part.model, part.ids, distinct, which.view(part.directions.shape[:2]))
 
 
 def _constant(part: CertifiedBatch) -> Tensor:

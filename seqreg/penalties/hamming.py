@@ -64,18 +64,32 @@ class Certified(Penalty):
         net = _network(view, "certified")
         ids = Letters(view).ids
         logits = net(ids)
-        directions = margin_directions(y, logits.shape[1]).to(logits.dtype)  # N, P, K
-        influence = added(influences_by_symbol(part, ids, directions) for part in parts_of(net))
+        distinct, which = margins_of(y, logits.shape[1], logits.dtype)
+        influence = added(influences_by_symbol(part, ids, distinct, which) for part in parts_of(net))
         share = 1.0 if progress >= self.warmup else progress / self.warmup
         bound = largest_sums(influence, self.m)  # N, P
-        margin = (directions @ logits[:, :, None]).squeeze(-1)
+        margin = (distinct[which] @ logits[:, :, None]).squeeze(-1)
         return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
 
 
-def influences_by_symbol(net: Part, ids: Tensor, directions: Tensor) -> Tensor:
-    """(N, P, L) most that substituting each letter of ids (N, L) costs margins of directions (N, P, K)."""
-    distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
-    table, which = symbol_influences(net, distinct), which.view(directions.shape[:2])
+def margins_of(y: Tensor, outputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """All directions (D, K) that margins may have, and which (N, P) of them are those of y.
+
+    By what y may be, rather than by what is in it: a GPU need not be asked.
+    """
+    if y.dim() == 2:
+        all_y = torch.arange(2, device=y.device)[:, None].expand(2, outputs)
+    else:
+        all_y = torch.arange(max(2, outputs), device=y.device)
+    each = margin_directions(all_y, outputs).to(dtype)  # values of y, P, K
+    margins = each.shape[1]
+    first = y.long() * margins
+    return each.flatten(0, 1), (first if y.dim() == 2 else first[:, None]) + torch.arange(margins, device=y.device)
+
+
+def influences_by_symbol(net: Part, ids: Tensor, distinct: Tensor, which: Tensor) -> Tensor:
+    """(N, P, L) most that substituting each letter of ids (N, L) costs margins: `which` (N, P) of distinct (D, K)."""
+    table = symbol_influences(net, distinct)
     if net.pooling == "position":
         place = torch.arange(ids.shape[1], device=ids.device).clamp(max=table.shape[2] - 1)
         return table[which[:, :, None], ids[:, None].long(), place]
