@@ -43,6 +43,7 @@ test-all-cluster: .venv/installed-test
 ## Penalties in other people's training loops
 test-all-interoperability: .venv/installed-interoperability
 	$(PYTEST) tests/test_interoperability.py -m slow
+	$(PYTEST) tests/test_embedding.py tests/test_vectors.py
 
 ## Laws over many networks, strengths and data, and all other long tests
 test-all-properties: .venv/installed-test
@@ -106,7 +107,7 @@ clean:
 	@touch $@
 
 .venv/installed-interoperability: .venv/installed-test
-	$(BIN)/python -m $(INSTALL) -e '.[interoperability]'
+	$(BIN)/python -m $(INSTALL) -e '.[interoperability,embed,parquet]'
 	@touch $@
 
 .venv/installed-docs: .venv/installed

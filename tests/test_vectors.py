@@ -259,3 +259,14 @@ def test_a_store_carries_vectors(tmp_path: Path) -> None:
         file["vectors/esm2"][0, 0] += 1
     with pytest.raises(InputError, match="damaged"):
         read_store(tmp_path / "x.h5")
+
+
+def test_ids_of_two_files_are_known_by_what_each_file_calls_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "v.npz", ids=np.array(["x", "a/y", "b/y"]), vectors=VECTORS[:3])
+    table = VectorTable.open(tmp_path / "v.npz")
+    names, sequences = ["a/x", "b/x", "a/y", "b/y"], ["MKV", "MKV", "GGW", "LLL"]
+    data = read_strings(sequences, list("abab"), names=names, alphabet="protein")
+    np.testing.assert_array_equal(with_vectors(data, {"v": table}).vectors["v"], VECTORS[[0, 0, 1, 2]])
+    other = read_strings(["MKV", "MKW", "GGW", "LLL"], list("abab"), names=names, alphabet="protein")
+    with pytest.raises(InputError, match="one vector for two sequences"):
+        with_vectors(other, {"v": table})

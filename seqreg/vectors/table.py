@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError, UsageError, option
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, keys_in
 from seqreg.sequences.fasta import read_fasta
 from seqreg.sequences.hdf5_vectors import Hdf5Vectors, mean_of_residues
 from seqreg.sequences.opening import is_hdf5
@@ -94,6 +94,9 @@ class VectorTable:
             raise InputError(problem, file=self.path, record_id=_called(names, sequences, bad[0]), remedy=_COMPUTED)
         return rows
 
+    def __contains__(self, name: str) -> bool:
+        return self._layout.find(name) is not None
+
     def __call__(self, sequences: Sequence[str]) -> NDArray[np.float32]:
         """(n, D) vectors of letters alone, without ids."""
         return self.take([None] * len(sequences), sequences)
@@ -169,12 +172,18 @@ def with_vectors(
     if not tables:
         return data
     texts = [data.sequence(i) for i in range(len(data))] if texts is None else texts
-    names = data.names if names is None else names
     found = {
-        name: table.take(names, texts) if isinstance(table, VectorTable) else _called_for(name, table, texts)
+        name: table.take(_ids_for(table, data) if names is None else names, texts)
+        if isinstance(table, VectorTable)
+        else _called_for(name, table, texts)
         for name, table in tables.items()
     }
     return replace(data, vectors={**data.vectors, **found})
+
+
+def _ids_for(table: VectorTable, data: SequenceSet) -> Sequence[str]:
+    """The ids by which a table knows the sequences: of `class/id` the id in the file of its class, if need be."""
+    return keys_in(table, data) if any("/" in name for name in data.names) else data.names
 
 
 def as_tables(given: "Vectors | str | Path | Mapping[str, Vectors | str | Path] | None") -> dict[str, Vectors]:
