@@ -63,7 +63,7 @@ def check(found: Robustness) -> None:
 
 
 def test_processes_find_what_one_finds(dna: SequenceSet) -> None:
-    net = network(dna)
+    net = network(dna, "sum:filters=8,width=5,pooling=max+position,spectrum=2")
     each = [
         evaluate_robustness(net, dna, max_substitutions=2, l2_steps=2, batch_size=20, spread=spread)
         for spread in (None, SideBySide(workers=2, pays=1e-9, prepare=partial(torch.set_num_threads, 1)))
