@@ -304,7 +304,8 @@ class Metric:
     """A metric and what people are told about it.
 
     title: its name in sentences. meaning: what it says, its value for guessing included. less_is_better: its direction.
-    needs: what it looks at of p: `ranking` (any real scores do), `calls`, or `probabilities` that mean what they say.
+    needs: what it looks at of p: `ranking` (any real scores do), `calls`, `probabilities` that mean what they say, or
+    `values` in the unit of the truth.
     chance: its value for a model that knows nothing, whatever the data; None where that depends on them.
     range: its least and its greatest value; None where it has no end.
     """
@@ -312,7 +313,7 @@ class Metric:
     function: Callable[..., Any]
     title: str
     meaning: str
-    needs: Literal["ranking", "calls", "probabilities"]
+    needs: Literal["ranking", "calls", "probabilities", "values"]
     less_is_better: bool = False
     chance: float | None = None
     range: tuple[float, float] | None = (0.0, 1.0)

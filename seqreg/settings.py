@@ -46,6 +46,12 @@ class TrainSettings(Spec):
         choices=("balanced", "resampled", "none"),
         panel="Fitting",
     )
+    loss: str | None = hyper(
+        None,
+        "Of values: squared errors, or huber, to which outliers matter less.",
+        choices=("squared", "huber"),
+        panel="Fitting",
+    )
     start: str = hyper(
         "random",
         "Filters before training: random, or windows of sequences.",

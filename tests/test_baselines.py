@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
 from seqreg.baselines import (
-    BASELINES,
+    OF_CLASSES,
     FittedBaseline,
     KmerFeatures,
     KmerLogistic,
@@ -127,7 +127,7 @@ def test_the_short_rows_of_few_sequences_give_the_scores_of_the_long_ones(fit, m
         trials += tune([KmerFeatures(longest=5)], [0.1, 1.0], fit, train, folds=3, seed=0)
         trials.sort(key=lambda trial: trial.c)
     for one, other in zip(short, long, strict=True):
-        assert one.auroc == pytest.approx(other.auroc, abs=0.005)
+        assert one.score == pytest.approx(other.score, abs=0.005)
         # The same optimum by two roads, each up to the solver's tolerance.
         np.testing.assert_allclose(one.held_out, other.held_out, atol=0.01 * np.abs(other.held_out).max())
 
@@ -189,7 +189,7 @@ def test_one_hot_finds_a_place_and_kmers_find_no_place() -> None:
     assert told == [(done, 4) for done in range(5)]  # of those that read letters
     assert next(iter(fitted)) == "one-hot-logistic"
     assert list(fitted)[-1] == "majority"
-    assert fitted.keys() == BASELINES.keys() - {"vectors"}
+    assert fitted.keys() == OF_CLASSES.keys() - {"vectors"}
 
 
 def test_one_hot_is_left_out_for_several_lengths() -> None:
@@ -198,7 +198,7 @@ def test_one_hot_is_left_out_for_several_lengths() -> None:
         fit_baseline("one-hot-logistic", planted(24, ("", "GATTACA")))
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_what_is_loaded_is_what_was_saved(name: str, tmp_path: Path) -> None:
     texts = [planted(40, ("", "GATTACA", "CCGCC")).sequence(i)[:30] for i in range(40)]
     train = embedded(sequence_set(texts, [i % 3 for i in range(40)], ("a", "b", "c")))
@@ -341,7 +341,7 @@ def test_what_cannot_be_learned_from_or_read() -> None:
         fitted.probabilities(sequence_set(["MKV"], alphabet=PROTEIN))
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_nothing_to_predict_is_predicted(name: str) -> None:
     train = embedded(sequence_set(["ACGTAA", "GGGGCC", "ACGTAC", "GGCGCC"], [0, 1, 0, 1]))
     assert fit_baseline(name, train).probabilities(sequence_set([])).shape == (0, 2)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seqreg import KmerClassifier, SequenceClassifier
 from seqreg.alphabet import DNA
-from seqreg.baselines import BASELINES, fit_baseline
+from seqreg.baselines import OF_CLASSES, fit_baseline
 from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.evaluation.calibration import fit_temperature
 from seqreg.evaluation.intervals import Units, bootstrap_intervals, flat_interval, resampled
@@ -112,7 +112,7 @@ def test_scores_become_probabilities() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_baselines(name: str, target: str, folds_by_name: Any) -> None:
     data = weighted(target)
     spec = f"{name}:k=2" if name.startswith("kmer") else name

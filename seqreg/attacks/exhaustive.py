@@ -29,7 +29,7 @@ def exhaustive_search(
 
 def _one(model: SequenceNetwork, ids: Tensor, y: Tensor, budget: int, allowed: Allowed) -> FoundEdits:
     """The same for a single sequence (1, L): all sets of positions in rising order, all letters at them."""
-    found = Best(margins(plain_logits(model, ids), y), Variants.unedited(ids))
+    found = Best(margins(plain_logits(model, ids), y, model), Variants.unedited(ids))
     may = (allowed.ever(ids) & (torch.arange(model.alphabet.size, device=ids.device) != ids[:, :, None]))[0]  # L, A
     _refuse_too_many(may.sum(1).tolist(), budget)
     position = torch.arange(ids.shape[1], device=ids.device)
@@ -39,7 +39,7 @@ def _one(model: SequenceNetwork, ids: Tensor, y: Tensor, budget: int, allowed: A
         variants = variants.rows(row).edited(SUBSTITUTION, last, letter, model.alphabet.pad)
         valid = torch.nonzero(_keeps_to(allowed, ids, variants.ids)).squeeze(1)
         scored = [plain_logits(model, variants.ids[chunk]) for chunk in valid.split(4096)]
-        margin = margins(torch.cat(scored), y.expand(len(valid), *y.shape[1:])) if scored else torch.empty(0)
+        margin = margins(torch.cat(scored), y.expand(len(valid), *y.shape[1:]), model) if scored else torch.empty(0)
         lowest = margin.argmin()[None] if len(margin) else torch.empty(0, dtype=torch.long)
         found.add(variants.rows(valid[lowest]), margin[lowest])
     return found.result()

@@ -57,7 +57,7 @@ def _beam(
 ) -> FoundEdits:
     pad = model.alphabet.pad
     original = Variants.unedited(ids).widened(budget if "insertion" in edits else 0, pad)
-    worst = margins(plain_logits(model, ids), y)
+    worst = margins(plain_logits(model, ids), y, model)
     found = Best(worst, original)
     beam = original
     for _ in range(budget):
@@ -90,16 +90,16 @@ def _candidates(
     blocks: list[Tensor] = []
     for name in edits:
         if name == "substitution":
-            block = margins(substitution_scores(model, beam.ids), target).masked_fill(~letters, torch.inf)
+            block = margins(substitution_scores(model, beam.ids), target, model).masked_fill(~letters, torch.inf)
         elif name == "insertion":
             lengths = inside.sum(1)
             may = INSERTION.places(lengths, beam.ids.shape[1])
             may &= (lengths < beam.ids.shape[1])[:, None]
             may &= ~_between_protected(letters, inside, beam.frozen)
-            block = margins(insertion_scores(model, beam.ids), target).masked_fill(~may[:, :, None], torch.inf)
+            block = margins(insertion_scores(model, beam.ids), target, model).masked_fill(~may[:, :, None], torch.inf)
         else:
             may = letters.any(2) & (inside.sum(1) > 1)[:, None]
-            block = margins(deletion_scores(model, beam.ids), target).masked_fill(~may, torch.inf)
+            block = margins(deletion_scores(model, beam.ids), target, model).masked_fill(~may, torch.inf)
         blocks.append(block.flatten(1))
     return torch.cat(blocks, 1)
 

@@ -11,24 +11,37 @@ from collections.abc import Callable
 
 from threadpoolctl import threadpool_limits
 
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures, count_kmers
+from seqreg.baselines.features import CompositionFeatures, KmerFeatures, OneHotFeatures, VectorFeatures, count_kmers
 from seqreg.baselines.fitted import FittedBaseline
 from seqreg.baselines.models import KmerLogistic, KmerSvm, Majority, OneHotLogistic, VectorLogistic
+from seqreg.baselines.values import CompositionRidge, KmerRidge, KmerSvr, Mean, OneHotRidge, VectorRidge
+from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet
-from seqreg.specs import Spec, resolve
+from seqreg.specs import Spec, name_of, resolve
+from seqreg.targets import Values
 from seqreg.unfinished import Once, afresh
 
 __all__ = [
     "BASELINES",
+    "GUESSING",
+    "OF_CLASSES",
+    "OF_VALUES",
+    "CompositionFeatures",
+    "CompositionRidge",
     "FittedBaseline",
     "KmerFeatures",
     "KmerLogistic",
+    "KmerRidge",
     "KmerSvm",
+    "KmerSvr",
     "Majority",
+    "Mean",
     "OneHotFeatures",
     "OneHotLogistic",
+    "OneHotRidge",
     "VectorFeatures",
     "VectorLogistic",
+    "VectorRidge",
     "baselines_for",
     "count_kmers",
     "fit_baseline",
@@ -51,7 +64,9 @@ def fit_baseline(
     kept = {} if once is afresh else {"once": once}  # any callable like a baseline does, and need not know of it
     # The vectors are small: more BLAS threads only wait for each other, on a busy machine for minutes.
     with threadpool_limits(limits=1):
-        return resolve("baseline", BASELINES, baseline)(train, seed=seed, strand_free=strand_free, **kept)
+        chosen = resolve("baseline", BASELINES, baseline)
+        _refuse_another_kind(chosen, train)
+        return chosen(train, seed=seed, strand_free=strand_free, **kept)
 
 
 def fit_baselines(
@@ -64,7 +79,7 @@ def fit_baselines(
 ) -> dict[str, FittedBaseline]:
     """Every baseline that can read these sequences, the best by inner cross-validation first.
 
-    Baselines need no validation part: give them training and validation sequences together. Equal or unknown aurocs: in
+    Baselines need no validation part: give them training and validation sequences together. Equal or unknown scores: in
     the order of `BASELINES`. report: told before each how many of how many are done, and at the end.
     """
     names = baselines_for(train)
@@ -75,21 +90,46 @@ def fit_baselines(
         fitted.append(fit_baseline(name, train, seed=seed, strand_free=strand_free, once=once))
     if report is not None:
         report(len(names), len(names))
-    fitted.sort(key=lambda one: -(one.cv_auroc or 0.0))
+    fitted.sort(key=lambda one: -(one.cv_score or 0.0))
     return {one.name: one for one in fitted}
 
 
-def baselines_for(train: SequenceSet) -> list[str]:
-    """Names of those that can read these sequences: one-hot those of one length, `vectors` those that have any."""
-    one_length = len(train) > 0 and bool((train.lengths == train.lengths[0]).all())
-    unfit = {name for name, fit in (("one-hot-logistic", one_length), ("vectors", bool(train.vectors))) if not fit}
-    return [name for name in BASELINES if name not in unfit]
-
-
-BASELINES: dict[str, type[Spec]] = {
+OF_CLASSES: dict[str, type[Spec]] = {
     "kmer-logistic": KmerLogistic,
     "kmer-svm": KmerSvm,
     "one-hot-logistic": OneHotLogistic,
     "vectors": VectorLogistic,
     "majority": Majority,
 }
+OF_VALUES: dict[str, type[Spec]] = {
+    "kmer-ridge": KmerRidge,
+    "kmer-svr": KmerSvr,
+    "one-hot-ridge": OneHotRidge,
+    "composition-ridge": CompositionRidge,
+    "vector-ridge": VectorRidge,
+    "mean": Mean,
+}
+BASELINES: dict[str, type[Spec]] = {**OF_CLASSES, **OF_VALUES}
+GUESSING = ("majority", "mean")
+"""Those that look at no letter."""
+_OF_ONE_LENGTH = ("one-hot-logistic", "one-hot-ridge")
+_OF_VECTORS = ("vectors", "vector-ridge")
+
+
+def baselines_for(train: SequenceSet) -> list[str]:
+    """Names of those that can learn from these sequences: of values or classes, of one length, with vectors."""
+    one_length = len(train) > 0 and bool((train.lengths == train.lengths[0]).all())
+    unfit = (() if one_length else _OF_ONE_LENGTH) + (() if train.vectors else _OF_VECTORS)
+    return [name for name in _of_kind(train) if name not in unfit]
+
+
+def _of_kind(train: SequenceSet) -> dict[str, type[Spec]]:
+    return OF_VALUES if train.target is not None and train.target.task == Values.task else OF_CLASSES
+
+
+def _refuse_another_kind(baseline: object, train: SequenceSet) -> None:
+    """Raises UsageError for a baseline of classes where there are values, and the other way round."""
+    known = _of_kind(train)
+    name = name_of(BASELINES, baseline) if isinstance(baseline, Spec) else None
+    if train.target is not None and name is not None and name not in known:
+        raise UsageError(f"baseline {name} does not learn {train.target.noun}. Choose from: {', '.join(known)}")

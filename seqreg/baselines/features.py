@@ -1,4 +1,4 @@
-"""Sequences as rows of numbers for linear models: k-mer spectra and position-wise one-hot.
+"""Sequences as rows of numbers for linear models: k-mer spectra, position-wise one-hot, composition and length.
 
 One contract: a feature map is a frozen `Spec` with `columns(alphabet) -> int` and `matrix(sequences) -> (N, D)` rows,
 sparse but for vectors, which depend on nothing but the sequence itself.
@@ -103,6 +103,30 @@ class VectorFeatures(Spec):
                     f"same language model, {option('vectors', f'{name}=FILE')}"
                 )
         return np.concatenate([sequences.vectors[name] for name in self.names], 1).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositionFeatures(Spec):
+    """The share of each letter, and the logarithm of the length: what says least about a sequence.
+
+    length: letters of the longest training sequence, at which the last column is 1.
+    """
+
+    length: int = hyper(60, "letters at which the column of the length is 1", low=1)
+
+    def columns(self, alphabet: Alphabet) -> int:
+        """D = A + 1."""
+        return alphabet.size + 1
+
+    def matrix(self, sequences: SequenceSet, counts: object = None) -> csr_array:
+        """(N, D) float64; `counts` is not used."""
+        mixtures = sequences.alphabet.mixtures[sequences.codes]
+        shares = np.add.reduceat(mixtures, sequences.offsets[:-1], axis=0) / sequences.lengths[:, None]
+        length = np.log1p(sequences.lengths) / np.log1p(self.length)
+        return csr_array(np.column_stack([shares, length]).astype(np.float64))
+
+
+Features = KmerFeatures | OneHotFeatures | CompositionFeatures | VectorFeatures
 
 
 def count_kmers(sequences: SequenceSet, k: int, both_strands: bool = False) -> csr_array:

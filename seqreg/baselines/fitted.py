@@ -1,4 +1,4 @@
-"""A trained baseline: probabilities, what was chosen, and its two files."""
+"""A trained baseline: predictions, what was chosen, and its two files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from seqreg.alphabet import ALPHABETS, Alphabet
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
+from seqreg.baselines.features import CompositionFeatures, Features, KmerFeatures, OneHotFeatures, VectorFeatures
 from seqreg.errors import ModelError, SeqregError, UsageError, option
 from seqreg.linear import Array
 from seqreg.model_files import (
@@ -30,9 +30,10 @@ from seqreg.sequences import SequenceSet, Windows
 from seqreg.specs import name_of
 from seqreg.targets import Target, from_plain
 
-FEATURES: dict[str, type[KmerFeatures] | type[OneHotFeatures] | type[VectorFeatures]] = {
+FEATURES: dict[str, type[Features]] = {
     "kmers": KmerFeatures,
     "one-hot": OneHotFeatures,
+    "composition": CompositionFeatures,
     "vectors": VectorFeatures,
 }
 FORMAT = 2  # 1 had no number, and said `multi_label` and `link` where 2 says `task`
@@ -49,27 +50,30 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedBaseline:
-    """A `Predictor`: scores = features(sequence) @ coef.T + intercept, which the target turns into probabilities.
+    """A `Predictor`: scores = features(sequence) @ coef.T + intercept, which the target turns into p.
 
-    name: its name in `BASELINES`. features: None for the majority baseline, which has no columns (D = 0).
+    name: its name in `BASELINES`. features: None for majority and mean, which have no columns (D = 0).
     coef (J, D), intercept (J,): J outputs of the target.
-    c: strength of fit, the inverse of regularization. cv_auroc: mean over the inner folds, macro for several classes.
+    c: strength of fit, the inverse of regularization. cv_score: mean of the target's headline metric over the inner
+    folds, auroc (macro for several classes) or spearman.
     trained_on, longest: sequences learned from, and letters of the longest; None in folders of older versions.
-    c and cv_auroc are None where nothing was tuned, or the sequences were too few to hold any out.
-    trials: features, c and cv_auroc of all that was compared in the last round of tuning, best first.
+    c and cv_score are None where nothing was tuned, or the sequences were too few to hold any out.
+    trials: features, c and score of all that was compared in the last round of tuning, best first.
+    errors: (n,) of values, the absolute errors of predictions for sequences held out; not kept in folders.
     """
 
     name: str
     alphabet: Alphabet
     target: Target
-    features: KmerFeatures | OneHotFeatures | VectorFeatures | None
+    features: Features | None
     coef: Array
     intercept: Array
     c: float | None = None
-    cv_auroc: float | None = None
+    cv_score: float | None = None
     trained_on: int = 0
     longest: int | None = None
     trials: tuple[dict[str, Any], ...] = ()
+    errors: Array | None = None
 
     @property
     def title(self) -> str:
@@ -84,6 +88,11 @@ class FittedBaseline:
     @property
     def _one_length(self) -> int | None:
         return self.features.length if isinstance(self.features, OneHotFeatures) else None
+
+    @property
+    def cv_auroc(self) -> float | None:
+        """`cv_score`, as it is called of classes."""
+        return self.cv_score
 
     @property
     def strand_free(self) -> bool:
@@ -154,7 +163,7 @@ class FittedBaseline:
             if self.features is None
             else {"name": name_of(FEATURES, self.features), **self.features.get_params()},
             "c": self.c,
-            "cv_auroc": self.cv_auroc,
+            _cv(self.target): self.cv_score,
             "trained_on": self.trained_on,
             "longest": self.longest,
             "trials": list(self.trials),
@@ -177,15 +186,16 @@ class FittedBaseline:
             weights = load(content)
             chosen = about["features"]
             features = None if chosen is None else FEATURES[chosen.pop("name")](**chosen)
+            target = from_plain(about)
             loaded = cls(
                 name=about["baseline"],
                 alphabet=ALPHABETS[about["alphabet"]],
-                target=from_plain(about),
+                target=target,
                 features=features,
                 coef=weights["coef"],
                 intercept=weights["intercept"],
                 c=about["c"],
-                cv_auroc=about["cv_auroc"],
+                cv_score=about[_cv(target)],
                 trained_on=about["trained_on"],
                 longest=about.get("longest"),
                 trials=tuple(about["trials"]),
@@ -198,3 +208,8 @@ class FittedBaseline:
             array = weights[name]
             check_weights(folder, name, array.shape, shape, finite=bool(np.isfinite(array).all()))
         return loaded
+
+
+def _cv(target: Target) -> str:
+    """What the score of inner cross-validation is called in files."""
+    return f"cv_{target.headline[0]}"

@@ -1,4 +1,4 @@
-"""The baselines of `BASELINES`."""
+"""The baselines of classes and labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seqreg.alphabet import Alphabet
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
+from seqreg.baselines.features import Features, KmerFeatures, OneHotFeatures, VectorFeatures
 from seqreg.baselines.fitted import FittedBaseline
-from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
-from seqreg.baselines.tuning import Features, Trial, tune
+from seqreg.baselines.probabilities import LEAST_SLOPE, sigmoid_of_scores, temperature_of_scores
+from seqreg.baselines.tuning import Trial, tune
 from seqreg.errors import UsageError, option
 from seqreg.linear import Array, Fit, as_piece, column_standards, fit_logistic, fit_svm, labels_of, log_odds
 from seqreg.records import to_plain
@@ -41,7 +41,7 @@ class KmerLogistic(Spec):
     ) -> FittedBaseline:
         """The scale of its scores, to which auroc is blind, is fitted to held-out scores."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
-        return _tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
+        return tuned("kmer-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class KmerSvm(Spec):
     ) -> FittedBaseline:
         """Where nothing can be held out, the link of the scores as they are stands in for probabilities."""
         candidates = kmer_candidates(train.alphabet, self.k, strand_free)
-        return _tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed, once)
+        return tuned("kmer-svm", candidates, _SVM_STRENGTHS, fit_svm, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class OneHotLogistic(Spec):
     ) -> FittedBaseline:
         """Positions are of one strand, whatever `strand_free`. Raises InputError for sequences of several lengths."""
         candidates = [OneHotFeatures(length=int(train.lengths[0]))] if len(train) else []
-        return _tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
+        return tuned("one-hot-logistic", candidates, _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +86,7 @@ class VectorLogistic(Spec):
         to a mean square length of 1; the classifier that comes of it is one on the vectors as they are. Raises
         UsageError for sequences without vectors.
         """
-        if not train.vectors:
-            raise UsageError(
-                f"these sequences have no vectors. Give a file of them, {option('vectors', 'NAME=FILE')}, or choose "
-                "another baseline"
-            )
-        features = VectorFeatures(
-            names=tuple(train.vectors), sizes=tuple(each.shape[1] for each in train.vectors.values())
-        )
-        rows = features.matrix(train)
-        centre, spread = column_standards(rows, train.weight)
-        scale = spread * np.sqrt(rows.shape[1])
-        parts = np.split((rows - centre) / scale, np.cumsum(features.sizes)[:-1], axis=1)
-        standard = replace(train, vectors=dict(zip(features.names, parts, strict=True)))
-        fitted = _tuned("vectors", [features], _LOGISTIC_STRENGTHS, fit_logistic, standard, self.folds, seed, once)
-        coef = fitted.coef / scale
-        return replace(fitted, coef=coef, intercept=fitted.intercept - coef @ centre)
+        return tuned_on_vectors("vectors", _LOGISTIC_STRENGTHS, fit_logistic, train, self.folds, seed, once)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +113,7 @@ class Majority(Spec):
             alphabet=train.alphabet,
             trained_on=len(train),
             longest=int(train.lengths.max()),
-            cv_auroc=0.5,
+            cv_score=0.5,
         )
 
 
@@ -153,7 +138,27 @@ def kmer_candidates(alphabet: Alphabet, k: int | None = None, strand_free: bool 
     ]
 
 
-def _tuned(
+def tuned_on_vectors(
+    name: str, strengths: Sequence[float], fit: Fit, train: SequenceSet, folds: int, seed: int, once: Once
+) -> FittedBaseline:
+    """The best strength on the vectors that sequences carry, as `VectorLogistic` says it."""
+    if not train.vectors:
+        raise UsageError(
+            f"these sequences have no vectors. Give a file of them, {option('vectors', 'NAME=FILE')}, or choose "
+            "another baseline"
+        )
+    features = VectorFeatures(names=tuple(train.vectors), sizes=tuple(each.shape[1] for each in train.vectors.values()))
+    rows = features.matrix(train)
+    centre, spread = column_standards(rows, train.weight)
+    scale = spread * np.sqrt(rows.shape[1])
+    parts = np.split((rows - centre) / scale, np.cumsum(features.sizes)[:-1], axis=1)
+    standard = replace(train, vectors=dict(zip(features.names, parts, strict=True)))
+    fitted = tuned(name, [features], strengths, fit, standard, folds, seed, once)
+    coef = fitted.coef / scale
+    return replace(fitted, coef=coef, intercept=fitted.intercept - coef @ centre)
+
+
+def tuned(
     name: str,
     candidates: Sequence[Features],
     strengths: Sequence[float],
@@ -168,10 +173,13 @@ def _tuned(
     trials = tune(candidates, strengths, fit, train, folds=folds, seed=seed, once=once)
     best = trials[0] if trials else None
     features, c = (best.features, best.c) if best else (candidates[-1], _USUAL_STRENGTH)
-    solved = once(lambda: as_piece(*fit(features.matrix(train), y, c, train.weight, seed)))
+    learned = target.learned(y)
+    solved = once(lambda: as_piece(*fit(features.matrix(train), learned, c, train.weight, seed)))
     coef, intercept = solved["coef"], solved["intercept"]
+    errors = None
     if best is not None:
-        coef, intercept = _calibrated(target, coef, intercept, best)
+        coef, intercept = (_calibrated if target.probabilistic else _to_scale)(target, coef, intercept, best)
+        errors = None if target.probabilistic else _errors(target, best)
     return FittedBaseline(
         name=name,
         features=features,
@@ -182,8 +190,11 @@ def _tuned(
         trained_on=len(train),
         longest=int(train.lengths.max()),
         c=c,
-        cv_auroc=best.auroc if best else None,
-        trials=tuple(to_plain({**t.features.get_params(), "c": t.c, "cv_auroc": t.auroc}) for t in trials),
+        cv_score=best.score if best else None,
+        errors=errors,
+        trials=tuple(
+            to_plain({**t.features.get_params(), "c": t.c, f"cv_{target.headline[0]}": t.score}) for t in trials
+        ),
     )
 
 
@@ -204,3 +215,33 @@ def _calibrated(target: Target, coef: Array, intercept: Array, trial: Trial) -> 
         if truth.any() and not truth.all():
             slopes[j], offsets[j] = sigmoid_of_scores(scores[:, j], truth, weight)
     return coef * slopes[:, None], intercept * slopes + offsets
+
+
+def _to_scale(target: Target, coef: Array, intercept: Array, trial: Trial) -> tuple[Array, Array]:
+    """Scores of values, which are around 0, times the factor by which held-out ones come nearest to the truth.
+
+    The metric that decides looks at ranks, and may prefer a fit that is shrunk too much.
+    """
+    factor = _factor(target, trial)
+    return coef * factor, intercept * factor
+
+
+def _errors(target: Target, trial: Trial) -> Array:
+    """(n,) absolute errors, in the unit, of predictions for sequences held out."""
+    known = ~np.isnan(trial.held_out[:, 0])
+    base = trial.base[known, None]
+    outputs = base + _factor(target, trial) * (trial.held_out[known] - base)
+    return target.nonconformity(trial.y[known], target.predict(outputs))
+
+
+def _factor(target: Target, trial: Trial) -> float:
+    """Least squares, above 0, from held-out scores to what was to be learned, both less the mean of their fold's fit.
+
+    That mean falls where the values held out are high: left in, it would turn the sign of a fit that is shrunk much.
+    """
+    known = ~np.isnan(trial.held_out[:, 0])
+    scores = trial.held_out[known, 0] - trial.base[known]
+    wanted = target.learned(trial.y[known]) - trial.base[known]
+    weight = np.ones(len(scores)) if trial.weight is None else trial.weight[known]
+    square = float(weight @ scores**2)
+    return max(LEAST_SLOPE, float(weight @ (scores * wanted)) / square) if square > 0 else 1.0

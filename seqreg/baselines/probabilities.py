@@ -11,7 +11,7 @@ from seqreg.linear import Array, Labels
 
 # Platt's sigmoid of cross-validated scores may have a slope below zero when the scores carry nothing; reading the
 # classifier the wrong way round would be no better, so the slope stays above zero, the probabilities near the shares.
-_LEAST_SLOPE = 1e-3
+LEAST_SLOPE = 1e-3
 
 
 def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_], weight: Array | None = None) -> tuple[float, float]:
@@ -31,7 +31,7 @@ def sigmoid_of_scores(scores: Array, truth: NDArray[np.bool_], weight: Array | N
         np.repeat([1, 0], len(scores)),
         sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
     )
-    slope = max(float(model.coef_[0, 0]), _LEAST_SLOPE) / spread
+    slope = max(float(model.coef_[0, 0]), LEAST_SLOPE) / spread
     return slope, float(np.asarray(model.intercept_)[0])
 
 

@@ -7,14 +7,11 @@ from functools import cache, partial
 import numpy as np
 from scipy.sparse import csr_array
 
-from seqreg.baselines.features import KmerFeatures, OneHotFeatures, VectorFeatures
+from seqreg.baselines.features import Features
 from seqreg.linear import Array, Fit, Labels, Rows, draw, inner_folds, labels_of, short_views
-from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
 from seqreg.unfinished import Once, Piece, afresh
-
-Features = KmerFeatures | OneHotFeatures | VectorFeatures
 
 # Screening every feature map costs most on the longest k-mers, and its ranking is settled by then; strength is settled
 # a little later. Above these many training sequences a stratified draw stands for all; the final fit is always on all.
@@ -29,16 +26,18 @@ _REPEATED_UP_TO = 500
 class Trial:
     """One choice of features and c, and what cross-validation says of it.
 
-    auroc: mean over folds (macro for several classes). held_out (n, J): scores of the n sequences it was tuned on from
-    a fit that had not seen them, NaN for those never held out; y (n,) or (n, K), weight (n,): their labels and weights.
+    score: mean over folds of the metric that decides, auroc (macro for several classes) or spearman. held_out (n, J):
+    scores of the n sequences it was tuned on from a fit that had not seen them, NaN for those never held out; y, weight
+    (n,): their labels and weights. base (n,): of values, the mean of what that fit had learned from, else 0.
     """
 
     features: Features
     c: float
-    auroc: float
+    score: float
     held_out: Array
     y: Labels
     weight: Array | None
+    base: Array
 
 
 def tune(
@@ -54,16 +53,16 @@ def tune(
     """Trials of the finalists, best first; none where there are too few sequences to hold any out.
 
     Every candidate is screened at two strengths, a quarter and three quarters up the list; the best three then meet
-    every strength. Equal aurocs: the earlier candidate, then the smaller strength. Groups stay on one side of a fold.
+    every strength. Equal scores: the earlier candidate, then the smaller strength. Groups stay on one side of a fold.
     """
     screened = (strengths[len(strengths) // 4], strengths[3 * len(strengths) // 4])
     first = _trials(candidates, screened, fit, draw(train, _SCREENED_ON, seed), folds, [seed], once)
-    best_first = sorted(first, key=lambda trial: -trial.auroc)
+    best_first = sorted(first, key=lambda trial: -trial.score)
     finalists = list(dict.fromkeys(trial.features for trial in best_first))[:_FINALISTS]
     finalists.sort(key=candidates.index)
     seeds = [seed, seed + 1] if len(train) <= _REPEATED_UP_TO else [seed]
     second = _trials(finalists, strengths, fit, draw(train, _TUNED_ON, seed), folds, seeds, once)
-    return sorted(second, key=lambda trial: -trial.auroc)
+    return sorted(second, key=lambda trial: -trial.score)
 
 
 def _trials(
@@ -77,6 +76,7 @@ def _trials(
 ) -> list[Trial]:
     """Every candidate at every strength, on folds drawn once with each seed."""
     target, y = labels_of(train)
+    learned = target.learned(y)
     splits = [split for seed in seeds for split in inner_folds(train, folds, seed)]
     counts: dict[tuple[int, bool], csr_array] = {}
     trials: list[Trial] = []
@@ -85,29 +85,31 @@ def _trials(
         return short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
 
     def measured(views: Callable[[], list[tuple[Rows, Rows]]], c: float) -> Piece:
-        held_out = np.full((len(y), target.outputs), np.nan)
+        held_out, base = np.full((len(y), target.outputs), np.nan), np.zeros(len(y))
         values: list[float] = []
         for (inner, outer), (kept, left_out) in zip(splits, views(), strict=True):
             weight = None if train.weight is None else train.weight[inner]
-            coef, intercept = fit(kept, y[inner], c, weight, seeds[0])
+            coef, intercept = fit(kept, learned[inner], c, weight, seeds[0])
             held_out[outer] = left_out @ coef.T + intercept
+            base[outer] = 0.0 if target.probabilistic else np.average(learned[inner], weights=weight)
             weight = None if train.weight is None else train.weight[outer]
-            values += _auroc(target, y[outer], held_out[outer], weight)
-        return {"auroc": float(np.mean(values)) if values else None, "held_out": held_out}
+            values += _score(target, y[outer], held_out[outer], weight)
+        return {"score": float(np.mean(values)) if values else None, "held_out": held_out, "base": base}
 
     for features in candidates:
         views = cache(partial(read, features))
         for c in strengths:
             piece = once(partial(measured, views, c))
-            if piece["auroc"] is not None:
+            if piece["score"] is not None:
                 trials.append(Trial(features=features, c=c, **piece, y=y, weight=train.weight))
     return trials
 
 
-def _auroc(target: Target, y: Labels, scores: Array, weight: Array | None) -> list[float]:
-    """The area under the ROC curve in a list, or nothing where the fold leaves it undefined.
+def _score(target: Target, y: Labels, scores: Array, weight: Array | None) -> list[float]:
+    """The metric that decides in a list, or nothing where the fold leaves it undefined.
 
     Of logarithms: probabilities that round to 1 would be ties.
     """
-    (area,) = auroc(y, target.log_odds(scores), counts=np.ones((1, len(y))) if weight is None else weight[None])
-    return [] if np.isnan(area) else [float(area)]
+    metric = target.metrics[target.headline[0]]
+    (found,) = metric(y, target.log_odds(scores), counts=np.ones((1, len(y))) if weight is None else weight[None])
+    return [] if np.isnan(found) else [float(found)]

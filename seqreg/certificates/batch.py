@@ -128,7 +128,7 @@ def certified_batch(model: Part, ids: Tensor, y: Tensor, allowed: Tensor | None 
         allowed = F.pad(allowed, (0, 0, 0, ids.shape[1] - allowed.shape[1]))
     position = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
     places = [position, lengths[:, None] - 1 - position] if model.reverse_complement else [position]
-    directions, counts = margin_directions(y, model.outputs).double(), model.window_counts(lengths)
+    directions, counts = margin_directions(y, model.outputs, model).double(), model.window_counts(lengths)
     scores = torch.stack([model.last_scores(strand) for strand in model.strands(ids)])
     outside = torch.arange(scores.shape[2], device=ids.device) >= counts[:, None]
     active = None

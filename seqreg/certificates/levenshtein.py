@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch, certified_parts, in_double
-from seqreg.certificates.margins import head_interval, margins
+from seqreg.certificates.margins import head_interval, margins, stands
 from seqreg.certificates.radius import TOLERANCE
 from seqreg.networks import Part, SequenceNetwork
 
@@ -43,12 +43,14 @@ def edit_certificate(
     radii = []
     for rows in torch.arange(len(ids), device=ids.device).split(batch_size):
         batch = certified_parts(model, ids[rows], y[rows])
-        radius = torch.where(batch.margins.amin(1) > TOLERANCE, 0, -1)
+        _, offsets = stands(model, y[rows], batch.directions.shape[2])
+        radius = torch.where((batch.margins + offsets).amin(1) > TOLERANCE, 0, -1)
         for m in range(1, most + 1):
             if m == 1 and singles is not None:
-                worst = torch.stack([margins(scores[rows], y[rows]).flatten(1).amin(1) for scores in singles]).amin(0)
+                each = [margins(scores[rows], y[rows], model).flatten(1).amin(1) for scores in singles]
+                worst = torch.stack(each).amin(0)
             elif all(part.model.pooling == "mean" for part in batch.parts):
-                worst = batch.together(lambda part, m=m: edit_bound(part, m)).amin(1)
+                worst = (batch.together(lambda part, m=m: edit_bound(part, m)) + offsets).amin(1)
             else:
                 break
             radius = torch.where((radius == m - 1) & (worst > TOLERANCE), m, radius)

@@ -4,23 +4,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqreg.networks import Part, objective_of
+from seqreg.networks import Part, objective_for
 from seqreg.networks.objectives import ONE_OF_MANY, ONE_OF_TWO
 
 
-def margin_directions(y: Tensor, outputs: int) -> Tensor:
-    """u (N, P, K) float64 such that sequence n is predicted as y says if and only if `u[n, p] . logits > 0` for all p.
+def stands(model: nn.Module | None, y: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
+    """u (N, P, K), b (N, P) float64: sequence n is predicted as y says if and only if `u . logits + b > 0` for all p.
 
+    model: whose objective says what y is; where None, or where the network does not know, y says it itself.
     y (N,) of 0 and 1 with K = outputs = 1: the signed logit, P = 1. y (N,) class indices: f_y - f_j for the P = K - 1
-    other classes j. y (N, K) of 0 and 1 (multi-label): every signed logit, P = K. A tie counts as not predicted.
+    other classes j. y (N, K) of 0 and 1 (multi-label): every signed logit, P = K. In all of these b = 0, and a tie
+    counts as not predicted. Values y (N,), as the network's output has them: f - y + t and y - f + t, t the tolerance.
     """
-    return objective_of(y, outputs).directions(y, outputs)
+    return objective_for(model, y, outputs).stands(y, outputs)
 
 
-def margins(logits: Tensor, y: Tensor) -> Tensor:
+def margin_directions(y: Tensor, outputs: int, model: nn.Module | None = None) -> Tensor:
+    """u (N, P, K) of `stands` alone."""
+    return stands(model, y, outputs)[0]
+
+
+def margins(logits: Tensor, y: Tensor, model: nn.Module | None = None) -> Tensor:
     """(N, ...) smallest margin of logits (N, ..., K): positive where the prediction is y, for any batch of variants."""
-    directions = margin_directions(y, logits.shape[-1]).to(logits.dtype)
-    return torch.einsum("n...k,npk->n...p", logits, directions).amin(-1)
+    directions, offsets = (each.to(logits.dtype) for each in stands(model, y, logits.shape[-1]))
+    found = torch.einsum("n...k,npk->n...p", logits, directions)
+    between = [1] * (logits.dim() - 2)
+    return (found + offsets.view(len(y), *between, offsets.shape[1])).amin(-1)
 
 
 def predicted(logits: Tensor) -> Tensor:

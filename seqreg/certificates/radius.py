@@ -11,7 +11,7 @@ from seqreg.certificates.context import influences_here
 from seqreg.certificates.euclidean import euclidean_bound, layerwise_bound, margin_lipschitz
 from seqreg.certificates.influence import influences, largest_sums
 from seqreg.certificates.intervals import interval_bound
-from seqreg.certificates.margins import margin_directions
+from seqreg.certificates.margins import stands
 from seqreg.certificates.tail import single_and_tail_bound, worst_singles
 from seqreg.networks import SequenceNetwork, parts_of
 
@@ -53,7 +53,7 @@ def hamming_certificate(
     """
     model = in_double(model)
     shortest = int(model.lengths(ids).min()) if len(ids) else None
-    directions = margin_directions(y, parts_of(model)[0].outputs)
+    directions, offsets = stands(model, y, parts_of(model)[0].outputs)
     norms = margin_lipschitz(model, directions, shortest)
     parts = [
         _certify(
@@ -61,6 +61,7 @@ def hamming_certificate(
             None if singles is None else singles[rows],
             torch.full((len(rows),), most, device=ids.device) if ceiling is None else ceiling[rows].clamp(max=most),
             norms[rows],
+            offsets[rows],
         )
         for rows in torch.arange(len(ids), device=ids.device).split(batch_size)
     ]
@@ -71,9 +72,11 @@ def hamming_certificate(
     )
 
 
-def _certify(batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, norms: Tensor) -> HammingCertificate:
-    """Certificates of a batch; scores, ceiling as above, norms (n, P) from `margin_lipschitz`."""
-    margin = batch.margins.amin(1)
+def _certify(
+    batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, norms: Tensor, offsets: Tensor
+) -> HammingCertificate:
+    """Certificates of a batch; scores, ceiling as above, norms (n, P) from `margin_lipschitz`, offsets (n, P)."""
+    margin = (batch.margins + offsets).amin(1)
     radius = torch.where(margin > TOLERANCE, 0, -1)
     proof = [""] * len(margin)
     anywhere = batch.added(influences)
@@ -87,7 +90,7 @@ def _certify(batch: CertifiedParts, scores: Tensor | None, ceiling: Tensor, norm
             open_ = torch.nonzero(best.amin(1) <= TOLERANCE).squeeze(1)
             if not len(open_):
                 break
-            best[open_] = torch.maximum(best[open_], bound(open_))
+            best[open_] = torch.maximum(best[open_], bound(open_) + offsets[rows[open_]])
             for settled in open_[best[open_].amin(1) > TOLERANCE].tolist():
                 radius[rows[settled]] = m
                 proof[int(rows[settled])] = name

@@ -28,7 +28,7 @@ def load_model(terminal: Terminal, folder: Path, device: str, threads: int | Non
     if not holds_baseline(folder):
         return replace(load_network(terminal, folder, device, threads), batch_size=batch_size)
     baseline = load_predictor(folder)
-    terminal.note(f"Model: {baseline.title} of {folder}; classes {', '.join(baseline.target.names)}")
+    terminal.note(f"Model: {baseline.title} of {folder}; {baseline.target.said}")
     return baseline
 
 
@@ -44,7 +44,7 @@ def load_network(terminal: Terminal, folder: Path, device: str, threads: int | N
     place = choose_device(device)
     network = load_trained(folder, str(place))
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
-    terminal.note(f"Model: {network.title} of {folder}; classes {', '.join(network.target.names)}; device {place}")
+    terminal.note(f"Model: {network.title} of {folder}; {network.target.said}; device {place}")
     return network
 
 

@@ -119,7 +119,7 @@ class InputOptions:
         None
     )
     labels: Annotated[
-        str | None, option(SEQUENCES, "--labels", "FILE", "A table: id, label [, split, group, weight].")
+        str | None, option(SEQUENCES, "--labels", "FILE", "A table: id, label or value [, split, group, weight].")
     ] = None
     bed: Annotated[
         str | None, option(SEQUENCES, "--bed", "FILE", "Regions of --genome; the name column is the label.")
@@ -134,9 +134,16 @@ class InputOptions:
     task: Annotated[
         str | None,
         option(
-            SEQUENCES, "--task", "classification|multi-label", "One label each, or several; else as the labels say."
+            SEQUENCES,
+            "--task",
+            "classification|multi-label|regression",
+            "One label each, several, or a number; else as the data say.",
         ),
     ] = None
+    target: Annotated[
+        str | None, option(SEQUENCES, "--target", "COLUMN", "The column to learn; label or value without it.")
+    ] = None
+    unit: Annotated[str | None, option(SEQUENCES, "--unit", "UNIT", "Of values, for axes and tables.")] = None
     max_length: Annotated[
         int | None, option(SEQUENCES, "--max-length", "LETTERS", "Refuse longer sequences (train: above 10000).")
     ] = None
@@ -168,6 +175,8 @@ class InputOptions:
             "alphabet": self.alphabet,
             "gaps": self.gaps,
             "task": self.task,
+            "target": self.target,
+            "unit": self.unit,
             "max_length": self.max_length,
         }
         return InputSpec(**{**options, **asked})
@@ -204,10 +213,8 @@ class InputOptions:
             f"Read {len(sequences):,} sequences of {lengths.min():,} to {lengths.max():,} letters; "
             f"alphabet {sequences.alphabet.name} ({how})"
         )
-        if sequences.classes:
-            counts = sequences.members.sum(axis=0).tolist()
-            shown = [f"{name} {count:,}" for name, count in zip(sequences.classes, counts, strict=True)]
-            terminal.note(f"Classes: {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
+        if sequences.target is not None and sequences.y is not None:
+            terminal.note(sequences.target.summary(sequences.y))
         for name, vectors in sequences.vectors.items():
             terminal.note(f"Vectors: {name}, {vectors.shape[1]:,} numbers per sequence")
         for text in sequences.notes:

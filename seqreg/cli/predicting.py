@@ -27,12 +27,42 @@ if TYPE_CHECKING:
 TIMES_AS_LONG = 10  # as the longest sequence of training is a sequence that is still scored
 PIECE = 8192  # sequences read, sorted by length and scored at a time
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
+BED_OF_VALUES = ("#chrom", "start", "end", "name", "score", "strand", "value")
+
+
+def bed_columns(model: "Predictor") -> tuple[str, ...]:
+    """Names of what `window_rows` gives."""
+    return BED if model.target.probabilistic else BED_OF_VALUES
 
 
 def sequence_columns(model: "Predictor", conformal: "Conformal | None") -> tuple[str, ...]:
     """Names of what `Scores.rows` gives."""
-    sets = () if conformal is None else ("prediction_set", "decision")
-    return ("id", "prediction", *(f"p_{name}" for name in model.target.names), *sets, "reason")
+    sets = () if conformal is None or not model.target.probabilistic else ("prediction_set", "decision")
+    return ("id", *model.target.prediction_columns, *sets, "reason")
+
+
+def check_modes(target: "Target", *, abstain: float | None, coverage: float | None, threshold: float | None) -> None:
+    """Raises UsageError for an option that is for another kind of target, and for an impossible threshold."""
+    if target.probabilistic:
+        if coverage is not None:
+            raise UsageError("--coverage is of the intervals of values; of classes say --abstain COVERAGE")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
+    elif abstain is not None:
+        raise UsageError("--abstain is for classes; how often an interval is to hold the truth, --coverage says")
+
+
+def held_to(
+    target: "Target", run: Path, abstain: float | None, coverage: float | None
+) -> "tuple[float, Conformal | None]":
+    """The coverage of prediction sets or intervals, and what they are made from; None where there are none."""
+    from seqreg.evaluation.conformal import COVERAGE, load_conformal
+
+    if target.probabilistic:
+        return abstain or 0.0, None if abstain is None else conformal_of(run, abstain)
+    if coverage is not None:
+        return coverage, conformal_of(run, coverage)
+    return COVERAGE, load_conformal(run)
 
 
 @dataclass(kw_only=True)
@@ -109,15 +139,15 @@ class Scores:
 
     def _scored(self, sequences: "SequenceSet") -> list[list[str]]:
         from seqreg.evaluation.conformal import ABSTAIN
+        from seqreg.targets import Classes, Labels
 
         target, p = self.model.target, self.model.probabilities(sequences)
-        rows = [
-            [name, call, *(f"{value:.6g}" for value in row)]
-            for name, call, row in zip(sequences.names, target.texts(target.call(p)), p.tolist(), strict=True)
-        ]
-        if self.conformal is None:
+        threshold = None if self.conformal is None else self.conformal.threshold(self.coverage)
+        cells = zip(sequences.names, target.prediction_rows(p, threshold), strict=True)
+        rows = [[name, *row] for name, row in cells]
+        if threshold is None or not isinstance(target, Classes | Labels):
             return [[*row, ""] for row in rows]
-        sets = target.sets(p, self.conformal.threshold(self.coverage))
+        sets = target.sets(p, threshold)
         written, single = sets.written(target.names), sets.single.tolist()
         return [
             [*row, text, text if one else ABSTAIN, ""] for row, text, one in zip(rows, written, single, strict=True)
@@ -168,8 +198,9 @@ def make_scan(model: "Predictor", spec: "InputSpec", step: int, window: int | No
 def window_rows(
     model: "Predictor", scan: "Scan", threshold: float, once: "Once", moved: Moved
 ) -> Iterator[Sequence[str]]:
-    """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, and of
-    every label of a multi-label task; those of at least the threshold.
+    """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, of every
+    label of a multi-label task, and of values, scored 500 at the mean of training and 100 more a standard deviation;
+    those of at least the threshold.
     """
     done = 0
     for windows in scan:
@@ -191,7 +222,7 @@ def _rows_of_windows(
     chrom, start, end, strand = windows.place
     for i, k, value in zip(row[kept].tolist(), column[kept].tolist(), told[kept].tolist(), strict=True):
         place = chrom[i], str(start[i]), str(end[i])
-        yield (*place, target.names[k], str(round(1000 * value)), strand[i], f"{value:.6g}")
+        yield (*place, target.shown_names[k], str(target.bed_score(value)), strand[i], f"{value:.6g}")
 
 
 def variant_rows(

@@ -19,7 +19,10 @@ def show_metrics(terminal: Terminal, metrics: dict[str, Any]) -> None:
         for name in names
     ]
     terminal.table(("metric", "value", "95 % interval", *baselines), rows)
-    terminal.note(_calibration(metrics.get("calibration") or {}))
+    if "coverage" in metrics:
+        terminal.note(_intervals(metrics))
+    else:
+        terminal.note(_calibration(metrics.get("calibration") or {}))
     terminal.warn(f"{name} is undefined: {reason}" for name, reason in metrics.get("reason", {}).items())
 
 
@@ -39,6 +42,17 @@ def _calibration(effect: dict[str, Any]) -> str:
     change = f"ece {ece['before']:.4g} before, {ece['after']:.4g} after"
     said = f"Calibration: temperature {effect['temperature']:.3g}, {change}"
     return said + (f"; prediction sets hold the truth of {', '.join(sets)}" if sets else "")
+
+
+def _intervals(metrics: dict[str, Any]) -> str:
+    """How often the intervals of values held what was measured."""
+    about = metrics.get("intervals_of")
+    if about is None:
+        return f"Intervals were not judged: {metrics.get('coverage_reason')}"
+    levels = [f"{row['covered']:.1%} at {row['coverage']:.0%}" for row in about["levels"]]
+    unit = f" {metrics['unit']}" if metrics.get("unit") else ""
+    width = f"{about['levels'][1]['mean_width']:.3g}{unit}"
+    return f"Intervals: they hold the measured value of {', '.join(levels)}; mean width {width} at 90%"
 
 
 def _interval(ends: list[float] | None) -> str:

@@ -213,7 +213,7 @@ def _read(
     """The sequences to divide and train on, and the validation and test parts that are inputs of their own."""
     sequences = data.read(terminal, require_labels=True, max_length=data.max_length or MAX_LENGTH)
     same = {"alphabet": sequences.alphabet.name, "gaps": data.gaps, "max_length": data.max_length}
-    same["vectors"] = data.vectors
+    same |= {"vectors": data.vectors, "unit": data.unit, "target": data.target}
     same["task"] = None if sequences.target is None else sequences.target.task
     sets = {
         name: InputOptions(input=text, **same).read(terminal, require_labels=True, min_classes=1)

@@ -1,6 +1,7 @@
 """Commands that use a run folder: predict, evaluate and export."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
@@ -45,12 +46,18 @@ Abstain = Annotated[
     float | None,
     option(SETS, "--abstain", "COVERAGE", "Sets that hold the truth this often (0.9, say), and no call but from one."),
 ]
+Coverage = Annotated[
+    float | None,
+    option(SETS, "--coverage", "COVERAGE", "Of values: intervals that hold the truth this often; 0.9 without it."),
+]
 Step = Annotated[
     int | None,
     option(LONG, "--scan", "STEP", "Slide windows over long sequences, STEP letters at a time, and write BED."),
 ]
 Window = Annotated[int | None, option(LONG, "--window", "LETTERS", "Length of a window; else as trained on.")]
-Threshold = Annotated[float, option(LONG, "--threshold", "P", "Only windows of at least this probability.")]
+Threshold = Annotated[
+    float | None, option(LONG, "--threshold", "P", "Only windows of at least this probability, or value.")
+]
 VariantList = Annotated[
     Path | None,
     option(LISTED, "--variants", "FILE", "Score variants of the sequences: id, tab, p.A12V or 12A>G a line; or VCF."),
@@ -64,9 +71,10 @@ def predict(
     data: InputOptions,
     output: Predictions = "-",
     abstain: Abstain = None,
+    coverage: Coverage = None,
     scan: Step = None,
     window: Window = None,
-    threshold: Threshold = 0.0,
+    threshold: Threshold = None,
     variants: VariantList = None,
     batch_size: BatchSize = 256,
     embed_with: EmbedWith = None,
@@ -75,7 +83,8 @@ def predict(
 ) -> None:
     """Score sequences of any number, windows of long sequences, or variants, with a trained model.
 
-    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision], reason.
+    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision], reason; of
+    values id, prediction, low, high, reason.
     """
     from seqreg.cli import predicting
     from seqreg.sequences import read_ahead, stream_batches
@@ -85,33 +94,34 @@ def predict(
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} do not go together: run predict once for each")
-    if scan is None and (threshold or (window is not None and variants is None)):
+    if scan is None and (threshold is not None or (window is not None and variants is None)):
         raise UsageError("--window and --threshold are for --scan STEP")
-    if not 0 <= threshold <= 1:
-        raise UsageError(f"--threshold is a probability, between 0 and 1; got {threshold:g}")
     model = load_model(terminal, run, device, threads, batch_size)
+    predicting.check_modes(model.target, abstain=abstain, coverage=coverage, threshold=threshold)
     tables = data.tables()
     if scan is not None or variants is not None:
         compute_vectors(model, embed_with or (), device)
     read = None if variants is not None else input_identity(data.spec())
     about = {"read": read, "scan": scan, "window": window, "threshold": threshold}
-    about |= {**model_identity(run, device), "abstain": abstain, "batch_size": batch_size}
+    about |= {**model_identity(run, device), "abstain": abstain, "coverage": coverage, "batch_size": batch_size}
     about |= {"embed_with": embed_with} if embed_with else {}
     about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
     kept = None if output == "-" or read is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
-            _write(terminal, output, predicting.BED, predicting.window_rows(model, pieces, threshold, once, moved))
+            columns = predicting.bed_columns(model)
+            least = -math.inf if threshold is None else threshold
+            _write(terminal, output, columns, predicting.window_rows(model, pieces, least, once, moved))
         elif variants is not None:
             from seqreg.sensitivity.variants import COLUMNS
 
             pieces = None
             _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data, variants, window))
         else:
-            conformal = None if abstain is None else predicting.conformal_of(run, abstain)
+            level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
-            scores = predicting.Scores(model=model, conformal=conformal, coverage=abstain or 0.0)
+            scores = predicting.Scores(model=model, conformal=conformal, coverage=level)
             rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), once, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
@@ -159,7 +169,7 @@ def evaluate(
     Also what calibration did, and how often prediction sets (predict --abstain) hold the truth.
     """
     from seqreg.evaluation import evaluate as measure
-    from seqreg.evaluation.calibration import calibration_effect
+    from seqreg.evaluation.calibration import held_out_effect
     from seqreg.evaluation.conformal import load_conformal
     from seqreg.records import to_plain, write_json
     from seqreg.sequences import in_terms_of
@@ -178,7 +188,7 @@ def evaluate(
     conformal = load_conformal(run)
     found = measure(target, y, p, groups=sequences.group, split=part or "all", seed=seed)
     metrics = found.to_plain()
-    metrics["calibration"] = calibration_effect(
+    metrics |= held_out_effect(
         target,
         y,
         before,

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from seqreg.evaluation.conformal import Conformal
+from seqreg.evaluation.conformal import COVERAGE, Conformal
 from seqreg.metrics import log_loss
 from seqreg.targets import Target
 
 LOG_T_SPREAD = 0.5  # of the prior on log T: before any data, T is within 0.37 and 2.7 with probability 0.95
 WIDEST = 5.0  # |log T| that is looked at; the prior keeps the minimum well inside
 LEVELS = (0.8, 0.9, 0.95)
+_SEEN = "these sequences were trained on, or are those from which prediction sets were learned"
 
 
 def fit_temperature(
@@ -67,10 +68,39 @@ def calibration_effect(
     if conformal is None:
         return {**head, "abstain": None, "reason": "no part was held out from which prediction sets could be learned"}
     if not unseen:
-        reason = "these sequences were trained on, or are those from which prediction sets were learned"
-        return {**head, "abstain": None, "reason": reason}
+        return {**head, "abstain": None, "reason": _SEEN}
     rows = []
     for coverage in LEVELS:
         sets = target.sets(after, conformal.threshold(coverage))
         rows.append({"coverage": coverage, "covered": sets.covers(y).mean(), "single": sets.single.mean()})
     return {**head, "abstain": rows}
+
+
+def held_out_effect(
+    target: Target,
+    y: NDArray[Any],
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    temperature: float,
+    conformal: Conformal | None = None,
+    unseen: bool = True,
+) -> dict[str, Any]:
+    """What `metrics.json` says beside metrics: `calibration` of probabilities; of values, `coverage` and `mean_width`.
+
+    Arguments are those of `calibration_effect`. intervals_of: where the intervals of 90 % come from, and at some
+    coverages asked for, the share of values inside and how wide they are on average; None, with a `reason`, as above.
+    """
+    known = {"conformal": conformal, "unseen": unseen}
+    if target.probabilistic:
+        return {"calibration": calibration_effect(target, y, before, after, temperature=temperature, **known)}
+    if conformal is None or not unseen:
+        reason = "nothing was held out from which intervals could be learned" if conformal is None else _SEEN
+        return {"coverage": None, "mean_width": None, "intervals_of": None, "coverage_reason": reason}
+    rows = []
+    for coverage in LEVELS:
+        found = target.sets(after, conformal.threshold(coverage))
+        rows.append({"coverage": coverage, "covered": found.covers(y).mean(), "mean_width": found.width.mean()})
+    usual = next(row for row in rows if row["coverage"] == COVERAGE)
+    about = {"part": conformal.part, "n": len(conformal.nonconformity), "levels": rows}
+    return {"coverage": usual["covered"], "mean_width": usual["mean_width"], "intervals_of": about}

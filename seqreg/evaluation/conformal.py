@@ -24,6 +24,8 @@ from seqreg.records import read_json
 from seqreg.targets import Target
 
 FILE = "calibration.json"
+COVERAGE = 0.9  # of the intervals of values, where nothing is asked for
+FOLDS = "folds"  # the part that is every sequence, predicted by a model of folds that it was in none of
 ABSTAIN = "abstain"
 _ROUNDING = 9  # decimals at which (n + 1) c counts as whole: 0.55 * 20 is 11
 
@@ -39,6 +41,11 @@ class Conformal:
     def of(cls, target: Target, y: NDArray[Any], p: ArrayLike, part: str) -> "Conformal":
         """From the truth and the probabilities (N, K) of the held-out part."""
         return cls(part=part, nonconformity=np.sort(target.nonconformity(y, p)))
+
+    @classmethod
+    def of_errors(cls, errors: NDArray[np.float64], part: str) -> "Conformal":
+        """From absolute errors (n,) of predictions for sequences that were not learned from."""
+        return cls(part=part, nonconformity=np.sort(errors))
 
     def threshold(self, coverage: float) -> float:
         """q for a coverage in (0, 1); infinite, so that every set holds everything, where n is too small for it."""

@@ -1,4 +1,4 @@
-"""From class probabilities to the record that becomes `metrics.json`."""
+"""From predictions to the record that becomes `metrics.json`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,13 @@ class Metrics:
     """What is known about a model from n labelled sequences.
 
     classes: sorted names. positive: the positive class of a binary task, else None. split: which part was scored.
-    values: every metric of `METRICS`, None where it is undefined; `reason` then says why, by the same name.
+    about: what the target says of itself, the two among it. values: every metric of the target, None where it is
+    undefined; `reason` then says why, by the same name.
     intervals: bootstrap 95 % interval of each metric, None where there is none.
     per_class: for each class, against the rest: precision, recall, f1, support (sequences), auroc, auprc [, reason].
     confusion: sequences by true class (row) and predicted class (column); for multi-label one 2 x 2 table per label.
     reliability: the curve behind `ece`: `low`, `high`, `count`, `forecast`, `observed` of each bin that is not empty.
+    The last three are empty where values were predicted.
     """
 
     n: int
@@ -37,11 +39,13 @@ class Metrics:
     confusion: list[Any]
     reliability: dict[str, list[Any]]
     reason: dict[str, str]
+    about: dict[str, Any]
 
     def to_plain(self) -> dict[str, Any]:
-        """What `metrics.json` holds: the metrics stand beside `n`, `classes`, `positive` and `split`."""
-        head = {"n": self.n, "classes": self.classes, "positive": self.positive, "split": self.split}
-        tail = {name: getattr(self, name) for name in ("intervals", "per_class", "confusion", "reliability", "reason")}
+        """What `metrics.json` holds: the metrics stand beside `n`, `about` (`classes`, `positive`) and `split`."""
+        head = {"n": self.n, **self.about, "split": self.split}
+        of_classes = ("per_class", "confusion", "reliability") if self.classes else ()
+        tail = {name: getattr(self, name) for name in ("intervals", *of_classes, "reason")}
         return to_plain({**head, **self.values, **tail})
 
 
@@ -71,9 +75,10 @@ def evaluate(
     order = np.lexsort((*(() if groups is None else (groups,)), *p.T, *np.atleast_2d(y.T)))
     y, p, groups = y[order], p[order], None if groups is None else groups[order]
 
+    classified = target.probabilistic and len(y) > 0
     values, reason = {}, {}
     for name, metric in target.metrics.items():
-        values[name] = _value_or_reason(name, reason, target.names, metric, y, p, positive=index)
+        values[name] = _value_or_reason(name, reason, target.names or ("",), metric, y, p, positive=index)
     defined = {name: metric for name, metric in target.metrics.items() if values[name] is not None}
     intervals = bootstrap_intervals(
         defined, y, p, strata=target.one_class(y), groups=groups, positive=index, seed=seed, resamples=resamples
@@ -86,24 +91,27 @@ def evaluate(
         values=values,
         intervals={name: intervals.get(name) for name in target.metrics},
         per_class=_per_class(target, y, p),
-        confusion=metrics.confusion(y, p).tolist() if len(y) else [],
-        reliability={k: v.tolist() for k, v in metrics.reliability(y, p, positive=index).items()} if len(y) else {},
+        confusion=metrics.confusion(y, p).tolist() if classified else [],
+        reliability={k: v.tolist() for k, v in metrics.reliability(y, p, positive=index).items()} if classified else {},
         reason=reason,
+        about=target.described(),
     )
 
 
-def _checked(target: Target, y: NDArray[Any], p: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    wanted = (len(y), len(target.names))
+def _checked(target: Target, y: NDArray[Any], p: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    wanted = (len(y), target.columns)
     if p.shape != wanted:
-        raise UsageError(f"probabilities must be (N, K) = {wanted}, a column per class; got {p.shape}")
+        what = "probabilities must be (N, K)" if target.probabilistic else "predicted values must be (N, 1)"
+        raise UsageError(f"{what} = {wanted}{', a column per class' * target.probabilistic}; got {p.shape}")
     target.check(y)
     wrong = target.check_probabilities(p)
     if wrong.any():
         row = int(np.argmax(wrong))
+        what = "probabilities" if target.probabilistic else "predicted values"
         raise UsageError(
-            f"{wrong.sum()} rows are no probabilities ({target.range}); the first is row {row}: {p[row].tolist()}"
+            f"{wrong.sum()} rows are no {what} ({target.range}); the first is row {row}: {p[row].tolist()}"
         )
-    return y.astype(np.int64), p
+    return y.astype(np.int64 if target.probabilistic else np.float64), p
 
 
 def _value_or_reason(

@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control, fisher_exact
 from torch import Tensor
 
 from seqreg.explain.information import consensus, core, information
-from seqreg.explain.motifs import evenly, importance_of, learned_parts, look_at, per_class, shares
+from seqreg.explain.motifs import evenly, importance_of, learned_parts, look_at, shares
 from seqreg.networks import SequenceNetwork
 from seqreg.sequences import SequenceSet
 
@@ -160,7 +160,8 @@ def _same_place(seen: _Seen, s: int, c: int) -> bool:
 
 def _motif(sequences: SequenceSet, seen: _Seen, group: Sequence[int]) -> Motif | None:
     """The motif of a group of filters, nameless; None where letters are preferred at too few positions."""
-    c, alphabet, carried = group[0], sequences.alphabet, sequences.members
+    c, alphabet, (target, y) = group[0], sequences.alphabet, sequences.labelled()
+    names, carried = target.sides(y)
     is_site, width = seen.site[:, c], int(seen.width[c])
     index, flank = np.flatnonzero(is_site), width // 2
     reverse = seen.reverse[index, c]
@@ -187,9 +188,9 @@ def _motif(sequences: SequenceSet, seen: _Seen, group: Sequence[int]) -> Motif |
         start=(low, half, high),
         places=tuple(places.tolist()),
         reverse=float(reverse.mean()),
-        fires=shares(sequences.classes, carried, is_site),
-        enriched=dict(_enriched(sequences.classes, carried, is_site)),
-        effect=per_class(sequences.classes, effect.tolist()),
+        fires=shares(names, carried, is_site),
+        enriched=dict(_enriched(names, carried, is_site)),
+        effect=target.effects(effect.tolist()),
         importance=0.0,
     )
 

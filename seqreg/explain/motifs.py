@@ -118,7 +118,8 @@ def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> 
 
     counts = _count_letters(model, sequences, seen, site, batch)
     first = np.maximum(seen.first_letter(sequences.lengths, counts.shape[1]), 0) + 1
-    carried = sequences.members
+    target, y = sequences.labelled()
+    names, carried = target.sides(y)
     motifs: list[FilterMotif] = []
     for c in chosen:
         is_site = site[:, c].cpu().numpy()
@@ -130,8 +131,8 @@ def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> 
                 counts=counts[c],
                 sites=int(is_site.sum()),
                 start=(low, middle, high),
-                fires=shares(sequences.classes, carried, is_site),
-                effect=per_class(sequences.classes, seen.contribution[site[:, c], :, c].mean(0).tolist()),
+                fires=shares(names, carried, is_site),
+                effect=target.effects(seen.contribution[site[:, c], :, c].mean(0).tolist()),
                 importance=float(importance[c]),
             )
         )
@@ -141,13 +142,6 @@ def _motifs_of(model: ConvNet, sequences: SequenceSet, top: int, batch: int) -> 
 def shares(classes: Sequence[str], carried: NDArray[np.bool_], is_site: NDArray[np.bool_]) -> dict[str, float]:
     """Class -> share of its sequences that are sites, for the classes that occur; carried is (N, classes)."""
     return {name: float(is_site[rows].mean()) for name, rows in zip(classes, carried.T, strict=True) if rows.any()}
-
-
-def per_class(classes: Sequence[str], values: list[float]) -> dict[str, float]:
-    """Class -> its value, from one value per logit: a binary task's one logit speaks for its second class."""
-    if len(values) == 1 and len(classes) == 2:
-        values = [-values[0], values[0]]
-    return dict(zip(classes, values, strict=True))
 
 
 def _look(model: ConvNet, ids: Tensor) -> Look:

@@ -7,19 +7,20 @@ from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, kept_together
 from seqreg.targets import Target
 
-Labels = NDArray[np.int64] | NDArray[np.uint8]
+Labels = NDArray[np.int64] | NDArray[np.uint8] | NDArray[np.float64]
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def inner_folds(train: SequenceSet, folds: int, seed: int) -> list[Split]:
-    """(kept, held out) row numbers of up to `folds` folds, stratified by class, groups whole; [] where there are none.
+    """(kept, held out) row numbers of up to `folds` folds, stratified as the target balances them, groups whole.
 
-    Folds whose kept part lacks a class are left out. Equal sequences stay together as groups do.
+    [] where there are none. Folds whose kept part lacks a class are left out. Equal sequences stay together as groups
+    do.
     """
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     target, y = train.labelled()
-    n, classes, together = len(y), target.one_class(y), kept_together(train)
+    n, classes, together = len(y), target.balance(y), kept_together(train)
     if together is not None:
         folds = min(folds, int(together.max(initial=-1)) + 1)
     folds = min(folds, n if classes is None else int(np.bincount(classes).min()))
@@ -41,7 +42,10 @@ def holds_all_classes(train: SequenceSet, rows: NDArray[np.int64]) -> bool:
 
 
 def labels_of(train: SequenceSet) -> tuple[Target, Labels]:
-    """Target and labels of a training set. Raises UsageError where there are none, and for a class without sequence."""
+    """Target and labels of a training set, the target having seen them.
+
+    Raises UsageError where there are none, and for a class without sequence.
+    """
     if train.target is None or train.y is None:
         raise UsageError("a baseline learns from labelled sequences; these have no labels")
     classes = train.target.one_class(train.y)
@@ -49,7 +53,7 @@ def labels_of(train: SequenceSet) -> tuple[Target, Labels]:
         sizes = np.bincount(classes, minlength=len(train.classes))
         if (sizes == 0).any():
             raise UsageError(f"class {train.classes[int(np.argmin(sizes))]!r} has no sequence to learn from")
-    return train.target, train.y
+    return train.target.learned_from(train.y, train.weight), train.y
 
 
 def draw(sequences: SequenceSet, most: int, seed: int) -> SequenceSet:

@@ -1,19 +1,21 @@
-"""Linear classifiers on sparse rows, solved to their optimum.
+"""Linear models on sparse rows, solved to their optimum.
 
-A linear classifier is `coef` (J, D) and `intercept` (J,): J = 1 score for a binary task, for the second class; one
-score per class or label otherwise. The target turns scores into probabilities.
+A linear model is `coef` (J, D) and `intercept` (J,): J = 1 score for a binary task, for the second class, or for a
+value; one score per class or label otherwise. The target turns scores into probabilities or values.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
-from scipy.sparse import csr_array
+from scipy.linalg import cholesky, solve, solve_triangular
+from scipy.sparse import csr_array, diags_array, issparse
 
 from seqreg.linear.folds import Labels, Split
+from seqreg.targets import Classes, Values
+from seqreg.targets import Labels as SeveralLabels
 from seqreg.unfinished import Piece
 
 if TYPE_CHECKING:  # scikit-learn takes long to load: only whoever fits waits for it
@@ -40,6 +42,61 @@ def fit_svm(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) ->
     from sklearn.svm import LinearSVC
 
     return _fit(lambda: LinearSVC(C=c, max_iter=5000, random_state=seed), rows, y, weight)
+
+
+def fit_ridge(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+    """Minimum of |coef|^2 / 2 + c / 2 * sum_i weight_i * (y_i - score_i)^2, by its normal equations.
+
+    With m the weighted means, and the rows r and y less theirs, it is `coef = sum_i a_i r_i` where
+    `(r r^T + diag(1 / (c weight))) a = y`, or `(r^T diag(weight) r + 1 / c) coef = r^T diag(weight) y`: whichever
+    system is the smaller.
+    """
+    weight = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
+    counted = np.flatnonzero(weight > 0)
+    if len(counted) < len(y):
+        rows, y, weight = rows[counted], y[counted], weight[counted]
+    share = weight / weight.sum()
+    middle = np.asarray(share @ rows).ravel()
+    y = np.asarray(y, dtype=np.float64)
+    wanted = y - share @ y
+    if middle.size < len(y):
+        scaled = _weighed(rows, weight)
+        square = _dense(rows.T @ scaled) - weight.sum() * np.outer(middle, middle)
+        square[np.diag_indices(len(square))] += 1 / c
+        coef = solve(square, np.asarray(scaled.T @ wanted).ravel(), assume_a="pos")
+    else:
+        across = np.asarray(rows @ middle).ravel()
+        gram = _dense(rows @ rows.T) - across[:, None] - across + middle @ middle
+        gram[np.diag_indices(len(y))] += 1 / (c * weight)
+        factors = solve(gram, wanted, assume_a="pos")
+        coef = np.asarray(factors @ rows).ravel() - factors.sum() * middle
+    return coef[None], np.array([share @ y - middle @ coef])
+
+
+def _dense(matrix: Any) -> Array:
+    return matrix.toarray() if issparse(matrix) else matrix
+
+
+def _weighed(rows: Rows, weight: Array) -> Any:
+    return diags_array(weight) @ rows if issparse(rows) else weight[:, None] * rows
+
+
+def fit_svr(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
+    """Minimum of |coef|^2 / 2 + c * sum_i weight_i * max(0, |y_i - score_i| - 0.1)^2."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVR
+
+    regressor = LinearSVR(C=c, epsilon=0.1, loss="squared_epsilon_insensitive", max_iter=5000, random_state=seed)
+    with warnings.catch_warnings():
+        # A fit cut short is still a linear model, and cross-validation judges it as what it is.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regressor.fit(rows, y, sample_weight=weight)
+    coef = np.asarray(regressor.coef_, dtype=np.float64).reshape(1, -1)
+    return coef, np.asarray(regressor.intercept_, dtype=np.float64).reshape(1)
+
+
+FITS: dict[str, Fit] = {Classes.task: fit_logistic, SeveralLabels.task: fit_logistic, Values.task: fit_ridge}
+"""How a linear model is fitted to labels, or to what is learned of values, by the task of the target."""
 
 
 def _fit(

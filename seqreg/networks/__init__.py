@@ -15,7 +15,7 @@ from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import Blosum62, Encoding, OneHot
 from seqreg.networks.foreign import ForeignNetwork
 from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
-from seqreg.networks.objectives import Objective, objective, objective_of, per_example_loss
+from seqreg.networks.objectives import Objective, Value, objective, objective_for, objective_of, per_example_loss
 from seqreg.networks.part import Ability, Part, Profile, added, can, parts_of
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
@@ -52,6 +52,7 @@ __all__ = [
     "SpectrumNet",
     "Sum",
     "SumNet",
+    "Value",
     "VectorNet",
     "Vectors",
     "added",
@@ -61,6 +62,7 @@ __all__ = [
     "input_gradient",
     "linear_maps_of",
     "objective",
+    "objective_for",
     "objective_of",
     "open_batch",
     "parts_of",

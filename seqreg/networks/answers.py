@@ -68,3 +68,22 @@ class Exclusive:
     def divergence(self, moved: Tensor) -> Tensor:
         """(N,) KL(p || p at the moved logits)."""
         return (self._log_p.exp() * (self._log_p - moved.log_softmax(1))).sum(1)
+
+
+class Measured:
+    """A value with an error of the same size everywhere, of outputs (N, K): the divergence is the squared change."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        self._outputs = outputs.detach()
+
+    def downhill(self) -> Tensor:
+        """(N, K) ones: at the likeliest value every way leads down alike."""
+        return torch.ones_like(self._outputs)
+
+    def fisher(self, v: Tensor) -> Tensor:
+        """(N, K) the Hessian of the divergence, 2, times v (N, K)."""
+        return 2 * v
+
+    def divergence(self, moved: Tensor) -> Tensor:
+        """(N,) sum over outputs of the squared change."""
+        return (moved - self._outputs).square().sum(1)

@@ -15,6 +15,7 @@ from seqreg.specs import Spec
 
 if TYPE_CHECKING:
     from seqreg.networks.convnet import ConvNet
+    from seqreg.networks.objectives import Objective
     from seqreg.networks.part import Part
     from seqreg.sequences import SequenceSet, Windows
 
@@ -24,13 +25,15 @@ DEFAULT_PENALTY = ("gradient:weight=0.01",)
 class SequenceNetwork(nn.Module, ABC):
     """A network over ids (N, L) uint8, padded with the alphabet's padding code, or over one-hot x (N, A, L).
 
-    weighed: whether the weights of its parts are fitted to sequences held out. hilbert_space: name of the reproducing
+    weighed: whether the weights of its parts are fitted to sequences held out. objective: of what it learns, as all of
+    its parts have it; None where nothing has been said, and y says what it is. hilbert_space: name of the reproducing
     kernel Hilbert space that it lies in exactly, where one is known.
     """
 
     mixtures: Tensor
     receptive_field: int
     weighed: bool = False
+    objective: "Objective | None" = None
     hilbert_space: ClassVar[str | None] = None
 
     def __init__(self, alphabet: Alphabet) -> None:
@@ -58,6 +61,13 @@ class SequenceNetwork(nn.Module, ABC):
     def score_windows(self, windows: "Windows") -> Tensor:
         """Logits (M, K) of windows that slide over long sequences: those of each window alone."""
         return torch.cat([self.score(piece, np.arange(len(piece))) for piece in windows.sequences()])
+
+    def learns(self, objective: "Objective") -> Self:
+        """Say what it learns, to all of its parts too."""
+        for each in self.modules():
+            if isinstance(each, SequenceNetwork):
+                each.objective = objective
+        return self
 
     def windowed(self) -> "ConvNet | None":
         """The convolutional network that this one is, for rooms that take its windows apart; None for any other."""

@@ -12,7 +12,7 @@ from seqreg.errors import UsageError
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.best_windows import BestWindows
 from seqreg.networks.foreign import ForeignNetwork, unwrapped
-from seqreg.networks.objectives import per_example_loss, refuse_other_targets, refuse_unless_per_example
+from seqreg.networks.objectives import objective_for, refuse_other_targets, refuse_unless_per_example
 from seqreg.networks.part import parts_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -109,11 +109,12 @@ class InputView:
             losses = self._loss(logits[:, 0] if flat else logits, y)
             refuse_unless_per_example(losses, len(logits))
             return losses
+        objective = objective_for(self.model, y, logits.shape[1])
         # Targets of a training on a GPU are seqreg's own: it is not made to wait for a look at them.
         if not self._targets_known and (y.device.type == "cpu" or not self.separable):
-            refuse_other_targets(logits, y)
+            refuse_other_targets(logits, y, objective)
         self._targets_known = True
-        return per_example_loss(logits, y)
+        return objective.loss(logits, y)
 
     def gradient(self, values: Tensor, *, create_graph: bool = False, retain_graph: bool | None = None) -> Tensor:
         """d values.sum() / d x (N, A, L), zero on padding, for values (N,) that are computed from `view.logits`."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqreg.certificates import hamming_lipschitz, largest_sums, margin_directions, symbol_influences
 from seqreg.errors import UsageError
-from seqreg.networks import InputView, Part, SequenceNetwork, added, parts_of
+from seqreg.networks import InputView, Objective, Part, SequenceNetwork, Value, added, objective_for, parts_of
 from seqreg.penalties.base import Penalty
 from seqreg.penalties.letters import Letters
 from seqreg.specs import hyper
@@ -50,6 +50,8 @@ def _constants(net: Part, lengths: Tensor, y: Tensor) -> Tensor:
 class Certified(Penalty):
     """`weight * mean_i max(0, 1 - (margin_i - s bound_i(m)))`: a hinge loss on the margin that is proved at m letters.
 
+    Of values, 0 in place of 1: the loss is how far the prediction may be proved to be outside the tolerance.
+
     bound_i(m) is the sum of the m largest influences of the sequence's positions (K > 1: of the least certain pair of
     classes). The factor s grows from 0 to 1 over the share `warmup` of training: the bound at once would teach the
     network to ignore its input.
@@ -64,19 +66,25 @@ class Certified(Penalty):
         net = _network(view, "certified")
         ids = Letters(view).ids
         logits = net(ids)
-        distinct, which = margins_of(y, logits.shape[1], logits.dtype)
+        objective = objective_for(net, y, logits.shape[1])
+        distinct, which = margins_of(objective, y, logits.shape[1], logits.dtype)
         influence = added(influences_by_symbol(part, ids, distinct, which) for part in parts_of(net))
         share = 1.0 if progress >= self.warmup else progress / self.warmup
         bound = largest_sums(influence, self.m)  # N, P
         margin = (distinct[which] @ logits[:, :, None]).squeeze(-1)
-        return self.weight * F.relu(1 - (margin - share * bound)).amax(1).mean()
+        if isinstance(objective, Value):
+            margin = margin + objective.stands(y, 1)[1].to(margin.dtype)
+        return self.weight * F.relu(objective.slack - (margin - share * bound)).amax(1).mean()
 
 
-def margins_of(y: Tensor, outputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def margins_of(objective: Objective, y: Tensor, outputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """All directions (D, K) that margins may have, and which (N, P) of them are those of y.
 
     By what y may be, rather than by what is in it: a GPU need not be asked.
     """
+    if isinstance(objective, Value):
+        both, _ = objective.stands(y[:1], outputs)
+        return both[0].to(dtype), torch.arange(2, device=y.device).expand(len(y), 2)
     if y.dim() == 2:
         all_y = torch.arange(2, device=y.device)[:, None].expand(2, outputs)
     else:

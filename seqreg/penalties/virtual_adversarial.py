@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.ball import unit
-from seqreg.networks import Answers, InputView, input_gradient, objective_of
+from seqreg.networks import Answers, InputView, input_gradient, objective_for
 from seqreg.penalties.base import Penalty
 from seqreg.specs import hyper
 
@@ -19,7 +19,8 @@ class VirtualAdversarial(Penalty):
     and F the covariance of the predicted distribution, found by `steps` power iterations with exact products (no
     finite difference). They start downhill of the most likely answer, so that nothing is drawn at random and one
     logit of a network of seqreg's needs no iteration at all. p(x_i) and delta_i are constants when the divergence is
-    differentiated. Where batch statistics tie sequences together, the divergence is that of the whole batch.
+    differentiated. Of a network that learns values the divergence is the squared change of its output. Where batch
+    statistics tie sequences together, the divergence is that of the whole batch.
     """
 
     weight: float = hyper(1.0, "strength lambda", low=0)
@@ -29,7 +30,7 @@ class VirtualAdversarial(Penalty):
     def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; of y it only sees whether labels exclude each other (N,) or not (N, K)."""
         logits = view.forward(view.x)
-        answers = objective_of(y, logits.shape[1]).answers(logits)
+        answers = objective_for(view.model, y, logits.shape[1]).answers(logits)
         delta = self.epsilon * _most_sensitive(view, logits, answers, self.steps)
         return self.weight * answers.divergence(view.forward(view.x.detach() + delta)).mean()
 

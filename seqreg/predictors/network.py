@@ -28,7 +28,7 @@ from seqreg.model_files import (
     read_model,
     write_model,
 )
-from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork
+from seqreg.networks import ENCODINGS, MODELS, Part, SequenceNetwork, objective
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet, Windows, padded_batches
 from seqreg.specs import parse
@@ -76,10 +76,11 @@ class Architecture:
     def from_plain(cls, content: Mapping[str, Any]) -> "Architecture":
         """What `to_plain` gave, of this format or the one before. Raises KeyError or TypeError for anything else."""
         own = {entry.name for entry in fields(cls)} - {"target"}
-        known = own | {"format", "task", "classes", "positive", "multi_label"}
+        target = from_plain(content)
+        known = own | {"format", "multi_label"} | target.to_plain().keys()
         if unknown := sorted(content.keys() - known):
             raise KeyError(unknown[0])
-        return cls(**{name: content[name] for name in own & content.keys()}, target=from_plain(content))
+        return cls(**{name: content[name] for name in own & content.keys()}, target=target)
 
     def to_plain(self) -> dict[str, Any]:
         """What model.json holds."""
@@ -94,13 +95,13 @@ class Architecture:
         return self.target.outputs
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities (N, number of names) from logits (N, K)."""
+        """Probabilities (N, number of names), or values (N, 1), from logits (N, K)."""
         return self.target.predict(np.asarray(logits, dtype=np.float64) / self.temperature)
 
     def build(self) -> SequenceNetwork:
         """The untrained network, its weights drawn from PyTorch's global generator."""
         beside: dict[str, Any] = {"vectors": self.vectors, "references": self.references} if self.vectors else {}
-        return parse("model", MODELS, self.model).build(
+        module = parse("model", MODELS, self.model).build(
             ALPHABETS[self.alphabet],
             outputs=self.outputs,
             length=self.length,
@@ -108,6 +109,7 @@ class Architecture:
             reverse_complement=self.reverse_complement,
             **beside,
         )
+        return module.learns(objective(self.target))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,7 +174,7 @@ class TrainedNetwork:
             return self.module.score_windows(windows).cpu().numpy()
 
     def probabilities(self, data: SequenceSet) -> NDArray[np.float64]:
-        """Probabilities (N, number of names) in the order of the target's names."""
+        """Probabilities (N, number of names) in the order of the target's names; values (N, 1) in their unit."""
         return self.architecture.probabilities(self.outputs(data))
 
     def window_probabilities(self, windows: Windows) -> NDArray[np.float64]:

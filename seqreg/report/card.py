@@ -28,6 +28,7 @@ def render_card(run: Run) -> str:
         name=run.folder.resolve().name,
         version=__version__,
         when=tables.moment(str(run.run.get("finished") or run.run.get("started") or "")),
+        measured=not run.target.probabilistic,
         baseline=run.is_baseline,
         summary=words.summary(run),
         alphabet=words.alphabet(run),

@@ -8,12 +8,13 @@ from seqreg.report.card import render_card
 from seqreg.report.damage import made
 from seqreg.report.pages import environment
 from seqreg.report.run_folder import Run, read_run
-from seqreg.report.sections import calibration, curves, learning, motifs, performance, robustness, tuning
+from seqreg.report.sections import calibration, curves, learning, motifs, performance, robustness, tuning, values
 from seqreg.writing import atomic_write
 
 HEADINGS = {
     "performance": "How good it is",
     "data": "What it learned from",
+    "values": "Predicted and measured",
     "curves": "Ranking",
     "confusion": "What it confuses",
     "calibration": "Probabilities",
@@ -45,6 +46,7 @@ def render(run: Run) -> str:
     norms = tables.norms(run)
     parts = {
         "performance": performance.section(run),
+        "values": values.section(run),
         "curves": curves.section(run),
         "calibration": calibration.section(run),
         "learning": learning.section(run),
@@ -57,7 +59,7 @@ def render(run: Run) -> str:
         "confusion": not (parts["performance"] and parts["performance"]["confusion"]),
         "errors": not parts["examples"],
         "robustness": not (parts["robustness"] or norms),
-        **{name: not parts[name] for name in ("curves", "calibration", "learning", "motifs", "tuning")},
+        **{name: not parts[name] for name in ("values", "curves", "calibration", "learning", "motifs", "tuning")},
     }
     return (
         environment()

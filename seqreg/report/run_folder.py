@@ -88,6 +88,31 @@ class Run:
         """Test sequences that were scored."""
         return int(self.metrics.get("n") or 0)
 
+    @property
+    def measured(self) -> NDArray[np.float64]:
+        """(N,) the true values of the test part, where values were predicted."""
+        return np.array([float(row["value"]) for row in self.predictions])
+
+    @property
+    def predicted(self) -> NDArray[np.float64]:
+        """(N,) their predictions."""
+        return np.array([float(row["prediction"]) for row in self.predictions])
+
+    @property
+    def intervals(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """low, high (N,) of their intervals; None where there are none."""
+        if not all(row.get("low") and row.get("high") for row in self.predictions):
+            return None, None
+        low, high = (np.array([float(row[name]) for row in self.predictions]) for name in ("low", "high"))
+        return low, high
+
+    @property
+    def lengths_of_predictions(self) -> NDArray[np.float64] | None:
+        """(N,) letters of the test sequences; None in folders where predictions.tsv does not say."""
+        if not all(row.get("length") for row in self.predictions):
+            return None
+        return np.array([float(row["length"]) for row in self.predictions])
+
     @cached_property
     def truth(self) -> NDArray[np.bool_]:
         """(N, K) whether each test sequence carries each class."""

@@ -13,7 +13,7 @@ from seqreg.report.words import headline_metric, interval, number, title
 
 PARTS = ("train", "valid", "test")
 SHOWN_AT_ONCE = 240
-GUESSING = "majority"  # the baseline that looks at no letter: in the table, but no measure of anything
+GUESSING = ("majority", "mean")  # the baselines that look at no letter: in the table, but no measure of anything
 
 
 def class_counts(run: Run) -> dict[str, Any]:
@@ -52,7 +52,9 @@ def metric_rows(run: Run) -> list[dict[str, Any]]:
         if not any(metric in each for each in models):
             continue
         values = [each.get(metric) for each in models]
-        known = [v for v, rival in zip(values, model_names(run), strict=True) if v is not None and rival != GUESSING]
+        known = [
+            v for v, rival in zip(values, model_names(run), strict=True) if v is not None and rival not in GUESSING
+        ]
         best = (min if about.less_is_better else max)(known) if known else None
         cells = [
             {
@@ -74,7 +76,7 @@ def comparison(run: Run) -> dict[str, Any]:
     known = [
         (name, each[metric], interval(each, metric))
         for name, each in named
-        if each.get(metric) is not None and name != GUESSING
+        if each.get(metric) is not None and name not in GUESSING
     ]
     ends = [end for _, value, limits in known for end in (value, *(limits or ()))]
     low, high = float(np.floor(10 * min(ends, default=0) - 0.1)) / 10, 1.0
@@ -139,10 +141,10 @@ def examples(run: Run) -> list[dict[str, Any]]:
     return [
         {
             "id": row["id"],
-            "label": row["label"] or "none",
+            "label": row[run.target.field] or "none",
             "prediction": row["prediction"] or "none",
-            "wrong": row["label"] != row["prediction"],
-            "p": float(row["p"]),
+            "wrong": row[run.target.field] != row["prediction"],
+            "p": float(row[run.target.confidence_name]),
             "length": len(row["sequence"]),
             "head": _tens(row["sequence"][:SHOWN_AT_ONCE]),
             "tail": _tens(row["sequence"][SHOWN_AT_ONCE:]),

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqreg.errors import UsageError
-from seqreg.metrics import METRICS
 from seqreg.report.run_folder import Run
+from seqreg.targets import EVERY_METRIC, Values
 
 WIDE = 0.1
 FEW_OF_A_CLASS = 20
@@ -31,7 +31,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 def title(metric: str) -> str:
     """The name of a metric for people."""
-    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
+    return EVERY_METRIC[metric].title if metric in EVERY_METRIC else metric.replace("_", " ")
 
 
 def interval(metrics: dict[str, Any], metric: str) -> tuple[float, float] | None:
@@ -51,8 +51,14 @@ def summary(run: Run) -> str:
     counts = run.data.get("classes")
     trained_on = sum(n.get("train", 0) for n in counts.values()) if isinstance(counts, dict) else 0
     kind = alphabet(run)
-    of_baseline = "A linear model on vectors" if run.model.get("baseline") == "vectors" else "A k-mer baseline"
+    linear = run.model.get("baseline") in ("vectors", "vector-ridge")
+    of_baseline = "A linear model on vectors" if linear else "A k-mer baseline"
     what = of_baseline if run.is_baseline else _network(str(run.model.get("model") or ""))
+    if isinstance(run.target, Values):
+        number_of = (run.data.get("values") or {}).get("train", {}).get("n")
+        size = f"{number_of:,} " if number_of else ""
+        said = f"{what} trained on {size}{kind} sequences to predict a value: {run.target.title_with_unit}."
+        return said.replace("  ", " ")
     size = f"{trained_on:,} " if trained_on and run.exclusive else ""  # of labels, sequences would count twice
     names = run.classes if len(run.classes) <= 4 else [*run.classes[:3], f"{len(run.classes) - 3} more"]
     listed = f": {', '.join(names)}" if names else ""
@@ -85,6 +91,8 @@ def meaning(run: Run) -> str:
     value, limits = run.metrics.get(metric), interval(run.metrics, metric)
     if value is None:
         return "No metric is defined on this test part."
+    if isinstance(run.target, Values):
+        return _meaning_of_values(run, metric, value, limits)
     within = f" ({percent(0.95)} interval {100 * limits[0]:.1f} to {percent(limits[1], 1)})" if limits else ""
     share = percent(value, 1)
     if metric != "auroc":
@@ -98,6 +106,20 @@ def meaning(run: Run) -> str:
         f"Given one unseen sequence {pair}, the model ranks the right one higher in {share} of cases{within}, "
         f"averaged over the {run.target.noun}."
     )
+
+
+def _meaning_of_values(run: Run, metric: str, value: float, limits: tuple[float, float] | None) -> str:
+    """The same of predicted values."""
+    within = f" (95 % interval {number(limits[0], 2)} to {number(limits[1], 2)})" if limits else ""
+    unit = f" {run.metrics.get('unit')}" if run.metrics.get("unit") else ""
+    error = run.metrics.get("mae")
+    off = f" On average a prediction is off by {error:.3g}{unit}." if error is not None else ""
+    explained = run.metrics.get("r2")
+    share = f" It explains {percent(explained)} of the variance." if explained is not None and explained > 0 else ""
+    if metric != "spearman":
+        return f"All predictions, or all measured values, are the same.{off}"
+    agrees = f"The order of the predictions agrees with the measured one by a rank correlation of {number(value, 2)}"
+    return f"{agrees}{within}.{off}{share}"
 
 
 def verdict(run: Run) -> list[Remark]:
@@ -156,6 +178,8 @@ def _test_size(run: Run) -> list[Remark]:
 
 
 def _calibration(run: Run) -> list[Remark]:
+    if isinstance(run.target, Values):
+        return _intervals(run)
     ece = run.metrics.get("ece")
     if ece is None:
         return []
@@ -166,6 +190,21 @@ def _calibration(run: Run) -> list[Remark]:
     if ece > WIDE / 2:
         return [Remark(tone="note", text=f"Its probabilities are rough guides: {off}.")]
     return [Remark(tone="good", text=f"Its probabilities can be read as frequencies: {off}.")]
+
+
+def _intervals(run: Run) -> list[Remark]:
+    """Whether 90 % intervals hold what they promise, as far as this test part can tell."""
+    coverage, n = run.metrics.get("coverage"), run.n_test
+    if coverage is None or not n:
+        return []
+    expected = 1.96 * (0.09 / n) ** 0.5
+    said = f"{percent(coverage, 1)} of the measured values lie in the 90 % intervals"
+    if coverage < 0.9 - expected:
+        why = "Test sequences are less like the training ones than these are like each other."
+        return [Remark(tone="warn", text=f"Intervals are too narrow here: {said}. {why}")]
+    if coverage > 0.9 + expected:
+        return [Remark(tone="note", text=f"Intervals are wider than they need be: {said}.")]
+    return [Remark(tone="good", text=f"Intervals hold what they promise: {said}.")]
 
 
 def split_remark(run: Run) -> str:

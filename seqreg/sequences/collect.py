@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import DNA, INVALID, PROTEIN, RNA, Alphabet
 from seqreg.errors import InputError, option
-from seqreg.sequences.raw import RawRecord, split_of, weight_of
+from seqreg.sequences.raw import RawRecord, sd_of, split_of, weight_of
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.workbook import changed_by_spreadsheet, is_spreadsheet_error
 
@@ -71,9 +71,11 @@ class Collector:
         self._kept: dict[str, str] = {}  # equal labels and groups are kept once
         self._weights = array("d")
         self._weighted = False
+        self._sds = array("d")
         self._places: list[tuple[int, str, int]] = []  # position, file and record number where a file begins
         self._file: str | None = None
         self.labels: list[str] = []
+        self.values: list[str] = []
         self.splits: list[str] = []
         self.groups: list[str] = []
         self.from_headers: Counter[str] = Counter()  # fields by name
@@ -102,10 +104,12 @@ class Collector:
         self._names.append(_clean(record, "id", record.name))
         self.from_headers.update(record.from_header)
         self.labels.append(self._text(record, "label", record.label))
+        self.values.append(self._text(record, "value", record.value))
         self.splits.append(split_of(record) if record.split else "")
         self.groups.append(self._text(record, "group", record.group))
         self._weights.append(weight_of(record))
         self._weighted |= bool(record.weight)
+        self._sds.append(sd_of(record))
         if len(self._names) - self._checked >= _BATCH:
             self._check_ids()
 
@@ -161,7 +165,7 @@ class Collector:
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             split=np.array(self.splits) if any(self.splits) else None,
             group=np.array(self.groups) if any(self.groups) else None,
-            weight=np.array(self._weights, dtype=np.float64) if self._weighted else None,
+            weight=self._weight(),
         )
 
     def _note_spreadsheet(self, remarks: Counter[str]) -> None:
@@ -173,6 +177,14 @@ class Collector:
             remarks[f"ids, labels or groups that a spreadsheet seems to have made of names, mend them ({named})"] += (
                 len(texts)
             )
+
+    def _weight(self) -> NDArray[np.float64] | None:
+        """(N,) the weights given, times those of measured standard deviations; None where neither is there."""
+        weight = np.array(self._weights, dtype=np.float64)
+        sd = np.array(self._sds, dtype=np.float64)
+        if np.isnan(sd).all():
+            return weight if self._weighted else None
+        return weight * weights_of_deviations(sd)
 
     def _check_ids(self) -> None:
         repeated = self._seen.first_repeated(self._names[self._checked :])
@@ -217,6 +229,20 @@ class Collector:
         known = f"Its letters are {alphabet.symbols[:-1]}."
         remedy = known if given else f"{known} The alphabet was inferred; {option('alphabet')} names another."
         return self.error(position, f"letter {letter!r} {where} is not {alphabet.name}", remedy)
+
+
+def weights_of_deviations(sd: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) 1 / (sd^2 + s^2), of mean 1, s being the median sd; NaN, not measured, counts as the median.
+
+    So a value measured with no error at all counts twice as much as one of a median error, and not infinitely more: a
+    model is off by more than errors of measurement.
+    """
+    s = float(np.nanmedian(sd))
+    square = np.where(np.isnan(sd), s, sd) ** 2 + s**2
+    if not square.all():  # most are 0: those that are not say nothing of how much
+        return np.ones(len(sd))
+    weight = 1 / square
+    return weight / weight.mean()
 
 
 _UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of others, line and paragraph separators

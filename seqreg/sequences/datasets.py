@@ -18,6 +18,7 @@ from seqreg.specs import unknown_name
 DESCRIPTION = "dataset.toml"
 KINDS = {
     "classification": ("id", "sequence", "label"),
+    "regression": ("id", "sequence"),
     "homology-membership": ("id", "sequence"),
     "homology-families": ("id", "sequence", "family", "superfamily", "fold"),
 }
@@ -29,7 +30,10 @@ _TASK_COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What `dataset.toml` says about a named data set. kind: one of KINDS; tasks: the table of homology tasks."""
+    """What `dataset.toml` says about a named data set. kind: one of KINDS; tasks: the table of homology tasks.
+
+    target: of a regression, the column of values; unit: theirs.
+    """
 
     name: str
     folder: Path
@@ -42,9 +46,16 @@ class DataSet:
     licence: str
     classes: tuple[str, ...] = ()
     positive: str | None = None
+    target: str | None = None
+    unit: str | None = None
     tasks: str | None = None
     sequences: int | None = None
     lengths: tuple[int, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is something to be learned of each sequence, rather than tasks."""
+        return self.kind in ("classification", "regression")
 
     @property
     def path(self) -> Path:
@@ -135,6 +146,9 @@ def read_description(folder: Path) -> DataSet:
     positive = entries.get("positive")
     if positive is not None and positive not in classes:
         raise InputError(f"positive {positive!r} is none of its classes {', '.join(classes)}", file=file)
+    for key in ("target", "unit"):
+        if not isinstance(entries.get(key, ""), str):
+            raise InputError(f"{key} {entries[key]!r} is not a text", file=file)
     return DataSet(
         name=entries["name"],
         folder=folder,
@@ -147,6 +161,8 @@ def read_description(folder: Path) -> DataSet:
         licence=entries["licence"],
         classes=classes,
         positive=positive,
+        target=entries.get("target", "value") if entries["kind"] == "regression" else None,
+        unit=entries.get("unit"),
         tasks=entries.get("tasks"),
         sequences=entries.get("sequences"),
         lengths=tuple(entries.get("lengths", ())),
@@ -168,12 +184,20 @@ def verify(data_set: DataSet) -> None:
         )
 
 
-def data_set_records(data_set: DataSet) -> Iterator[RawRecord]:
-    """The records of a verified data set; a homology set has no labels."""
+def data_set_records(data_set: DataSet, column: str | None = None) -> Iterator[RawRecord]:
+    """The records of a verified data set; a homology set has no labels. column: of labels or values, where it is not
+    the set's own.
+    """
     verify(data_set)
+    own = column is None
     with open_text(data_set.path) as (handle, _):
-        for record in table_records(handle, str(data_set.path)):
-            if data_set.kind == "classification" and record.label and not _known(record.label, data_set.classes):
+        for record in table_records(handle, str(data_set.path), column or data_set.target):
+            if (
+                own
+                and data_set.kind == "classification"
+                and record.label
+                and not _known(record.label, data_set.classes)
+            ):
                 raise record.error(f"label {record.label!r} is not a class that {DESCRIPTION} names")
             yield record
 

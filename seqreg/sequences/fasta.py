@@ -99,7 +99,7 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> None:
 
 def _lines(sequences: SequenceSet, index: int, width: int) -> Iterator[str]:
     fields = {
-        "label": sequences.label(index),
+        "label" if sequences.target is None else sequences.target.field: sequences.label(index),
         "split": "" if sequences.split is None else sequences.split[index],
         "group": "" if sequences.group is None else sequences.group[index],
         "weight": "" if sequences.weight is None else repr(float(sequences.weight[index])),

@@ -29,7 +29,8 @@ class InputSpec:
     alphabet: None to infer it over the whole input. gaps: whether gaps and stops are rejected or dropped.
     max_length: the longest sequence accepted. require_labels: every sequence needs a label, and `min_classes` classes
     are needed with more than one sequence in one of them. filter_width: some sequence must be at least this long.
-    task: "classification" or "multi-label", None for what the labels say.
+    task: "classification", "multi-label" or "regression", None for what the data say. target: the column of a table
+    that holds what is learned, whatever its name. unit: of values.
     """
 
     input: str | Path | None = None
@@ -47,6 +48,8 @@ class InputSpec:
     min_classes: int = 2
     filter_width: int | None = None
     task: str | None = None
+    target: str | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for an incomplete or ambiguous choice of input."""
@@ -72,6 +75,10 @@ class InputSpec:
             raise UsageError("Standard input can be read only once")
         if self.gaps not in ("reject", "drop"):
             raise UsageError(f"{option('gaps')} must be reject or drop; got {self.gaps!r}")
+        if self.target is not None and (self.classes or self.bed is not None):
+            raise UsageError(
+                f"{option('target', self.target)} names a column of a table; class files and BED have none"
+            )
         if self.chosen_alphabet is None:
             return
         if self.bed is not None and self.chosen_alphabet.complement is None:
@@ -136,22 +143,31 @@ def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
                 raise UsageError(f"The class of {name_of(path)} has no name: name it in {option('class_files')}")
         yield from class_records([(name.strip(), path) for name, path in spec.classes], remarks)
     elif spec.labels is not None and spec.fasta is not None:
-        yield from fasta_with_table(spec.fasta, spec.labels, require_labels=spec.require_labels)
+        yield from fasta_with_table(spec.fasta, spec.labels, require_labels=spec.require_labels, column=spec.target)
     elif spec.bed is not None and spec.genome is not None:
         yield from bed_records(spec.bed, spec.genome)
     elif spec.fasta is not None:
         yield from read_fasta(spec.fasta)
     elif (data_set := spec.data_set) is not None:
-        yield from data_set_records(data_set)
+        yield from data_set_records(data_set, spec.target)
     elif spec.input is not None:
-        yield from file_records(spec.input)
+        yield from file_records(spec.input, column=spec.target)
 
 
-def file_records(path: str | Path, fasta: FastaReader = fasta_records) -> Iterator[RawRecord]:
-    """The records of a FASTA file, as a reader of open ones gives them, or of a table; told apart by how it begins."""
+def file_records(
+    path: str | Path, fasta: FastaReader = fasta_records, column: str | None = None
+) -> Iterator[RawRecord]:
+    """The records of a FASTA file, as a reader of open ones gives them, or of a table; told apart by how it begins.
+
+    column: of the table, where labels or values are.
+    """
     file = name_of(path)
     with open_text(path) as (handle, start):
         if first_line(start).startswith(">"):
+            if column is not None:
+                problem = f"a FASTA file, which has no column {column!r}"
+                remedy = "Write value=NUMBER or label=NAME in its headers, or give a table."
+                raise InputError(problem, file=file, remedy=remedy)
             yield from fasta(handle, file)
         elif start.startswith(";"):
             problem = "begins with ';': neither FASTA, whose headers begin with '>', nor a table"
@@ -159,4 +175,4 @@ def file_records(path: str | Path, fasta: FastaReader = fasta_records) -> Iterat
         elif start.startswith("@"):
             raise InputError("FASTQ is not read", file=file, remedy="Convert it to FASTA first.")
         else:
-            yield from table_records(handle, file)
+            yield from table_records(handle, file, column)

@@ -32,6 +32,11 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
         if (other.y is None) != (first.y is None):
             unlabelled = other if other.y is None else first
             raise InputError("sequences without labels, while other parts have some", file=unlabelled.source or None)
+    for title, other in parts.items():
+        if first.target is not None and other.target is not None:
+            differ = first.target.check_comparable(other.target)
+            if differ is not None:
+                raise InputError(f"the {title} part has {differ}", file=other.source or None)
     targets = [one.target for one in sets if one.target is not None]
     target = common_target(targets) if targets else None
     y = None if target is None else target.read([text for one in sets for text in one.label_texts()])

@@ -54,6 +54,8 @@ def in_terms_of(sequences: SequenceSet, target: Target) -> SequenceSet:
     """
     if sequences.target is None or sequences.y is None or sequences.target == target:
         return sequences
+    if (differ := target.check_comparable(sequences.target)) is not None:
+        raise InputError(differ, file=sequences.source or None)
     try:
         y = target.read(sequences.label_texts())
     except LabelError as error:

@@ -1,5 +1,6 @@
 """What every reader yields before letters are checked and turned into codes: one record as written, as text."""
 
+import math
 from typing import NamedTuple
 
 from seqreg.errors import InputError
@@ -15,7 +16,7 @@ SPLITS = {
     "testing": "test",
 }
 
-FIELDS = ("label", "split", "group", "weight")
+FIELDS = ("label", "value", "sd", "split", "group", "weight")
 
 
 class RawRecord(NamedTuple):
@@ -30,6 +31,8 @@ class RawRecord(NamedTuple):
     name: str
     sequence: str
     label: str = ""
+    value: str = ""
+    sd: str = ""
     split: str = ""
     group: str = ""
     weight: str = ""
@@ -53,6 +56,19 @@ def split_of(record: RawRecord) -> str:
     if part is None:
         raise record.error(f"unknown split {record.split!r}", "Use train, valid or test.")
     return part
+
+
+def sd_of(record: RawRecord) -> float:
+    """The standard deviation of a measured value that a record names, NaN if it names none."""
+    if record.sd in ("", "."):
+        return math.nan
+    try:
+        sd = float(record.sd)
+    except ValueError:
+        sd = -1.0
+    if not 0 <= sd < math.inf:
+        raise record.error(f"sd {record.sd!r} is not a number of at least 0", "It is the value's standard deviation.")
+    return sd
 
 
 def weight_of(record: RawRecord) -> float:

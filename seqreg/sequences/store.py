@@ -2,9 +2,9 @@
 
 Layout (schema 1): attributes `format`, `schema`, `alphabet`, `symbols`, `classes`, `positive`, `warnings`, `source`,
 `sha256`; data sets `codes` (uint8) and `lengths` (int64), and where known `y` and `weight`; texts `names`, `split`
-and `group`, each a group of `bytes` (UTF-8, end to end) and `ends`. Where there are vectors, the schema is 2 and the
-group `vectors` holds a data set (N, D) float32 for each name. Every chunk carries a Fletcher-32 checksum,
-and `sha256` is `SequenceSet.sha256`.
+and `group`, each a group of `bytes` (UTF-8, end to end) and `ends`. Where there are vectors, or y are values, the
+schema is 2: the group `vectors` holds a data set (N, D) float32 for each name, y is float64, and the attributes
+`target` and `unit` say of what. Every chunk carries a Fletcher-32 checksum, and `sha256` is `SequenceSet.sha256`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,21 +21,24 @@ from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import InputError
 from seqreg.sequences.hdf5 import written_hdf5
 from seqreg.sequences.sequence_set import SequenceSet
-from seqreg.targets import Target, from_plain
+from seqreg.targets import Target, Values, from_plain
 
 FORMAT = "seqreg-sequences"
 SCHEMA = 1
-WITH_VECTORS = 2  # so that no older version reads such a store and takes its checksum for wrong
+NEWER = 2  # with vectors or values: no older version reads such a store and takes its checksum for wrong
 _CHUNK = 1 << 18  # bytes
 
 
 def write_store(path: str | Path, sequences: SequenceSet) -> None:
     """Save a set as an HDF5 store, atomically."""
+    measured = isinstance(sequences.target, Values)
     with written_hdf5(path) as file:
+        if isinstance(sequences.target, Values):
+            file.attrs.update({"target": sequences.target.title, "unit": sequences.target.unit})
         file.attrs.update(
             {
                 "format": FORMAT,
-                "schema": WITH_VECTORS if sequences.vectors else SCHEMA,
+                "schema": NEWER if sequences.vectors or measured else SCHEMA,
                 "alphabet": sequences.alphabet.name,
                 "symbols": sequences.alphabet.symbols,
                 "classes": list(sequences.classes) or h5py.Empty("S1"),
@@ -92,10 +95,10 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
                 raise InputError(
                     "an HDF5 file of another program", file=path, remedy="Give a store written by seqreg encode."
                 )
-            if file.attrs.get("schema") not in (SCHEMA, WITH_VECTORS):
+            if file.attrs.get("schema") not in (SCHEMA, NEWER):
                 raise InputError(
                     f"a store of schema {file.attrs.get('schema')}; this version of seqreg reads schemas {SCHEMA} and "
-                    f"{WITH_VECTORS}",
+                    f"{NEWER}",
                     file=path,
                     remedy="Encode the sequences again, or use the version that wrote it.",
                 )
@@ -147,7 +150,9 @@ def _vectors(file: h5py.File, start: int, stop: int) -> dict[str, NDArray[np.flo
 
 
 def _target(file: h5py.File, y: NDArray[Any]) -> Target:
-    """What y means; a store says it by the shape of y."""
+    """What y means; a store says it by the shape of y, and by its type."""
+    if y.dtype.kind == "f":
+        return Values(title=str(file.attrs["target"]), unit=str(file.attrs["unit"]))
     about = {"classes": _texts(file.attrs["classes"]), "positive": str(file.attrs["positive"]) or None}
     return from_plain({**about, "multi_label": y.ndim == 2})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from seqreg.errors import InputError
+from seqreg.errors import InputError, option
 from seqreg.records import cells_of
 from seqreg.sequences.fasta import read_fasta
 from seqreg.sequences.opening import name_of, open_text
@@ -70,18 +70,23 @@ def _without_empty_end(cells: list[str]) -> list[str]:
     return cells[:last]
 
 
-def table_records(handle: TextIO, file: str) -> Iterator[RawRecord]:
-    """The records of an open table with a `sequence` column; without an `id` column they are called seq1, seq2, ..."""
+def table_records(handle: TextIO, file: str, column: str | None = None) -> Iterator[RawRecord]:
+    """The records of an open table with a `sequence` column; without an `id` column they are called seq1, seq2, ...
+
+    column: the one that holds the labels or values, whatever its name.
+    """
     for number, row in table_rows(handle, file):
         _require(row, ("sequence",), file)
         if "id" in row and not row["id"]:
             raise InputError("the id is empty", file=file, record=number)
-        optional = {name: row[name] for name in FIELDS if name in row}
+        optional = _said(row, column, file)
         yield RawRecord(file, number, row.get("id", f"seq{number}"), row["sequence"]).saying(**optional)
 
 
-def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: bool) -> Iterator[RawRecord]:
-    """The records of a FASTA file with what a table with columns `id`, `label`, ... says about them.
+def fasta_with_table(
+    fasta: str | Path, labels: str | Path, *, require_labels: bool, column: str | None = None
+) -> Iterator[RawRecord]:
+    """The records of a FASTA file with what a table with columns `id`, `label` (or `value`, or `column`) says of them.
 
     Raises InputError for a sequence without a row (if labels are required) and for a row without a sequence.
     """
@@ -90,8 +95,8 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
     kept: dict[str, str] = {}  # equal texts are kept once
     with open_text(labels) as (handle, _):
         for number, row in table_rows(handle, file):
-            _require(row, ("id", "label"), file)
-            optional = {name: kept.setdefault(row[name], row[name]) for name in FIELDS if name in row}
+            _require(row, ("id", "label" if "value" not in row and column is None else "id"), file)
+            optional = {name: kept.setdefault(text, text) for name, text in _said(row, column, file).items()}
             said = RawRecord(file, number, row["id"], "").saying(**optional)
             if said.name in rows:
                 raise said.error(f"a second row for this id; the first is row {rows[said.name].number}")
@@ -101,7 +106,7 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
         said = rows.get(record.name)
         if said is not None:
             seen.add(said.name)
-            record = record.saying(label=said.label, split=said.split, group=said.group, weight=said.weight)
+            record = record.saying(**{name: getattr(said, name) for name in FIELDS})
         elif require_labels:
             raise record.error(
                 f"a sequence without a label: {file} has no row for it", "Add one, or remove the sequence."
@@ -116,13 +121,28 @@ def fasta_with_table(fasta: str | Path, labels: str | Path, *, require_labels: b
         )
 
 
+def _said(row: dict[str, str], column: str | None, file: str) -> dict[str, str]:
+    """What a row says of its sequence, by FIELDS; the text of the column as its label."""
+    said = {name: row[name] for name in FIELDS if name in row}
+    if column is None:
+        return said
+    wanted = column.strip().lower()
+    if wanted not in row:
+        raise InputError(
+            f"no column {column!r}; the header has {', '.join(map(repr, row)) or 'nothing'}",
+            file=file,
+            remedy=f"Name with {option('target')} the column that holds what is to be learned.",
+        )
+    return {**said, "label": row[wanted], "value": ""}
+
+
 def _require(row: dict[str, str], wanted: tuple[str, ...], file: str) -> None:
     missing = next((name for name in wanted if name not in row), None)
     if missing:
         raise InputError(
             f"no column {missing!r}; the header has {', '.join(map(repr, row)) or 'nothing'}",
             file=file,
-            remedy="A table needs a header line: sequence, label [, id, split, group, weight]."
+            remedy="A table needs a header line: sequence, label or value [, id, split, group, weight, sd]."
             if wanted == ("sequence",)
-            else "A table of labels needs a header line: id, label [, split, group, weight].",
+            else "A table of labels needs a header line: id, label or value [, split, group, weight, sd].",
         )

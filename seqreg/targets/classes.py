@@ -1,8 +1,8 @@
 """One class per sequence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,6 +128,10 @@ class Classes(Target):
 
     def reported(self, p: Array) -> Sequence[int]:
         return [int(p.argmax()) if self.positive is None else self.positive_index]
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> "Classes":
+        return cls(names=tuple(content["classes"]), asked_for=content["positive"])
 
     def _logits(self, outputs: ArrayLike) -> Array:
         logits = np.asarray(outputs, dtype=np.float64)

@@ -5,23 +5,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqreg.errors import option
+from seqreg.metrics import Metric
 from seqreg.specs import unknown_name
 from seqreg.targets.base import SEPARATOR, LabelError, Target, Y, split_labels
 from seqreg.targets.classes import Classes
 from seqreg.targets.labels import Labels
+from seqreg.targets.values import Values
 
-TARGETS: dict[str, type[Target]] = {kind.task: kind for kind in (Classes, Labels)}
+TARGETS: dict[str, type[Target]] = {kind.task: kind for kind in (Classes, Labels, Values)}
+EVERY_METRIC: dict[str, Metric] = {name: each for kind in TARGETS.values() for name, each in kind.metrics.items()}
 
 
 def target_of_labels(texts: Sequence[str], task: str | None = None) -> tuple[Target, Y]:
-    """Names sorted, and y: one class per sequence, or labels if texts join several by `;`.
+    """Names sorted, and y: one class per sequence, or labels if texts join several by `;`; or values.
 
-    Then a lone `;` means that a sequence carries none of them. task: "classification" or "multi-label" where it is
-    settled. Where it is not, one text alone, or texts that only end in `;`, do not make a task of several labels.
-    Raises LabelError for these, for several labels in a classification, and for names that are the same number.
+    A lone `;` means that a sequence carries none of several labels. task: the kind of TARGETS where it is settled;
+    numbers are values if it says so. Where it is not, one text alone, or texts that only end in `;`, do not make a task
+    of several labels. Raises LabelError for these, for several labels in a classification, for names that are the same
+    number, and for a value that is no finite number.
     """
     if task not in (None, *TARGETS):
         raise unknown_name("task", task or "", TARGETS)
+    if task == Values.task:
+        values = Values()
+        return values, values.read(texts)
     separated = [position for position, text in enumerate(texts) if SEPARATOR in text]
     several = task == Labels.task
     if separated and task is None:
@@ -63,8 +70,21 @@ def same_number(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def fractional(texts: Iterable[str]) -> str | None:
+    """The first text that is no whole number, where all are numbers: these measure rather than name."""
+    first = None
+    for text in texts:
+        if not _NUMBER.fullmatch(text):
+            return None
+        if first is None and not float(text).is_integer():
+            first = text
+    return first
+
+
 def common_target(targets: Sequence[Target]) -> Target:
-    """The target in whose terms the labels of all of these can be said; its positive class is the first one's."""
+    """The target in whose terms the labels of all of these can be said; what else it says is the first one's."""
+    if isinstance(targets[0], Values):
+        return targets[0]
     names = tuple(sorted({name for target in targets for name in target.names}))
     if any(isinstance(target, Labels) for target in targets):
         return Labels(names=names)
@@ -76,7 +96,5 @@ def from_plain(content: Mapping[str, Any]) -> Target:
 
     Raises KeyError, TypeError or ValueError for what describes none.
     """
-    names = tuple(content["classes"])
     task = content.get("task") or (Labels.task if content["multi_label"] else Classes.task)
-    kind = TARGETS[task]
-    return kind(names=names, asked_for=content["positive"]) if kind is Classes else kind(names=names)
+    return TARGETS[task].from_plain(content)

@@ -1,8 +1,8 @@
 """Any number of labels at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,3 +93,7 @@ class Labels(Target):
 
     def reported(self, p: Array) -> Sequence[int]:
         return range(len(self.names))
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any]) -> "Labels":
+        return cls(names=tuple(content["classes"]))

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
+from seqreg.evaluation.conformal import FILE, FOLDS, Conformal
 from seqreg.records import to_plain, write_json, write_tsv
 from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
@@ -41,7 +42,8 @@ def train_baseline(
 
     config: its shares, sizes, seed, positive class and `reverse_complement` (whether a k-mer and its reverse
     complement are one) count; what concerns networks does not. The validation part is learned from too, as baselines
-    tune by cross-validation; prediction sets are learned from the test part, the only one held out. tuned, resume,
+    tune by cross-validation; prediction sets are learned from the test part, the only one held out, but intervals of
+    values from the errors in the folds. tuned, resume,
     finish: as for `train`. Raises UsageError for an unknown baseline or a folder in the way, InputError for data that
     cannot be used.
     """
@@ -72,18 +74,21 @@ def train_baseline(
 
     write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
     best.save(output)
+    conformal = Conformal.of_errors(best.errors, FOLDS) if best.errors is not None else None
+    if conformal is not None:
+        write_json(output / FILE, conformal, "calibration")
     if parts.test is not None:
         p = best.probabilities(parts.test)
-        write_predictions(output, parts.test, p)
         others = score_all({name: each for name, each in fitted.items() if each is not best}, parts.test, config.seed)
         metrics, rival = measure(parts.test, p, config.seed), opponent(others)
         steps = steps_after_baseline(command, output, data.source, rival and rival[0])
         keep(output, rival)
-        conformal = write_conformal(output, ("test", parts.test), best.probabilities)
-        effect = effect_on_test(parts.test, p, p, best.temperature, conformal)
+        if target.probabilistic:
+            conformal = write_conformal(output, ("test", parts.test), best.probabilities)
+        write_predictions(output, parts.test, p, conformal)
         written = {
             **metrics.to_plain(),
-            "calibration": effect,
+            **effect_on_test(parts.test, p, p, best.temperature, conformal),
             "baselines": {name: each.metrics.to_plain() for name, each in others.items()},
             "verdict": verdict_of(parts.test, p, metrics, rival, steps, config.seed),
         }

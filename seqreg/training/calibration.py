@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.evaluation.calibration import calibration_effect, fit_temperature
-from seqreg.evaluation.conformal import FILE, Conformal
+from seqreg.evaluation.calibration import fit_temperature, held_out_effect
+from seqreg.evaluation.conformal import FILE, FOLDS, Conformal
 from seqreg.predictors import TrainedNetwork
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, folds
@@ -27,7 +27,7 @@ from seqreg.unfinished import Once, afresh
 # (benchmarks/calibration.py).
 # For sums of networks cross-fitting gave temperatures above 0.9: not worth three more trainings, each of many.
 ENOUGH_TO_CALIBRATE = 200
-FOLDS = 3
+CROSS_FITTED = 3
 
 
 def calibrated(
@@ -47,7 +47,7 @@ def calibrated(
     folder, once: as `fit` has them, to go on where an earlier attempt was. report: told how cross-fitting goes on,
     epoch by epoch over all of its networks.
     """
-    if config.calibration == "none":
+    if config.calibration == "none" or not network.target.probabilistic:
         return network
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
         y, logits, weight = parts.valid.labelled()[1], network.outputs(parts.valid), parts.valid.weight
@@ -56,6 +56,27 @@ def calibrated(
     else:
         y, logits, weight = _cross_fitted(network, parts, config, folder, once, report)
     return network.at_temperature(fit_temperature(network.target, y, logits, weight)) if len(y) else network
+
+
+def intervals_from(
+    network: TrainedNetwork,
+    parts: Parts,
+    config: TrainConfig,
+    unseen: tuple[NDArray[Any], NDArray[Any]] | None,
+    *,
+    folder: Path | None = None,
+    once: Once = afresh,
+    report: Callable[[Progress], None] | None = None,
+) -> Conformal | None:
+    """What intervals of values are made from; None for probabilities, and where a validation part has to do it.
+
+    The errors of predictions out of fold: unseen, y and outputs (N, K), where the training has made some, otherwise
+    of cross-fitting. folder, once, report: as for `calibrated`.
+    """
+    if network.target.probabilistic or parts.valid is not None or config.calibration == "none":
+        return None
+    y, outputs = unseen or _cross_fitted(network, parts, config, folder, once, report)[:2]
+    return Conformal.of(network.target, y, network.target.predict(outputs), FOLDS) if len(y) else None
 
 
 def _cross_fitted(
@@ -73,7 +94,7 @@ def _cross_fitted(
     data = parts.train_and_valid
     parameter = next(network.module.parameters())
     related: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "identity": config.identity}
-    fold_of = folds(data, FOLDS, **related, seed=config.seed).part
+    fold_of = folds(data, CROSS_FITTED, **related, seed=config.seed).part
     logits: list[NDArray[Any]] = []
     rows: list[NDArray[np.int64]] = []
     numbers = np.unique(fold_of)
@@ -116,7 +137,12 @@ def write_conformal(
 
 
 def held_out(parts: Parts) -> tuple[str, SequenceSet | None]:
-    """The part that prediction sets are learned from: validation, so that the test part can judge them, else test."""
+    """The part that prediction sets are learned from: validation, so that the test part can judge them, else test.
+
+    Intervals of values have their own way (`intervals_from`), and leave the test part alone.
+    """
+    if parts.valid is None and not parts.train.labelled()[0].probabilistic:
+        return "valid", None
     return ("test", parts.test) if parts.valid is None else ("valid", parts.valid)
 
 
@@ -127,8 +153,8 @@ def effect_on_test(
     temperature: float,
     conformal: Conformal | None,
 ) -> dict[str, Any]:
-    """`calibration` in metrics.json, from probabilities (N, K) on the test part before and after the temperature."""
-    return calibration_effect(
+    """What metrics.json says beside metrics, from p (N, K) on the test part before and after the temperature."""
+    return held_out_effect(
         *test.labelled(),
         before,
         after,

@@ -68,7 +68,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
     target, y = train.labelled()
     if config.class_weight in EVEN and target.one_class(y) is None:
         asked = option("class_weight", config.class_weight)
-        raise UsageError(f"{asked}: these sequences may carry several labels each")
+        raise UsageError(f"{asked}: these sequences {target.without_classes}")
     model = (config.model or default_model(train)).for_alphabet(train.alphabet)
     strands = config.reverse_complement
     if strands is None:
@@ -88,6 +88,7 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
         lr=config.lr or 3e-3,
         patience=config.patience or 20,
         class_weight=config.class_weight or "none",
+        loss=target.loss_name,
         reverse_complement=strands,
         positive=target.with_positive(y, config.positive).positive,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg import __version__
+from seqreg.evaluation.conformal import COVERAGE, Conformal
 from seqreg.evaluation.scores import Metrics, evaluate
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet
@@ -23,23 +24,25 @@ from seqreg.training.parts import Parts
 WORST_EXAMPLES = 20
 
 
-def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64]) -> None:
-    """Write predictions.tsv from probabilities p (N, K), and the examples the model is most wrong about."""
+def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64], conformal: Conformal | None) -> None:
+    """Write predictions.tsv from p (N, K), and the examples the model is most wrong about."""
     target, truth = test.labelled()
     shown, guesses = target.texts(truth), target.texts(target.call(p))
-    columns = ("id", "label", "prediction", *(f"p_{name}" for name in test.classes))
-    rows = zip(test.names, shown, guesses, p, strict=True)
+    threshold = None if conformal is None else conformal.threshold(COVERAGE)
+    lengths = [] if target.probabilistic else ["length"]  # by which residuals are drawn
+    columns = ("id", target.field, *target.prediction_columns, *lengths)
+    rows = zip(test.names, shown, target.prediction_rows(p, threshold), test.lengths.tolist(), strict=True)
     write_tsv(
         output / "predictions.tsv",
         columns,
-        ((name, label, guess, *map(_short, row)) for name, label, guess, row in rows),
+        ((name, label, *row, *([length] if lengths else [])) for name, label, row, length in rows),
     )
     right = target.confidence(truth, p)
     worst = np.argsort(right, kind="stable")[:WORST_EXAMPLES]
     write_tsv(
         output / "examples.tsv",
-        ("id", "sequence", "label", "prediction", "p"),
-        ((test.names[i], test.sequence(int(i)), shown[i], guesses[i], _short(right[i])) for i in worst),
+        ("id", "sequence", target.field, "prediction", target.confidence_name),
+        ((test.names[i], test.sequence(int(i)), shown[i], guesses[i], _short(abs(right[i]))) for i in worst),
     )
 
 
@@ -87,6 +90,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
     }
     of_class = {name: part.members.sum(axis=0).tolist() for name, part in present.items()}
     lengths = np.concatenate([each.lengths for each in present.values()])
+    summed = {name: part.labelled()[0].figures(part.labelled()[1]) for name, part in present.items()}
     return {
         "source": data.source,
         "sha256": data.content_sha256,
@@ -94,6 +98,7 @@ def describe(data: SequenceSet, parts: Parts) -> dict[str, Any]:
         "n": sum(map(len, present.values())),
         "lengths": [int(lengths.min()), float(np.median(lengths)), int(lengths.max())],
         "classes": {name: {part: of_class[part][k] for part in present} for k, name in enumerate(data.classes)},
+        **({"values": summed} if any(summed.values()) else {}),
         "warnings": [*data.warnings, *parts.warnings],
     }
 

@@ -1,4 +1,4 @@
-"""The heads of parts that are linear in their features: logistic regressions, solved to their optimum.
+"""The heads of parts that are linear in their features: logistic or ridge regressions, solved to their optimum.
 
 The strength is the one whose scores of what is held out have the smallest loss.
 """
@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from seqreg.linear import Array, as_piece, draw, fit_logistic, short_views
-from seqreg.networks import Part
+from seqreg.linear import FITS, Array, as_piece, draw, short_views
+from seqreg.networks import Part, objective
 from seqreg.predictors.network import LETTERS_PER_BATCH, features_of
 from seqreg.sequences import SequenceSet, padded_batches
 from seqreg.training.config import TrainConfig, example_weights
@@ -44,24 +44,25 @@ def fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: Held
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
         views = [(rows, read(held_out.data) * scale)]
-    _, labels = few.labelled()
+    target, y = few.labelled()
+    fit, criterion, labels = FITS[target.task], objective(target), target.learned(y)
 
     def of_held_out(c: float) -> Piece:
         scores = np.zeros((len(held_out.data), part.outputs))
         for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
-            coef, intercept = fit_logistic(kept, labels[inner], c, weight[inner], config.seed)
+            coef, intercept = fit(kept, labels[inner], c, weight[inner], config.seed)
             scores[outer] = left_out @ coef.T + intercept
         return {"scores": scores[held_out.rows]}
 
     strengths = STRENGTHS if held_out.unseen else (USUAL_STRENGTH,)
     scores = [once(partial(of_held_out, c))["scores"] for c in strengths]
-    losses = [mean_loss(each, held_out.y, held_out.weight) for each in scores]
+    losses = [mean_loss(each, held_out.y, held_out.weight, criterion) for each in scores]
     best = losses.index(min(losses))
     many = draw(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
         rows, weight = read(many) * scale, _repetitions(many, config)
-    _, labels = many.labelled()
-    solved = once(lambda: as_piece(*fit_logistic(rows, labels, strengths[best], weight, config.seed)))
+    labels = target.learned(many.labelled()[1])
+    solved = once(lambda: as_piece(*fit(rows, labels, strengths[best], weight, config.seed)))
     coef, intercept = solved["coef"], solved["intercept"]
     part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
     return scores[best]

@@ -19,7 +19,8 @@ FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
 class HeldOut:
     """What is held out: folds (kept, held out) of the training part, or a validation part and no folds.
 
-    data: the sequences whose scores decide, with labels y and weights (n,); rows (n,): which of all scores they are.
+    data: the sequences whose scores decide, with y as scores are compared with it (`learned`), the classes `within`
+    which spreads are looked at, and weights (n,); rows (n,): which of all scores they are.
     unseen: False where too few sequences are there to hold any out, and those trained on stand in.
     """
 
@@ -28,6 +29,7 @@ class HeldOut:
     unseen: bool
     rows: NDArray[np.int64]
     y: NDArray[Any]
+    within: NDArray[Any]
     weight: Array
 
     @classmethod
@@ -41,10 +43,11 @@ class HeldOut:
     ) -> "HeldOut":
         """number: of folds, where it is not for the number of sequences to say."""
         data = train if valid is None else valid
-        _, y = data.labelled()
+        target, y = data.labelled()
         number = number or (FOLDS_OF_FEW if len(data) < FEW else FOLDS)
         folds = inner_folds(data, number, config.seed)[:most_folds] if valid is None else []
         rows = np.sort(np.concatenate([outer for _, outer in folds])) if folds else np.arange(len(data))
         weight = example_weights(data, config.class_weight)[rows]
         unseen = bool(folds) or valid is not None
-        return cls(folds=folds, data=data, unseen=unseen, rows=rows, y=y[rows], weight=weight)
+        about = {"y": target.learned(y)[rows], "within": target.within(y)[rows], "weight": weight}
+        return cls(folds=folds, data=data, unseen=unseen, rows=rows, **about)

@@ -7,13 +7,15 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from seqreg.baselines import FittedBaseline, fit_baselines
+from seqreg.evaluation.conformal import Conformal
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.predictors.network import Architecture, TrainedNetwork
 from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.specs import write
-from seqreg.training.calibration import calibrated
+from seqreg.training.calibration import calibrated, intervals_from
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.loop import Progress
@@ -29,13 +31,15 @@ MOST_REFERENCES = 500  # training sequences that vectors are compared with
 class Learned:
     """A trained network, the configuration with every choice made, and a row per epoch.
 
-    seconds: what training and calibration took.
+    seconds: what training and calibration took. conformal: what intervals of values are made from, where no validation
+    part is there for it.
     """
 
     network: TrainedNetwork
     config: TrainConfig
     history: list[dict[str, Any]]
     seconds: dict[str, float]
+    conformal: Conformal | None = None
 
 
 def learn(
@@ -85,11 +89,14 @@ def learn_from_parts(
     """Train the network in place as a complete configuration says, and calibrate it. Arguments are those of `fit`."""
     going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
     start = perf_counter()
-    history = fit(network.module, config, parts.train, parts.valid, resume=resume, most_folds=most_folds, **going_on)
+    unseen: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    how: dict[str, Any] = {"resume": resume, "most_folds": most_folds, "keep": unseen.append}
+    history = fit(network.module, config, parts.train, parts.valid, **how, **going_on)
     trained = perf_counter()
     network = calibrated(network, parts, config, **going_on)
+    conformal = intervals_from(network, parts, config, unseen[0] if unseen else None, **going_on)
     seconds = {"training": trained - start, "calibration": perf_counter() - trained}
-    return Learned(network=network, config=config, history=history, seconds=seconds)
+    return Learned(network=network, config=config, history=history, seconds=seconds, conformal=conformal)
 
 
 def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:

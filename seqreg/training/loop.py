@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqreg.errors import DivergedError, option
-from seqreg.networks import SequenceNetwork, per_example_loss
+from seqreg.networks import Objective, SequenceNetwork, objective, objective_for, objective_of
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
 from seqreg.training.closed_form import closed_form
@@ -58,7 +59,9 @@ class ResidentData:
         target, y = data.labelled()
         return cls(
             ids=torch.from_numpy(data.padded()).to(device),
-            y=torch.from_numpy(y.copy()).to(dtype if target.one_class(y) is None else torch.int64).to(device),
+            y=torch.from_numpy(target.learned(y).copy())
+            .to(dtype if target.one_class(y) is None else torch.int64)
+            .to(device),
             weights=torch.from_numpy(example_weights(data, class_weight)).to(device, dtype),
             lengths=torch.from_numpy(data.lengths),
         )
@@ -123,10 +126,13 @@ def fit(
     regularizers = Regularizers.of(config)
     assert train.y is not None
     labels, resampled = torch.from_numpy(train.y), config.class_weight == "resampled"
+    criterion = objective(train.labelled()[0])
+    model.learns(criterion)
+    loss = partial(weighted_loss, criterion=criterion)
     data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
     optimizer = FlatAdamW(model, config.lr, config.weight_decay)
-    in_closed_form = closed_form(model, regularizers, weighted_loss)
+    in_closed_form = closed_form(model, regularizers, loss)
     generator = torch.Generator().manual_seed(config.seed)
     state = load_checkpoint(folder, model, optimizer.state, generator) if folder and resume else None
     if state is None:
@@ -151,7 +157,7 @@ def fit(
                 values = in_closed_form.step(ids, y, weights)
             else:
                 x = regularizers.attack(model, ids, y) if regularizers.attack else ids
-                terms = {"classification": weighted_loss(_score(model, x, ids), y, weights)}
+                terms = {criterion.term: loss(_score(model, x, ids), y, weights)}
                 for name, penalty in regularizers.penalties.items():
                     terms[name] = penalty(model, ids, y, progress=progress)
                 values = torch.stack(list(terms.values()))
@@ -163,7 +169,7 @@ def fit(
             state.step += 1
 
         row = {"epoch": state.epoch + 1, "learning_rate": optimizer.lr}
-        row |= _epoch_means(("classification", *regularizers.penalties), summands, sizes, state.epoch)
+        row |= _epoch_means((criterion.term, *regularizers.penalties), summands, sizes, state.epoch)
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             raise _diverged("weights are not finite after its last step", state.epoch)
         if held_out is not None:
@@ -188,9 +194,10 @@ def fit(
     return state.history
 
 
-def weighted_loss(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    """[] mean over a batch of losses of outputs (N, K) times weights (N,)."""
-    return (per_example_loss(outputs, y) * weights).mean()
+def weighted_loss(outputs: Tensor, y: Tensor, weights: Tensor, *, criterion: Objective | None = None) -> Tensor:
+    """[] mean over a batch of losses of outputs (N, K) times weights (N,); criterion: None for what y can only mean."""
+    known = criterion or objective_of(y, outputs.shape[1])
+    return (known.loss(outputs, y) * weights).mean()
 
 
 def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int = 256) -> float:
@@ -198,7 +205,7 @@ def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int 
     model.eval()
     with torch.inference_mode():
         parts = [
-            (per_example_loss(model(ids), y) * weights).sum()
+            (_losses(model, ids, y) * weights).sum()
             for ids, y, weights in data.batches(torch.argsort(data.lengths, stable=True), batch_size)
         ]
         return float(torch.stack(parts).sum() / data.weights.sum())
@@ -207,6 +214,11 @@ def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int 
 def _score(model: SequenceNetwork, x: Tensor, ids: Tensor) -> Tensor:
     """Logits of letters, or of one-hot x that an attack has moved away from ids."""
     return model(x) if x.dim() == 2 else model(x, lengths=model.lengths(ids))
+
+
+def _losses(model: SequenceNetwork, ids: Tensor, y: Tensor) -> Tensor:
+    outputs = model(ids)
+    return objective_for(model, y, outputs.shape[1]).loss(outputs, y)
 
 
 def _has_stalled(state: FitState, patience: int, held_out: ResidentData | None) -> bool:

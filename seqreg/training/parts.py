@@ -56,12 +56,9 @@ def split_parts(
     if data.target is None or data.y is None:
         remedy = f"Give {option('labels')} or {option('class_files')}"
         raise InputError("these sequences have no labels", file=data.source or None, remedy=remedy)
-    if len(data.classes) < 2:
-        raise InputError(
-            f"only one class, {data.classes[0]!r}" if data.classes else "no class",
-            file=data.source or None,
-            remedy="A classifier needs sequences of at least two classes",
-        )
+    target = data.target
+    if (lacking := target.lacking(data.y)) is not None:
+        raise InputError(lacking[0], file=data.source or None, remedy=lacking[1])
     shares: dict[str, Any] = {
         name: getattr(config, name) for name in ("by", "similarity", "identity", "leave_out", "seed")
     }
@@ -92,15 +89,11 @@ def split_parts(
     train = rest.subset(np.flatnonzero(~held_out))
     if valid is None and held_out.any():
         valid = rest.subset(np.flatnonzero(held_out))
-    missing = np.flatnonzero(~train.members.any(axis=0))
-    if len(missing):
-        names = ", ".join(repr(data.classes[k]) for k in missing)
-        raise InputError(
-            f"no training sequence of class {names}",
-            file=data.source or None,
-            remedy="Every class needs at least two sequences; give more, "
-            f"or smaller {option('test')} and {option('valid')} shares",
-        )
+    assert train.y is not None
+    if (lacking := target.lacking_in_training(train.y)) is not None:
+        raise InputError(lacking[0], file=data.source or None, remedy=lacking[1])
+    target = target.with_loss(config.loss).learned_from(train.y, train.weight)
+    data, train, rest = (replace(each, target=target) for each in (data, train, rest))
     return Parts(
         train=train,
         valid=None if valid is None else _same_classes(valid, data),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from seqreg.evaluation import Metrics
+from seqreg.evaluation.conformal import FILE as CONFORMAL
 from seqreg.evaluation.conformal import Conformal
 from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
@@ -106,6 +107,9 @@ def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | 
     motifs = filter_motifs(learned.network.module, parts.train)
     write_json(output / "motifs.json", {"motifs": motifs}, "motifs")
     learned.network.save(output)
+    if learned.conformal is not None:
+        write_json(output / CONFORMAL, learned.conformal, "calibration")
+        return learned.conformal
     return write_conformal(output, held_out(parts), learned.network.probabilities)
 
 
@@ -123,7 +127,7 @@ def _test(
     network, seed, test = learned.network, learned.config.seed, parts.test
     assert test is not None
     before, p = network.both_probabilities(test)
-    write_predictions(output, test, p)
+    write_predictions(output, test, p, conformal)
     metrics = measure(test, p, seed)
     clock = perf_counter()
     fitted = fitted_baselines(parts, seed, once, report) if learned.config.baselines else {}
@@ -135,7 +139,7 @@ def _test(
     baselines = {name: each.metrics for name, each in scored.items()}
     written = {
         **metrics.to_plain(),
-        "calibration": effect_on_test(test, before, p, network.temperature, conformal),
+        **effect_on_test(test, before, p, network.temperature, conformal),
         "baselines": {name: each.to_plain() for name, each in baselines.items()},
         "verdict": verdict_of(test, p, metrics, rival, steps, seed),
     }

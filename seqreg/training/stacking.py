@@ -1,10 +1,10 @@
 """Training a sum of networks: every part by itself, then a weight for each from sequences it had not seen.
 
 Stacked generalization (Wolpert, 1992) with weights that are not negative (Breiman, 1996). The linear parts are
-logistic regressions, solved to their optimum with a strength chosen on the held-out sequences; CNNs are trained by
-the loop, with every penalty, constraint, attack and augmentation asked for. Held out are the folds of a
-cross-validation, each part being fitted once more to all sequences, or the validation part where there is one. Several
-CNNs of a kind are the networks of the folds themselves, averaged.
+logistic regressions, of values ridge regressions, solved to their optimum with a strength chosen on the held-out
+sequences; CNNs are trained by the loop, with every penalty, constraint, attack and augmentation asked for. Held out are
+the folds of a cross-validation, each part being fitted once more to all sequences, or the validation part where there
+is one. Several CNNs of a kind are the networks of the folds themselves, averaged.
 The weights minimise the held-out loss plus a ridge, on scores of equal spread; they scale the parts' heads, and a
 part that tells nothing new is left with a small weight or none. Of an average no weights are fitted: parts are brought
 to one spread, and its CNNs are all trained on all sequences, an ensemble as of Lakshminarayanan, Pritzel and Blundell
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqreg.linear import Array
-from seqreg.networks import SequenceNetwork, SumNet, parts_of
+from seqreg.networks import SequenceNetwork, SumNet, objective, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
 from seqreg.training.config import TrainConfig
@@ -44,13 +44,15 @@ def fit(
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
     once: Once = afresh,
+    keep: Callable[[tuple[NDArray[Any], NDArray[Any]]], object] | None = None,
 ) -> History:
     """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
 
     config must be complete (`with_defaults`). With a folder, checkpoints are kept in it and `resume` continues from
     them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it. most_folds: how many
     of the folds are held out of a sum's parts to learn the weights, where all of them take too long. once: keeps what
-    is done of the linear parts (see `seqreg.unfinished`).
+    is done of the linear parts (see `seqreg.unfinished`). keep: given y and the outputs (n, K) of the sum for sequences
+    that its parts had not seen, where folds were held out.
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
@@ -58,9 +60,12 @@ def fit(
     fitted = fit_parts(model, config, train, valid, **how)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
     if model.average:
-        weights = weights * factors_to_one_spread(fitted.scores, fitted.y, fitted.learned, fitted.weight)
+        weights = weights * factors_to_one_spread(fitted.scores, fitted.within, fitted.learned, fitted.weight)
     elif fitted.unseen:
-        weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
+        weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight, objective(train.labelled()[0]))
+    if keep is not None and fitted.unseen and valid is None:
+        _, y = train.labelled()
+        keep((y[fitted.rows], np.tensordot(weights, fitted.scores, 1) + offset))
     with torch.no_grad():
         for names, weight in zip(model.kinds().values(), weights, strict=True):
             for name in names:
@@ -72,7 +77,8 @@ def fit(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedParts:
-    """What trained parts say of the sequences held out: scores (P, n, K), labels y, weights (n,), and their history.
+    """What trained parts say of the sequences held out: scores (P, n, K), what they are compared with, y, the classes
+    `within` which spreads are looked at, weights (n,), their history, and which rows of all sequences they are.
 
     P: kinds of parts, those of a kind being averaged. learned (P,): which of them are CNNs.
     unseen: False for an average, of whose CNNs nothing is held out, and where there are too few sequences to hold any
@@ -81,6 +87,8 @@ class FittedParts:
 
     scores: Array
     y: NDArray[Any]
+    within: NDArray[Any]
+    rows: NDArray[np.int64]
     weight: Array
     learned: NDArray[np.bool_]
     unseen: bool
@@ -119,6 +127,8 @@ def fit_parts(
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,
+        within=held_out.within,
+        rows=held_out.rows,
         weight=held_out.weight,
         learned=np.array([kind in learned for kind in kinds]),
         unseen=held_out.unseen and not model.average,

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from seqreg.linear import Array
-from seqreg.networks import per_example_loss
+from seqreg.networks import Objective, objective_of
 
 # A choice: parts that say the same share their weight, and a weight of 1 costs a hundredth of a unit of mean loss, as
 # scores have spread 1.
 RIDGE = 0.01
 
 
-def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Array, Array]:
+def stacking_weights(
+    scores: Array, y: NDArray[Any], weight: Array, criterion: Objective | None = None
+) -> tuple[Array, Array]:
     """Weights (P,) >= 0 and an offset (K,) for parts' scores (P, n, K), whose weighted sum predicts y best.
 
     They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
@@ -28,23 +30,23 @@ def stacking_weights(scores: Array, y: NDArray[Any], weight: Array) -> tuple[Arr
 
     def objective(p: Array) -> float:
         total = np.tensordot(p[:parts] / spread, scores, 1) + p[parts:]
-        return mean_loss(total, y, weight) + RIDGE * float(np.square(p[:parts]).sum())
+        return mean_loss(total, y, weight, criterion) + RIDGE * float(np.square(p[:parts]).sum())
 
     bounds = [(0, None)] * parts + [(None, None)] * outputs
     found: Any = minimize(objective, np.repeat([1 / parts, 0], [parts, outputs]), bounds=bounds, method="L-BFGS-B")
     return found.x[:parts] / spread, found.x[parts:]
 
 
-def factors_to_one_spread(scores: Array, y: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:
+def factors_to_one_spread(scores: Array, labels: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:
     """Factors (P,) by which parts' scores (P, n, K) come to one spread within classes: that of CNNs, on average.
 
-    Sequences count by their weights (n,).
+    labels (n,) or (n, J): the classes, of K outputs or of each by itself. Sequences count by their weights (n,).
 
     CNNs share a loss and a scale, and keep it. The logits of a linear part are as large as the strength chosen for it,
     which says little of how far it can be trusted: as they are, those of alignments with a few remote relatives would
     hardly count. 1 where a part does not tell sequences apart.
     """
-    labels = y[:, None] if y.ndim == 1 else y
+    labels = labels[:, None] if labels.ndim == 1 else labels
     spread = np.zeros(len(scores))
     for k in range(scores.shape[2]):
         label = labels[:, min(k, labels.shape[1] - 1)]
@@ -60,7 +62,8 @@ def factors_to_one_spread(scores: Array, y: NDArray[Any], learned: NDArray[np.bo
     return factors
 
 
-def mean_loss(scores: Array, y: NDArray[Any], weight: Array) -> float:
-    """Weighted mean of the classification loss of scores (n, K)."""
-    losses = per_example_loss(torch.from_numpy(scores), torch.from_numpy(y))
+def mean_loss(scores: Array, y: NDArray[Any], weight: Array, criterion: Objective | None = None) -> float:
+    """Weighted mean of the loss of scores (n, K): that of the criterion, or the one that y can only mean."""
+    outputs, truth = torch.from_numpy(scores), torch.from_numpy(y)
+    losses = (criterion or objective_of(truth, outputs.shape[1])).loss(outputs, truth)
     return float(np.average(losses.numpy(), weights=weight))

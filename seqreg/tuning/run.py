@@ -8,7 +8,7 @@ from typing import Any
 
 from joblib import cpu_count
 
-from seqreg.baselines import baselines_for
+from seqreg.baselines import GUESSING, baselines_for
 from seqreg.errors import UsageError, option
 from seqreg.records import to_plain, write_json
 from seqreg.sequences import SequenceSet, with_positive
@@ -152,8 +152,8 @@ def prepared(
     one_length = all(
         part is None or len(set(part.lengths.tolist())) == 1 for part in (parts.train_and_valid, parts.test)
     )
-    unfit = {"majority"} | (set() if one_length else {"one-hot-logistic"})
-    reads = [name for name in baselines_for(parts.train_and_valid) if name not in unfit]
+    reads = [name for name in baselines_for(parts.train_and_valid) if name not in GUESSING]
+    reads = [name for name in reads if one_length or not name.startswith("one-hot")]
     search = Search(
         space=space_of(config, default, parts.train, held_out=held_out and config.valid == TrainConfig().valid),
         trials=effort.most_trials,

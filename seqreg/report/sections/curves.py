@@ -12,7 +12,7 @@ MOST_CURVES = 8
 
 def section(run: Run) -> list[dict[str, Any]]:
     """ROC and precision-recall curves; one against the rest where there are several classes."""
-    if not run.predictions:
+    if not run.predictions or not run.target.probabilistic:
         return []
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve  # seconds to import
 

@@ -25,7 +25,7 @@ def _course(part: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     for other in ("learning_rate", "seconds"):
         columns.pop(other, None)
     losses = {name: y for name, y in columns.items() if np.isfinite(y).any()}
-    if set(losses) == {"loss", "classification"}:
+    if "loss" in losses and len(losses.keys() - {"loss", "valid_loss"}) == 1 and "valid_loss" not in losses:
         losses.pop("loss")  # the sum of one term
     best = None
     if "valid_loss" in losses and np.isfinite(losses["valid_loss"]).any():
