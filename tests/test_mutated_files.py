@@ -3,10 +3,14 @@
 import csv
 import io
 import re
+import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from Bio import SeqIO
 from hypothesis import HealthCheck, given, settings
@@ -14,13 +18,18 @@ from hypothesis import strategies as st
 
 from seqreg.errors import InputError, SeqregError
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, read_strings, read_variants, write_store
+from seqreg.sequences.fasta import fields_of
+from seqreg.sequences.vcf import is_vcf, read_vcf
 
 FEW, MANY = 200, 10_000
+SECONDS = 5.0  # of processor time that reading one file may take
 
 FASTA = b">a label=x\nACGT\nACG\n>b label=y split=test\nCCGT\n>c label=x weight=2\nGGT\n>d label=y\nTTTT\n"
 TABLE = b'id,sequence,label\na,ACGTACG,x\n"b",CCGT,"y, ""z"""\nc,GGT,x\nd,TTTT,y\n'
 BED = b"c1\t2\t6\tx\nc1\t0\t4\ty\t0\t-\nc2\t1\t3\tx\t0\t+\n"
 GENOME = b">c1 first\nACGTAC\nGGTACC\nAT\n>c2\nTTGGCC\nAA\n"
+HEADER = b'label=x split=test group="a ""b"" c" weight=2 VALIDATION=False'
+VCF = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\nc1\t3\trs1\tG\tA,T\nc1\t5\t.\tAC\tA\n"
 VARIANTS = b"id\tvariant\na\t2C>G\nb\t3_4insA;1del\n"
 PIECES = [
     b"\n",
@@ -167,55 +176,174 @@ def check_variants(raw: bytes, folder: Path) -> None:
         assert one.text in line
 
 
-CHECKS: dict[str, tuple[st.SearchStrategy[Any], Callable[..., None]]] = {
-    "fasta": (mutated(FASTA).map(lambda raw: (raw,)), check_text),
-    "table": (mutated(TABLE).map(lambda raw: (raw,)), check_text),
-    "semicolons": (mutated(TABLE.replace(b",", b";")).map(lambda raw: (raw,)), check_text),
-    "bed": (st.tuples(mutated(BED), st.just(GENOME)), check_regions),
-    "genome": (st.tuples(st.just(BED), mutated(GENOME)), check_regions),
-    "variants": (mutated(VARIANTS).map(lambda raw: (raw,)), check_variants),
+def check_headers(raw: bytes, _: Path) -> None:
+    text = " ".join(plain(raw).split("\n"))
+    assert fields_of(text) == oracle_fields(text)
+
+
+def oracle_fields(text: str) -> dict[str, str] | None:
+    """Letter by letter: `key=value key="a value"`, each key once, none but those that are known."""
+    names = {name: name for name in ("label", "split", "group", "weight", "validation")}
+    names |= {"target": "label", "set": "split"}
+    fields: dict[str, str] = {}
+    rest = text.strip()
+    while rest:
+        key, equals, rest = rest.partition("=")
+        name, value = names.get(key.lower()), ""
+        if not equals or name is None or name in fields or not rest or rest[0].isspace():
+            return None
+        if rest[0] == '"':
+            rest = rest[1:]
+            while '"' in rest and rest.split('"', 1)[1].startswith('"'):
+                before, rest = rest.split('""', 1)
+                value += f'{before}"'
+            before, closed, rest = rest.partition('"')
+            value += before
+            if not closed:
+                return None
+        else:
+            value = rest.split()[0]
+            rest = rest[len(value) :]
+        if rest and not rest[0].isspace():
+            return None
+        fields[name], rest = value, rest.strip()
+    validation = fields.pop("validation", "false").lower()
+    if validation not in ("true", "false"):
+        return None
+    if validation == "true":
+        if fields.get("split", "train").lower() not in ("train", "training", "valid", "validation", "val", "dev"):
+            return None
+        fields["split"] = "valid"
+    return fields
+
+
+def check_vcf(raw: bytes, folder: Path) -> None:
+    (folder / "x.vcf").write_bytes(raw)
+    try:
+        if not is_vcf(folder / "x.vcf"):
+            return
+        found = read_vcf(folder / "x.vcf", Counter())
+    except InputError as error:
+        named(error, "x.vcf")
+        return
+    lines = plain(raw).split("\n")
+    for allele in found:
+        chrom, position, _, reference, alternatives = lines[allele.line - 1].split("\t")[:5]
+        assert (allele.chrom, allele.position) == (chrom.strip(), int(position) - 1)
+        assert allele.reference == reference.strip().upper()
+        assert allele.alternative in alternatives.strip().upper().split(",")
+
+
+def check_workbook(raw: bytes, folder: Path) -> None:
+    (folder / "x.xlsx").write_bytes(raw)
+    try:
+        found = read_input(InputSpec(input=folder / "x.xlsx"))
+    except SeqregError as error:
+        named(error, "x.xlsx")
+        return
+    assert found_in(found) == [("a", "ACGT"), ("b", "CCG"), ("c", "GG")]
+
+
+def check_cells(rows: list[list[str | int | None]], folder: Path) -> None:
+    """A workbook is read as the CSV of its cells is, or refused as that is."""
+    path = folder / "x.xlsx"
+    save_workbook(path, [["id", "sequence", "label"], *rows])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows([["id", "sequence", "label"], *rows])
+    (folder / "x.csv").write_text(text.getvalue(), newline="")
+    told = []
+    for file in (path, folder / "x.csv"):
+        try:
+            found = read_input(InputSpec(input=file))
+            told.append((found_in(found), [found.label(i) for i in range(len(found))]))
+        except InputError as error:
+            named(error, file.name)
+            told.append(str(error).replace(".xlsx", ".csv"))
+    assert told[0] == told[1]
+
+
+def save_workbook(path: Path, rows: list[Any]) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for i, row in enumerate(rows, start=1):
+        for j, value in enumerate(row, start=1):
+            sheet.cell(i, j, value).data_type = "s" if isinstance(value, str) else "n"  # "=a" is a text here
+    book.save(path)
+
+
+def store_bytes(folder: Path) -> bytes:
+    write_store(folder / "whole.h5", read_strings(["ACGT", "CCG", "GG"], list("xyx"), names=list("abc")))
+    return (folder / "whole.h5").read_bytes()
+
+
+def workbook_bytes(folder: Path) -> bytes:
+    rows = [["id", "sequence", "label"], ["a", "ACGT", "x"], ["b", "CCG", "y"], ["c", "GG", "x"]]
+    save_workbook(folder / "whole.xlsx", rows)
+    return (folder / "whole.xlsx").read_bytes()
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """The file cut short, or with up to eight bytes written over."""
+    place, put = draw(st.integers(0, len(whole) - 1)), draw(st.binary(min_size=1, max_size=8))
+    return whole[:place] if draw(st.booleans()) else whole[:place] + put + whole[place + len(put) :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """files: what the check is called with, before a folder for them. share: of the examples, where one takes long."""
+
+    files: Callable[[Path], st.SearchStrategy[Any]]
+    check: Callable[..., None]
+    share: float = 1.0
+
+
+def text_reader(seed: bytes, check: Callable[..., None]) -> Reader:
+    return Reader(files=lambda _: st.tuples(mutated(seed)), check=check)
+
+
+CELLS = st.one_of(
+    st.none(), st.integers(0, 10**15), st.sampled_from(["ACGT", "=a", "-b", '5" end', "x, y", "a\tb", "#N/A"])
+)
+ROWS = st.lists(
+    st.tuples(CELLS, st.sampled_from(["ACGT", "CCG", None, "AXZ1"]), CELLS).map(list), min_size=1, max_size=4
+)
+READERS: dict[str, Reader] = {
+    "fasta": text_reader(FASTA, check_text),
+    "headers": text_reader(HEADER, check_headers),
+    "table": text_reader(TABLE, check_text),
+    "semicolons": text_reader(TABLE.replace(b",", b";"), check_text),
+    "bed": Reader(files=lambda _: st.tuples(mutated(BED), st.just(GENOME)), check=check_regions, share=0.5),
+    "genome": Reader(files=lambda _: st.tuples(st.just(BED), mutated(GENOME)), check=check_regions, share=0.5),
+    "variants": text_reader(VARIANTS, check_variants),
+    "vcf": text_reader(VCF, check_vcf),
+    "store": Reader(files=lambda folder: st.tuples(damaged(store_bytes(folder))), check=check_store),
+    "workbook": Reader(
+        files=lambda folder: st.tuples(damaged(workbook_bytes(folder))), check=check_workbook, share=0.5
+    ),
+    "cells": Reader(files=lambda _: st.tuples(ROWS), check=check_cells, share=0.25),
 }
 
 
-def examine(reader: str, folder: Path, examples: int) -> None:
-    strategy, check = CHECKS[reader]
-    examples //= 2 if check is check_regions else 1  # two files and an index each
-
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
-    @given(files=strategy)
-    def holds(files: tuple[bytes, ...]) -> None:
-        check(*files, folder)
-
-    holds()
-
-
-@pytest.mark.parametrize("reader", CHECKS)
-def test_mutated_files_are_read_rightly_or_refused(reader: str, tmp_path: Path) -> None:
-    examine(reader, tmp_path, FEW)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("reader", CHECKS)
-def test_many_mutated_files_are_read_rightly_or_refused(reader: str, tmp_path: Path) -> None:
-    examine(reader, tmp_path, MANY)
-
-
-def examine_store(folder: Path, examples: int) -> None:
-    write_store(folder / "whole.h5", read_strings(["ACGT", "CCG", "GG"], list("xyx"), names=list("abc")))
-    whole = (folder / "whole.h5").read_bytes()
-
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
-    @given(place=st.integers(0, len(whole) - 1), put=st.binary(min_size=1, max_size=8), cut=st.booleans())
-    def holds(place: int, put: bytes, cut: bool) -> None:
-        check_store(whole[:place] if cut else whole[:place] + put + whole[place + len(put) :], folder)
+def examine(reader: Reader, folder: Path, examples: int) -> None:
+    @settings(max_examples=round(examples * reader.share), suppress_health_check=list(HealthCheck))
+    @given(files=reader.files(folder))
+    def holds(files: tuple[Any, ...]) -> None:
+        begun = time.process_time()
+        reader.check(*files, folder)
+        assert time.process_time() - begun < SECONDS
 
     holds()
 
 
-def test_mutated_stores_are_read_rightly_or_refused(tmp_path: Path) -> None:
-    examine_store(tmp_path, FEW)
+@pytest.mark.parametrize("name", READERS)
+def test_mutated_files_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+    examine(READERS[name], tmp_path, FEW)
 
 
 @pytest.mark.slow
-def test_many_mutated_stores_are_read_rightly_or_refused(tmp_path: Path) -> None:
-    examine_store(tmp_path, MANY)
+@pytest.mark.parametrize("name", READERS)
+def test_many_mutated_files_are_read_rightly_or_refused(name: str, tmp_path: Path) -> None:
+    examine(replace(READERS[name], share=1.0), tmp_path, MANY)
