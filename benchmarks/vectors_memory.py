@@ -29,6 +29,7 @@ ARCHITECTURE = Architecture(
     shortest=5,
     reverse_complement=False,
     vectors={"esm2": SIZE},
+    references=300,
 )
 
 

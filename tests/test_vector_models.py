@@ -32,7 +32,7 @@ from seqreg.linear import fit_logistic
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import KernelNet, Vectors, embed_with
-from seqreg.predictors import load_trained
+from seqreg.predictors import TrainedNetwork, load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity.robustness import evaluate_robustness
 from seqreg.sensitivity.variants import score_variants
@@ -115,6 +115,9 @@ def test_models_with_vectors_are_saved_and_ask_for_the_same_vectors(model: str, 
     assert read_json(tmp_path / "model.json")["vectors"] == {"esm2": 4, "flat": 2}
     loaded = load_trained(tmp_path)
     assert loaded.vectors == {"esm2": 4, "flat": 2}
+    linear = replace(network.architecture, references=0)
+    TrainedNetwork(architecture=linear, module=linear.build()).save(tmp_path / "linear")
+    assert load_trained(tmp_path / "linear").architecture.references == 0
     np.testing.assert_array_equal(loaded.outputs(data), network.outputs(data))
     order = np.random.default_rng(0).permutation(80)
     np.testing.assert_allclose(loaded.outputs(data.subset(order)), network.outputs(data)[order], atol=1e-5)

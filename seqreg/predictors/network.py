@@ -85,8 +85,7 @@ class Architecture:
     def to_plain(self) -> dict[str, Any]:
         """What model.json holds."""
         about = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        if not self.vectors:
-            about = {name: value for name, value in about.items() if name not in ("vectors", "references")}
+        about = {name: value for name, value in about.items() if value or name not in ("vectors", "references")}
         return {"format": FORMAT, **about.pop("target").to_plain(), **about}
 
     @property
