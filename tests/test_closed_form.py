@@ -125,3 +125,21 @@ def test_the_flat_optimizer_steps_as_pytorch_does(dtype: torch.dtype) -> None:
         torch.testing.assert_close(mine, other)
         assert mine.grad is None
         assert mine.untyped_storage().nbytes() == mine.numel() * mine.element_size()
+
+
+def test_sequences_that_a_bound_rules_out_have_no_largest_gradient() -> None:
+    torch.manual_seed(0)
+    net = CNN(filters=8, width=4, pooling="mean").build(PROTEIN, outputs=2, length=90).double()
+    lengths = torch.randint(4, 90, (30,))
+    ids = torch.randint(20, (30, 90)).to(torch.uint8).where(torch.arange(90) < lengths[:, None], PROTEIN.pad)
+    data = ids, torch.randint(2, (30,)), torch.ones(30, dtype=torch.float64)
+    known = regularizers(gradient=Gradient(weight=1.0))
+    optimizer = FlatAdamW(net, 0.05, 0.01)
+    form = closed_form(net, known, weighted_loss)
+    assert form is not None
+    for _ in range(6):  # filters move, and what is known of their norm with them
+        with torch.no_grad():
+            expected = known.penalties["gradient"](net, *data[:2])
+        optimizer.zero_grad()
+        torch.testing.assert_close(form.step(*data)[1], expected, rtol=1e-11, atol=1e-13)
+        optimizer.step()

@@ -140,9 +140,28 @@ def _place_windows(
 
 
 @loop
+def _most(head: Floats, h: Floats, active: bool, counts: Places, k: int, norm: float, bounds: Floats) -> None:
+    """bounds (N,) that no ||G|| of logit k exceeds: the norm of the convolution times that of what it is applied to."""
+    n, zero = len(counts), h.dtype.type(0)
+    by_place, strands = len(head) > 1, len(h) // len(counts)
+    for i in range(n):
+        windows = min(counts[i], len(head)) if by_place else counts[i]
+        bounds[i] = 0
+        for s in range(strands):
+            total = zero
+            for t in range(windows):
+                of_head, one = head[t if by_place else 0, k], h[s * n + i, t]
+                for c in range(len(of_head)):
+                    total += of_head[c] * of_head[c] if active or one[c] > zero else zero
+            bounds[i] += np.sqrt(total)
+        bounds[i] *= norm / (strands if by_place else strands * counts[i])
+
+
+@loop
 def penalize_windows(
     weight: float,
     mean: bool,
+    norm: float,
     head: Floats,
     filters: Floats,
     h: Floats,
@@ -154,21 +173,29 @@ def penalize_windows(
     grown: Floats,
     grown_head: Floats,
 ) -> float:
-    """As `penalize_best`, head and its gradient being (P, K, C)."""
+    """As `penalize_best`, head and its gradient being (P, K, C).
+
+    norm: at least that of the convolution, by which most sequences are ruled out whose gradient is not the largest.
+    """
     n, letters = len(lengths), filters.shape[2]
     filters, grown = filters.reshape(len(filters), -1), grown.reshape(len(filters), -1)
     by_place, strands = len(head) > 1, len(h) // len(counts)
     gradient, opposite = np.empty((longest, letters), head.dtype), np.empty((longest, letters), head.dtype)
-    number = head.dtype.type
+    number, bounds = head.dtype.type, np.empty(n, head.dtype)
     total, strength = number(0), number(weight / n if mean else weight)
     for k in range(head.shape[1]):
         winner, largest = 0, number(0)
         if not mean:
-            for i in range(n):
+            _most(head, h, active, counts, k, norm, bounds)
+            for _ in range(n):
+                i = np.argmax(bounds)
+                if not bounds[i] * bounds[i] >= largest:
+                    break
                 square = _place_windows(
                     head, filters, h, active, counts, i, lengths[i], complement, k, gradient, opposite
                 )
-                if square > largest:
+                bounds[i] = -1
+                if square > largest or (square == largest and i < winner):
                     winner, largest = i, square
         for i in range(0 if mean else winner, n if mean else winner + 1):
             square = _place_windows(head, filters, h, active, counts, i, lengths[i], complement, k, gradient, opposite)

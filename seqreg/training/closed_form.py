@@ -6,6 +6,7 @@ operations do. The tensor way remains for every other network, penalty, attack a
 tested against; sums are taken in another order, so that they agree to rounding and not to the bit.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,11 +18,14 @@ from torch import Tensor
 
 from seqreg.networks import ConvNet, SequenceNetwork
 from seqreg.penalties import Gradient, WeightDecay
+from seqreg.spectral import conv1d_norm_upper_bound
 from seqreg.training.config import Regularizers
 
 Array = NDArray[Any]
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 ACTIVATIONS = ("relu", "identity")
+# A bound of filters is renewed where they have moved by this share of it; sums of float32 are this close.
+MOVED, ROUNDED = 0.2, 1.001
 
 
 def closed_form(model: SequenceNetwork, regularizers: Regularizers, loss: Loss) -> "ClosedForm | None":
@@ -176,6 +180,7 @@ class Windows(ClosedForm):
         super().__init__(net, penalties, loss)
         self.loops = all_window_loops
         self._places = net.windows if net.pooling == "position" else 1
+        self._known: tuple[float, Array] | None = None
 
     def forward(self, letters: Letters) -> Array:
         """Logits (N, K), by the activations of all windows."""
@@ -200,7 +205,23 @@ class Windows(ClosedForm):
     def penalize(self, letters: Letters, weight: float, mean: bool) -> float:
         """Of filters at all windows."""
         at = (self._head, self.filters, self._h, self.identity, letters.counts, letters.lengths, letters.rows.shape[1])
-        return self.loops.penalize_windows(weight, mean, *at, self.complement, self.grown, self._grown_head)
+        norm = self.dtype.type(0 if mean else self._norm())
+        return self.loops.penalize_windows(weight, mean, norm, *at, self.complement, self.grown, self._grown_head)
+
+    def _norm(self) -> float:
+        """At least the operator norm of the convolution.
+
+        The certified bound of filters some steps ago, and what they have moved since: a convolution's norm is at most
+        the root of its width times the norm of its kernel.
+        """
+        if self._known is not None:
+            bound, filters = self._known
+            moved = math.sqrt(len(self.table)) * float(np.linalg.norm(self.filters - filters))
+            if moved < MOVED * bound:
+                return (bound + moved) * ROUNDED
+        kernel = torch.from_numpy(self.filters).transpose(1, 2)
+        self._known = float(conv1d_norm_upper_bound(kernel.double())), self.filters.copy()
+        return self._known[0] * ROUNDED
 
     def finish(self) -> None:
         """The head as the parameter has it, (K, C * P)."""
