@@ -111,6 +111,7 @@ def files(folder: Path) -> dict[str, bytes]:
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith((".", "pieces")) and path.suffix not in (".unfinished", ".lock")
+        if path.parent.name != "locks"  # which are empty
     }
 
 
