@@ -1,5 +1,6 @@
 """Numbers as targets, from reading to run folders: every form of input, baselines, training, intervals, commands."""
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,17 +9,25 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from seqreg.alphabet import DNA
+from seqreg.alphabet import DNA, Alphabet
 from seqreg.baselines import OF_VALUES, FittedBaseline, fit_baseline, fit_baselines
+from seqreg.certificates import certified_shifts, hamming_certificate
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation import evaluate
+from seqreg.explain import explain
 from seqreg.linear import fit_ridge, fit_svr, inner_folds
 from seqreg.metrics import UndefinedMetricError
+from seqreg.networks import Value
+from seqreg.predictors import TrainedNetwork, load_trained
+from seqreg.predictors.network import Architecture
 from seqreg.records import read_json, read_tsv
+from seqreg.sensitivity import evaluate_shifts
 from seqreg.sequences import (
     InputSpec,
     SequenceSet,
@@ -449,3 +458,122 @@ def test_bad_values_are_refused_in_a_sentence(kind: str, tmp_path: Path, call: C
 def test_the_embedded_set_is_as_described() -> None:
     data = read_input(InputSpec(input="gb1-stability", require_labels=True))
     assert (len(data), data.target) == (813, Values(title="value", unit="kcal/mol"))
+
+
+# ---- shifts
+
+
+def small_network(model: str, alphabet: Alphabet = DNA, length: int = 6, **target: float) -> TrainedNetwork:
+    """An untrained network of values with random weights, in float64."""
+    architecture = Architecture(
+        model=model,
+        encoding="one-hot",
+        alphabet=alphabet.name,
+        target=Values(title="activity", unit="log", **target),
+        length=length,
+        shortest=length,
+        reverse_complement=False,
+    )
+    module = architecture.build().double()
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.requires_grad:
+                weight.copy_(torch.randn_like(weight))
+    return TrainedNetwork(architecture=architecture, module=module.eval())
+
+
+def true_shifts(network: TrainedNetwork, data: SequenceSet, most: int) -> NDArray[np.float64]:
+    """(N, most + 1) largest change over all sequences up to m substitutions away, by running the network on each."""
+    ids, scale = torch.from_numpy(data.padded()), network.target.predict([1.0]) - network.target.predict([0.0])
+    worst = np.zeros((len(data), most + 1))
+    with torch.no_grad():
+        for row, m in itertools.product(range(len(data)), range(1, most + 1)):
+            mutants = []
+            for places in itertools.combinations(range(ids.shape[1]), m):
+                for new in itertools.product(range(4), repeat=m):
+                    mutants.append(ids[row].clone())
+                    mutants[-1][list(places)] = torch.tensor(new, dtype=torch.uint8)
+            moved = network.module(torch.stack(mutants)) - network.module(ids[row : row + 1])
+            worst[row, m] = float(moved.abs().max())
+    return worst * scale
+
+
+NETWORKS = [
+    "cnn:filters=3,width=3,pooling=max",
+    "cnn:filters=2,width=2,pooling=position",
+    "cnn:filters=3,width=3,hidden=2",
+]
+
+
+@pytest.mark.parametrize("model", [*NETWORKS, "sum:filters=4,width=3,pooling=max+position,spectrum=2"])
+def test_the_true_shift_lies_between_what_is_found_and_what_is_proved(model: str) -> None:
+    network, data = small_network(model, scale=2.5, centre=-1.0), additive(3, 6)
+    truth = true_shifts(network, data, 2)
+    for i in range(len(data)):
+        found = evaluate_shifts(network, data.subset(np.array([i])), max_substitutions=2)
+        attacked, certified = (np.array(each["median"]) for each in (found.attacked_shift, found.certified_shift))
+        assert (attacked <= truth[i] + 1e-9).all()
+        assert (truth[i] <= certified + 1e-9).all()
+        np.testing.assert_allclose(certified[1], truth[i, 1], atol=1e-6)  # one substitution is settled exactly
+        np.testing.assert_allclose(attacked[1], truth[i, 1], atol=1e-6)
+        assert (np.diff(attacked) >= 0).all()
+        assert (np.diff(certified) >= 0).all()
+
+
+def test_the_shift_of_a_linear_model_is_known_exactly() -> None:
+    """A sum over positions: the largest changes of m positions in one direction add up."""
+    network, data = small_network("sum:spectrum=0,pooling=none", scale=3.0), additive(4, 6)
+    weight = network.module.part("positions").output.weight.detach().numpy().reshape(4, 6)  # letters, positions
+    found = evaluate_shifts(network, data, max_substitutions=4, tolerance=5.0)
+    codes = data.codes.reshape(4, 6)
+    change = weight[:, :, None] - weight[codes, np.arange(6)].T  # new letter, position, sequence
+    up, down = (np.sort(each, 0)[::-1].cumsum(0) for each in (change.max(0), (-change).max(0)))
+    truth = 3.0 * np.maximum(up, down)[:4].T  # sequence, m
+    for shift in (found.attacked_shift, found.certified_shift):
+        np.testing.assert_allclose(shift["quantile_90"][1:], truth.max(0), atol=1e-6)
+    within = (truth <= 5.0).mean(0)
+    np.testing.assert_allclose(found.attacked_within[1:], within)
+    np.testing.assert_allclose(found.certified_within[1:], within)
+    assert found.certified_within[0] == 1
+
+
+def test_a_value_is_certified_by_the_mathematics_of_calls() -> None:
+    """The radius of a call, "within the tolerance", is the number of edits at which the shift is below it."""
+    network, data = small_network("cnn:filters=3,width=3"), additive(5, 6)
+    ids = torch.from_numpy(data.padded())
+    clean = network.module(ids)[:, 0].detach()
+    shifts = certified_shifts(network.module, ids, most=3).amax(2)
+    for tolerance in (0.5, 1.5, 3.0, 8.0):
+        network.module.learns(Value(tolerance=tolerance))
+        radius = hamming_certificate(network.module, ids, clean, most=3).radius
+        within = (shifts < tolerance - 1e-6).long().cumprod(1).sum(1) - 1
+        assert radius.tolist() == within.tolist()
+
+
+def test_robustness_of_values_on_the_command_line(run: Path, tmp_path: Path, call: Call) -> None:
+    write_store(tmp_path / "x.h5", additive(160, noise=1.0))
+    words = ("robustness", run, tmp_path / "x.h5", "--part", "test", "--max-substitutions", "2", "--workers", "1")
+    done = call(*words, "-o", tmp_path / "robustness.json")
+    assert done.returncode == 0, done.stderr
+    found = read_json(tmp_path / "robustness.json")
+    assert found["tolerance"] == pytest.approx(read_json(run / "model.json")["scale"] / 2)
+    for kind in ("median", "quantile_90"):
+        attacked, certified = (np.array(found[f"{name}_shift"][kind]) for name in ("attacked", "certified"))
+        assert (attacked <= certified).all()
+    assert all(a >= c for a, c in zip(found["attacked_within"], found["certified_within"], strict=True))
+    assert (tmp_path / "robustness.svg").exists()
+    assert list(read_tsv(tmp_path / "robustness.tsv")[0])[:4] == ["id", "value", "prediction", "attacked_shift"]
+    assert call(*words, "--tolerance", "-1").returncode == 2
+
+
+def test_explanations_are_in_the_unit(run: Path) -> None:
+    network = load_trained(run)
+    data = additive(160, noise=1.0).subset(np.arange(3))
+    found = explain(network, data)
+    p = network.probabilities(data)[:, 0]
+    np.testing.assert_allclose([each.logits[0] for each in found.sequences], p, rtol=1e-5)
+    mutant = data.codes.reshape(3, -1).copy()
+    mutant[:, 4] = 2
+    changed = network.probabilities(replace(data, codes=mutant.ravel()))[:, 0] - p
+    np.testing.assert_allclose([each.mutagenesis[4, 2, 0] for each in found.sequences], changed, atol=1e-4)
+    assert found.logit_of == ("activity",)

@@ -19,6 +19,7 @@ from seqreg.certificates.levenshtein import edit_certificate
 from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
 from seqreg.certificates.margins import margin_directions, margins, predicted, stands
 from seqreg.certificates.radius import TOLERANCE, HammingCertificate, hamming_certificate
+from seqreg.certificates.shift import certified_edit_shifts, certified_shifts
 
 __all__ = [
     "LIPSCHITZ_RULES",
@@ -28,7 +29,9 @@ __all__ = [
     "HammingCertificate",
     "LayerNorms",
     "certified_batch",
+    "certified_edit_shifts",
     "certified_parts",
+    "certified_shifts",
     "edit_certificate",
     "hamming_certificate",
     "hamming_lipschitz",

@@ -84,7 +84,7 @@ def _certify(
     for m in range(1, int(ceiling.max()) + 1):
         rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)
         here = None if singles is None else singles[rows]
-        bounds = _bounds(batch.rows(rows), anywhere[rows], here, norms[rows], m)
+        bounds = margin_bounds(batch.rows(rows), anywhere[rows], here, norms[rows], m)
         best = batch.margins.new_full((len(rows), batch.margins.shape[1]), -torch.inf)
         for name, bound in bounds:
             open_ = torch.nonzero(best.amin(1) <= TOLERANCE).squeeze(1)
@@ -97,7 +97,7 @@ def _certify(
     return HammingCertificate(margin=margin, radius=radius, proof=tuple(proof))
 
 
-def _bounds(
+def margin_bounds(
     batch: CertifiedParts, anywhere: Tensor, singles: Tensor | None, norms: Tensor, m: int
 ) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
     """Lower bounds (n, P) of the margins of chosen rows, by name, cheapest first. What is exact stands alone."""

@@ -22,6 +22,7 @@ from seqreg.cli.options import (
     option,
 )
 from seqreg.cli.terminal import Terminal
+from seqreg.errors import UsageError
 from seqreg.specs import unknown_name
 
 PANEL = "Models"
@@ -57,6 +58,12 @@ def robustness(
         Path | None, option(EDITS, "--protect", "FILE", "Regions that never change: BED, table, or masked FASTA.")
     ] = None,
     beam: Annotated[int, option(EDITS, "--beam", "N", "Variants kept while searching; 1 is greedy.", default=True)] = 1,
+    tolerance: Annotated[
+        float | None,
+        option(
+            EDITS, "--tolerance", "X", "Of values: a prediction that moves by at most X, in their unit, has not moved."
+        ),
+    ] = None,
     sample: Annotated[int | None, option(FITTING, "--sample", "N", "Only N sequences, chosen by class.")] = None,
     batch_size: BatchSize = 32,
     seed: Seed = 0,
@@ -67,12 +74,14 @@ def robustness(
 ) -> None:
     """Accuracy after the worst edits that were found, and whatever the edits are, for 0, 1, 2, ... edits.
 
-    With -o x.json, x.tsv beside it says for every sequence what changes its prediction, and x.svg shows the curves and
-    the positions that are edited most.
+    Of values: how far predictions move, found and proved, and the share that moves by at most --tolerance. With -o
+    x.json, x.tsv beside it says for every sequence what changes its prediction, and x.svg shows the curves and the
+    positions that are edited most.
     """
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_robustness_figure
-    from seqreg.sensitivity.robustness import COLUMNS, evaluate_robustness
+    from seqreg.sensitivity import robustness as of_calls
+    from seqreg.sensitivity import shifts as of_values
     from seqreg.sequences import editable, file_and_sheet, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
@@ -80,6 +89,10 @@ def robustness(
     from seqreg.writing import is_stream
 
     network = load_network(terminal, run, device, threads)
+    called = network.target.probabilistic
+    columns = of_calls.COLUMNS if called else of_values.COLUMNS
+    if called and tolerance is not None:
+        raise UsageError("--tolerance is for values; a class stays or changes")
     compute_vectors(network, embed_with or (), device)
     kinds = edits.split("+")
     for kind in kinds:
@@ -100,6 +113,7 @@ def robustness(
         "rule": "any" if table else allowed,
         "beam": beam,
         "batch_size": batch_size,
+        **({} if called else {"tolerance": tolerance}),
     }
     about = {**asked, **model_identity(run, device), "sha256": sequences.sha256, "names": sequences.names}
     about |= {"embed_with": embed_with} if embed_with else {}
@@ -107,22 +121,35 @@ def robustness(
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
         few = 1 if embed_with else workers  # a language model fits into memory once
         spread = side_by_side(terminal, few, threads, network.device, once)
-        found = evaluate_robustness(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
+        evaluate: Any = of_calls.evaluate_robustness if called else of_values.evaluate_shifts
+        found = evaluate(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
     if output is not None:
         rows = found.rows()
         table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")
         note_written(output.parent, [path.name for path in (output, table, figure)])
         write_json(output, found.to_plain(), "robustness")
         if not is_stream(output):
-            write_tsv(table, COLUMNS, rows)
-            write_robustness_figure(found.to_plain(), [row[COLUMNS.index("edits")] for row in rows], figure)
+            write_tsv(table, columns, rows)
+            write_robustness_figure(found.to_plain(), [row[columns.index("edits")] for row in rows], figure)
         remove_unfinished(output)
     if terminal.as_json:
         terminal.json(found.to_plain(), "robustness")
     elif output is None or not terminal.quiet:
+        _show_robustness(terminal, found, called=called)
+    _saved(terminal, run, output)
+
+
+def _show_robustness(terminal: Terminal, found: Any, *, called: bool) -> None:
+    if called:
         accuracies = zip(found.substitutions, found.attacked_accuracy, found.certified_accuracy, strict=True)
         terminal.table(("edits", "attacked accuracy", "certified accuracy"), list(accuracies))
-    _saved(terminal, run, output)
+        return
+    about = found.to_plain()
+    shifts = [about[name]["median"] for name in ("attacked_shift", "certified_shift")]
+    shares = [about[name] for name in ("attacked_within", "certified_within")]
+    unit = f" ({found.unit})" if found.unit else ""
+    head = (f"median attacked shift{unit}", f"certified{unit}", f"attacked within {found.tolerance:.3g}", "certified")
+    terminal.table(("edits", *head), list(zip(found.substitutions, *shifts, *shares, strict=True)))
 
 
 @command(panel=PANEL, example="seqreg norm runs/promoters test.csv -o norm.json")

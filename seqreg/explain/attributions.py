@@ -36,8 +36,10 @@ def attributions(
             slopes = gradient_times_input(model, ids)
             integrated, baseline_logits = integrated_gradients(model, ids, steps)
             changes = substitution_scores(model, ids) - logits[:, None, None]  # n, L, A, K
-        found = (logits, baseline_logits, changes, slopes, integrated)
-        arrays = [(network.target.sign * each).float().cpu().numpy() for each in found]
+        target = network.target
+        found = [target.told(each) for each in (logits, baseline_logits)]
+        found += [target.told_change(each) for each in (changes, slopes, integrated)]
+        arrays = [each.float().cpu().numpy() for each in found]
         for row, i in enumerate(map(int, index)):
             of_logits, of_baseline, *per_position = (each[row] for each in arrays)
             mutagenesis, slope, path = (each[: sequences.lengths[i]] for each in per_position)

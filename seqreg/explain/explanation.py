@@ -92,6 +92,7 @@ def write_explanation(
         "classes": network.target.names,
         "logit_of": network.target.logit_of,
         "positive": network.target.positive,
+        **({} if network.target.probabilistic else network.target.described()),
         "baseline": BASELINE,
         "model_sha256": model_sha256,
         "source": sequences.source,
@@ -108,7 +109,7 @@ def write_explanation(
     write_attributions(folder / "attributions.h5", noted(), about)
     p = _probabilities(network, logits)
     motifs = motifs_of(network, sequences, p)
-    _write_motifs(folder, network, sequences, motifs)
+    _write_motifs(folder, network, sequences, p, motifs)
     shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
     for number, (each, found) in enumerate(
         zip(shown, read_attributions(folder / "attributions.h5", [each.index for each in shown]), strict=True), start=1
@@ -141,7 +142,8 @@ def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.flo
 
 def _probabilities(network: TrainedNetwork, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """(N, number of classes), from N arrays (K,) of logits that speak for the positive class."""
-    return network.architecture.probabilities(network.target.sign * np.stack(logits))
+    told = np.stack(logits).astype(np.float64)
+    return network.target.predict_told(told, network.temperature)
 
 
 def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
@@ -163,24 +165,26 @@ def _shown(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float6
         index=i,
         id=sequences.names[i],
         label=sequences.label(i),
-        prediction=names[y],
+        prediction=names[y] if names else f"{p[i, 0]:.4g}",
         p=float(p[i, y]),
         target=speaks[k],
         k=k,
     )
 
 
-def _write_motifs(folder: Path, network: TrainedNetwork, sequences: SequenceSet, motifs: list[Motif]) -> None:
+def _write_motifs(
+    folder: Path, network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.float64], motifs: list[Motif]
+) -> None:
     alphabet = network.alphabet
     letters = alphabet.mixtures[: alphabet.pad].T @ np.bincount(sequences.codes, minlength=alphabet.pad)[: alphabet.pad]
     strands = network.architecture.reverse_complement
     with atomic_write(folder / "motifs.meme") as handle:
         handle.write(meme(motifs, alphabet.letters, letters / letters.sum(), both_strands=strands))
     columns = ("motif", "consensus", "bits", "sites", "importance", "filters", "start", "reverse", "enriched_in")
-    per_class = [
-        f"{kind}_{name}" for name in network.target.names for kind in ("fires", "effect", "odds_ratio", "p", "q")
-    ]
-    write_tsv(folder / "motifs.tsv", (*columns, *per_class), [_row(network.target.names, motif) for motif in motifs])
+    target, y = sequences.labelled() if sequences.y is not None else (network.target, network.target.call(p))
+    names = tuple(dict.fromkeys((*target.sides(y)[0], *network.target.shown_names)))
+    per_class = [f"{kind}_{name}" for name in names for kind in ("fires", "effect", "odds_ratio", "p", "q")]
+    write_tsv(folder / "motifs.tsv", (*columns, *per_class), [_row(names, motif) for motif in motifs])
     for motif in motifs:
         draw_motif(folder / "logos" / f"{motif.name}.svg", motif)
 

@@ -143,6 +143,7 @@ class Value:
     """A value, y (N,) in standard deviations of the training values from their mean, as the one output (N, 1) is.
 
     The link is `centre + scale * output`. tolerance: how far an output may be from y and still be y, in the same.
+    only: 1 where nothing but falling below it counts, -1 where nothing but rising above it does.
     """
 
     centre: float = 0.0
@@ -150,6 +151,7 @@ class Value:
     kind: str = "squared"
     tolerance: float = TOLERANCE
     slack: float = 0.0
+    only: int = 0
 
     @property
     def term(self) -> str:
@@ -176,8 +178,12 @@ class Value:
         return Measured(outputs)
 
     def stands(self, y: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
-        """f - y + t and y - f + t, P = 2."""
+        """f - y + t and y - f + t, P = 2; one of them where only one way counts."""
         y = y.double()
+        if self.only:
+            return torch.full((len(y), 1, 1), float(self.only), dtype=torch.float64, device=y.device), (
+                self.tolerance - self.only * y[:, None]
+            )
         directions = torch.tensor([[1.0], [-1.0]], dtype=torch.float64, device=y.device).expand(len(y), 2, 1)
         return directions, self.tolerance + torch.stack([-y, y], 1)
 

@@ -60,5 +60,6 @@ def _escaped(value: Any) -> str:
 
 def _robustness(run: Run) -> list[tuple[int, float, float]]:
     """Edits, attacked and certified accuracy, where they have been measured."""
-    columns = [run.robustness.get(name) or [] for name in ("substitutions", "attacked_accuracy", "certified_accuracy")]
+    what = "within" if "attacked_within" in run.robustness else "accuracy"
+    columns = [run.robustness.get(name) or [] for name in ("substitutions", f"attacked_{what}", f"certified_{what}")]
     return list(zip(*columns, strict=True))

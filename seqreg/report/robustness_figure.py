@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from seqreg.writing import atomic_write
 
-_COLORS = {"attacked_accuracy": "#b45309", "certified_accuracy": "#0f766e"}
-_NAMES = {"attacked_accuracy": "attacked", "certified_accuracy": "certified"}
+_COLORS = {"attacked": "#b45309", "certified": "#0f766e"}
 
 
 def damaging_positions(edits: Sequence[str]) -> NDArray[np.float64]:
@@ -40,6 +39,13 @@ def draw_positions(ax: Axes, share: NDArray[np.float64], color: str) -> None:
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol="\N{NO-BREAK SPACE}%"))
 
 
+def _heights(robustness: Mapping[str, Any], kind: str) -> list[float]:
+    """What is drawn for "attacked" or "certified": accuracies, or medians of shifts, NaN where nothing is proved."""
+    shift = robustness.get(f"{kind}_shift")
+    known = robustness[f"{kind}_accuracy"] if shift is None else shift["median"]
+    return [np.nan if value is None else value for value in known]
+
+
 def write_robustness_figure(robustness: Mapping[str, Any], edits: Sequence[str], target: Path) -> None:
     """Write an SVG of the content of robustness.json and the column `edits` of the table beside it."""
     share = damaging_positions(edits)
@@ -48,14 +54,19 @@ def write_robustness_figure(robustness: Mapping[str, Any], edits: Sequence[str],
         figure = Figure(figsize=(7.6, 2.9) if len(share) else (3.8, 2.9), layout="constrained")
         first, *others = figure.subplots(1, 2 if len(share) else 1, squeeze=False)[0]
         for name, color in _COLORS.items():
-            first.plot(
-                robustness["substitutions"], robustness[name], marker="o", markersize=4, color=color, label=_NAMES[name]
-            )
-        first.set(xlabel="edits", ylabel="accuracy", ylim=(0, 1.02))
+            y = _heights(robustness, name)
+            first.plot(robustness["substitutions"], y, marker="o", markersize=4, color=color, label=name)
+        if "attacked_shift" in robustness:
+            unit = f" ({robustness['unit']})" if robustness["unit"] else ""
+            first.axhline(robustness["tolerance"], color="0.6", linewidth=0.9, linestyle=(0, (2, 2)))
+            first.set(xlabel="edits", ylabel=f"median shift{unit}")
+            first.set_ylim(bottom=0)
+        else:
+            first.set(xlabel="edits", ylabel="accuracy", ylim=(0, 1.02))
         first.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         first.legend(frameon=False)
         for ax in others:
-            draw_positions(ax, share, _COLORS["attacked_accuracy"])
+            draw_positions(ax, share, _COLORS["attacked"])
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     with atomic_write(target) as handle:

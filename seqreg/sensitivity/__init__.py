@@ -6,6 +6,16 @@ is the JSON file of the same name. Bounds and what was found never share a name.
 
 from seqreg.sensitivity.norm import NormReport, norm_report
 from seqreg.sensitivity.robustness import Robustness, evaluate_robustness
+from seqreg.sensitivity.shifts import Shifts, evaluate_shifts
 from seqreg.sensitivity.variants import VariantScore, score_variants
 
-__all__ = ["NormReport", "Robustness", "VariantScore", "evaluate_robustness", "norm_report", "score_variants"]
+__all__ = [
+    "NormReport",
+    "Robustness",
+    "Shifts",
+    "VariantScore",
+    "evaluate_robustness",
+    "evaluate_shifts",
+    "norm_report",
+    "score_variants",
+]

@@ -92,6 +92,18 @@ class Target(ABC):
         """-1 where the one output of a binary task speaks against the positive class, as that is the first by name."""
         return 1
 
+    def told(self, outputs: Any) -> Any:
+        """Outputs as people are told of them: of what `logit_of` names; of values in their unit."""
+        return self.sign * outputs
+
+    def told_change(self, changes: Any) -> Any:
+        """Changes of outputs likewise."""
+        return self.sign * changes
+
+    def predict_told(self, told: Array, temperature: float) -> Array:
+        """p (N, columns) of what `told` gave for outputs (N, K)."""
+        return self.predict(self.sign * told / temperature)
+
     @property
     def logit_of(self) -> tuple[str, ...]:
         """(outputs,) what `sign` times the outputs speaks for: the positive class of two, otherwise every name."""

@@ -62,6 +62,15 @@ class Values(Target):
     def output_names(self) -> tuple[str, ...]:
         return (self.title,)
 
+    def told(self, outputs: Any) -> Any:
+        return self.centre + self.scale * outputs
+
+    def told_change(self, changes: Any) -> Any:
+        return self.scale * changes
+
+    def predict_told(self, told: Array, temperature: float) -> Array:
+        return np.asarray(told, dtype=np.float64)
+
     @property
     def logit_of(self) -> tuple[str, ...]:
         return (self.title,)

@@ -8,10 +8,22 @@ from seqreg.report.robustness_figure import damaging_positions
 from seqreg.report.run_folder import Run
 from seqreg.report.sections.cards import figure_card, spoken
 
+_OF_CALLS = (
+    "Attacked: still right after the worst change that a search found. Certified: proved right for every such change. "
+    "The truth lies between the two."
+)
+_OF_VALUES = (
+    "Attacked: the share of sequences whose prediction no change that a search found moves by more than that. "
+    "Certified: of those for which this is proved for every such change. The truth lies between the two."
+)
+
 
 def section(run: Run) -> list[dict[str, Any]]:
     """Accuracy under attack, and what is proved, per number of substitutions and per radius."""
-    named = {"attacked_accuracy": "attacked", "certified_accuracy": "certified"}
+    moved = "attacked_within" in run.robustness
+    what = "within" if moved else "accuracy"
+    named = {f"attacked_{what}": "attacked", f"certified_{what}": "certified"}
+    y_label = f"moved by at most {run.robustness['tolerance']:.3g}" if moved else "accuracy"
     l2 = run.robustness.get("l2") or {}
     shown: list[dict[str, Any]] = []
     for source, key, name, label, whole in (
@@ -34,15 +46,12 @@ def section(run: Run) -> list[dict[str, Any]]:
             drawn = figures.per_budget(
                 lines,
                 name=name,
-                alt=f"Accuracy per {label}. " + spoken(lines),
+                alt=f"{y_label.capitalize()} per {label}. " + spoken(lines),
                 x_label=label,
-                y_label="accuracy",
+                y_label=y_label,
                 whole=whole,
             )
-            caption = (
-                "Attacked: still right after the worst change that a search found. Certified: proved right for every "
-                "such change. The truth lies between the two."
-            )
+            caption = _OF_VALUES if moved else _OF_CALLS
             shown.append(figure_card(drawn, name.capitalize(), caption, figures.legend(lines)))
     share = damaging_positions([row.get("edits", "") for row in run.worst_edits])
     if len(share):
