@@ -175,7 +175,7 @@ def norm(
     if data.given:
         sequences = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
         sequences = in_terms_of(sequences, network.target)
-    with terminal.progress("Sequences climbed from, sixteen at a time:") as moved:
+    with terminal.progress("Climbed from sequences, some at a time:") as moved:
         spread = side_by_side(terminal, workers, threads, network.device)
         found = norm_report(network, sequences, sample=sample, seed=seed, spread=spread, progress=moved)
     report: dict[str, Any] = to_plain(found)

@@ -30,7 +30,7 @@ Told = Callable[[int, int], None]
 
 EPSILONS = (0.1, 1.0, 3.0)
 ASCENT_STEPS = 10
-FEW = 16  # sequences climbed from together
+FEW = 64  # sequences climbed from together
 JITTER = 1e-9  # relative to the largest eigenvalue; it can only lower the interpolation bound
 MARGIN_QUANTILE = 0.1
 MARGIN_REMARK = (
@@ -137,7 +137,7 @@ def _adversarial_quotients(
 ) -> list[Piece]:
     """What `Climbs` finds from each few sequences of ids (N, L)."""
     climbs = Climbs(model, ids, restarts, seed)
-    starts = list(range(0, len(ids), FEW))
+    starts = [(begin, begin + FEW) for begin in range(0, len(ids), FEW)]
     found = []
     for piece in spread(climbs, starts):
         found.append(piece)
@@ -157,9 +157,9 @@ class Climbs:
         self._model, self._ids, self._restarts, self._seed = model, ids, restarts, seed
         self._single = copy.deepcopy(model).float().requires_grad_(False)
 
-    def __call__(self, begin: int) -> Piece:
+    def __call__(self, places: tuple[int, int]) -> Piece:
         """quotients (K,), and points (K, n, A, L): where the ascents of radius 1 from the sequences end."""
-        model, rows = self._model, slice(begin, begin + FEW)
+        model, rows = self._model, slice(*places)
         generator = torch.Generator().manual_seed(self._seed)
         ids = self._ids[rows]
         x, lengths = model.one_hot(ids), model.lengths(ids)
