@@ -11,7 +11,8 @@ space is the Euclidean one come from the kernel of the references.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from seqreg.alphabet import Alphabet
 from seqreg.errors import UsageError
 from seqreg.networks.alignment_blocks import Block, blocks_of
 from seqreg.networks.local_alignment import BETA, Queries, log_sums, passing
-from seqreg.networks.part import Part, Profile
+from seqreg.networks.part import Ability, Part, Profile
 from seqreg.sequences import SequenceSet, blosum62, members_of_classes
 
 _RIDGE = 1e-6  # of the largest eigenvalue of the kernel: equal sequences make it singular
@@ -39,10 +40,12 @@ class AlignmentNet(Part, proved=True):
 
     references: Tensor
     similarity: Tensor
-    cannot: ClassVar = {
-        "graph": "ONNX has no local alignments, which this model computes. Export it as safetensors, or train it "
-        "without"
-    }
+    cannot = MappingProxyType[Ability, str](
+        {
+            "graph": "ONNX has no local alignments, which this model computes. Export it as safetensors, or train it "
+            "without"
+        }
+    )
     head_only, window_by_window = True, False
     receptive_field, activation_name = 1, "relu"  # scores are at least 0
 

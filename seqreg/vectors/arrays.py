@@ -3,6 +3,7 @@
 import weakref
 import zipfile
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -150,14 +151,14 @@ class ParquetVectors(_Array):
 
     def __init__(self, path: Path) -> None:
         try:
-            import pyarrow
-            import pyarrow.parquet
+            arrow: Any = import_module("pyarrow")
+            parquet: Any = import_module("pyarrow.parquet")
         except ImportError:
             raise UsageError(
                 f"{path} is Parquet, which the package pyarrow reads: install it (the extra parquet of seqreg)"
             ) from None
         try:
-            with pyarrow.parquet.ParquetFile(path) as file:
+            with parquet.ParquetFile(path) as file:
                 names = file.schema_arrow.names
                 if "id" not in names or len(names) < 2:
                     raise InputError(f"columns id and numbers are wanted; there are {_named(names)}", file=path)
@@ -166,7 +167,7 @@ class ParquetVectors(_Array):
                 for batch in file.iter_batches():
                     ids += [str(name) for name in batch.column("id").to_pylist()]
                     rows += _of_batch(batch, [name for name in names if name != "id"], path)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
+        except (arrow.ArrowException, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"cannot be read: {error}", file=path) from None

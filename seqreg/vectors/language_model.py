@@ -7,6 +7,7 @@ their encoder alone, and U, Z, O and B as X; ESM-2, DNABERT-2 and the Nucleotide
 
 import re
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ class LanguageModel:
 
     def __init__(self, name: str | Path, device: str | torch.device = "cpu") -> None:
         try:
-            import transformers
+            transformers: Any = import_module("transformers")
         except ImportError:
             raise UsageError(
                 "language models are run by the package transformers: install it (the extra embed of seqreg)"
