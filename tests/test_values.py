@@ -577,3 +577,26 @@ def test_explanations_are_in_the_unit(run: Path) -> None:
     changed = network.probabilities(replace(data, codes=mutant.ravel()))[:, 0] - p
     np.testing.assert_allclose([each.mutagenesis[4, 2, 0] for each in found.sequences], changed, atol=1e-4)
     assert found.logit_of == ("activity",)
+
+
+def test_variants_and_comparisons_of_values(run: Path, tmp_path: Path, call: Call) -> None:
+    data = additive(160, noise=1.0)
+    write_store(tmp_path / "x.h5", data)
+    old, new = data.sequence(3)[4], "ACGT"[("ACGT".index(data.sequence(3)[4]) + 1) % 4]
+    (tmp_path / "variants.tsv").write_text(f"s3\t5{old}>{new}\ns3\t5{old}>{new};1{data.sequence(3)[0]}>G\n")
+    done = call("predict", run, tmp_path / "x.h5", "--variants", tmp_path / "variants.tsv", "-o", tmp_path / "v.tsv")
+    assert done.returncode == 0, done.stderr
+    rows = read_tsv(tmp_path / "v.tsv")
+    network = load_trained(run)
+    mutant = data.codes.reshape(160, -1).copy()
+    mutant[3, 4] = "ACGT".index(new)
+    before, after = (network.probabilities(replace(data, codes=each.ravel()))[3, 0] for each in (data.codes, mutant))
+    assert list(rows[0])[:5] == ["id", "variant", "value_before", "value_after", "change"]
+    assert float(rows[0]["change"]) == pytest.approx(after - before, abs=1e-4)
+    assert rows[0]["certified"] == ("yes" if abs(after - before) < network.target.scale / 2 else "no")  # pyright: ignore[reportAttributeAccessIssue]
+    done = call("compare", run, "-o", tmp_path / "c.json")
+    assert done.returncode == 0, done.stderr
+    assert list(read_tsv(tmp_path / "c.tsv")[0])[3:] == list(VALUE_METRICS)
+    done = call("tune", tmp_path / "x.h5", "-o", tmp_path / "tuned", "--trials", "2")
+    assert done.returncode == 2
+    assert "settings are searched for classes and labels only" in done.stderr

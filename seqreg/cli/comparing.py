@@ -26,8 +26,7 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
 
     With -o x.json, x.tsv beside it has a row per run and model, and x.html is a page to read.
     """
-    from seqreg.evaluation.comparison import COLUMNS, compare_runs
-    from seqreg.metrics import METRICS
+    from seqreg.evaluation.comparison import compare_runs
     from seqreg.records import write_json, write_tsv
     from seqreg.report import write_comparison
     from seqreg.writing import is_stream
@@ -35,13 +34,15 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
     found = compare_runs(runs)
     if output is not None:
         if not is_stream(output):
-            write_tsv(output.with_suffix(".tsv"), COLUMNS, found.rows())
+            write_tsv(output.with_suffix(".tsv"), found.columns, found.rows())
             write_comparison(output.with_suffix(".html"), found)
         write_json(output, found, "comparison")
     if terminal.as_json:
         terminal.json(found, "comparison")
     elif output is None or not terminal.quiet:
-        rows = [(name, *(_with_deviation(of_metric[name]) for of_metric in found.spread.values())) for name in METRICS]
+        rows = [
+            (name, *(_with_deviation(of_metric[name]) for of_metric in found.spread.values())) for name in found.metrics
+        ]
         terminal.table((f"mean of {len(runs)} runs ± standard deviation", *found.spread), rows)
     if output is not None:
         terminal.note(f"Wrote {output}")

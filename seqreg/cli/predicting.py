@@ -276,7 +276,10 @@ def _scored_variants(
     if sequences is None:
         raise listed[0].error(f"{spec.source} has no sequence of this id")
     terminal.warn(stream.warnings)
-    return [score.row() for score in score_variants(model, sequences, listed)]
+    return [
+        (score.row() if model.target.probabilistic else score.row_of_value())
+        for score in score_variants(model, sequences, listed)
+    ]
 
 
 def _pieces(model: "Predictor", spec: "InputSpec") -> "SequenceStream":

@@ -114,10 +114,15 @@ def predict(
             least = -math.inf if threshold is None else threshold
             _write(terminal, output, columns, predicting.window_rows(model, pieces, least, once, moved))
         elif variants is not None:
-            from seqreg.sensitivity.variants import COLUMNS
+            from seqreg.sensitivity.variants import columns_of
 
             pieces = None
-            _write(terminal, output, COLUMNS, predicting.variant_rows(terminal, model, data, variants, window))
+            _write(
+                terminal,
+                output,
+                columns_of(model.target),
+                predicting.variant_rows(terminal, model, data, variants, window),
+            )
         else:
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)

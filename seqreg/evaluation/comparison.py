@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from seqreg.errors import ModelError, UsageError
-from seqreg.metrics import METRICS
 from seqreg.model_files import is_baseline
 from seqreg.records import read_json
+from seqreg.targets import Classes, Values
 
 NETWORK = "network"
 
@@ -41,17 +41,24 @@ class Comparison:
     values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
     spread: Mapping[str, Mapping[str, Spread]]
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics, in their order."""
+        return tuple(next(iter(self.values.values()), {}))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of `rows`."""
+        return ("run", "model", "n", *self.metrics)
+
     def rows(self) -> list[tuple[Any, ...]]:
         """A row per run and model it has: run, model, n, and every metric."""
         return [
-            (run, model, self.n[i], *(of_metric[name][i] for name in METRICS))
+            (run, model, self.n[i], *(of_metric[name][i] for name in self.metrics))
             for i, run in enumerate(self.runs)
             for model, of_metric in self.values.items()
-            if any(of_metric[name][i] is not None for name in METRICS)
+            if any(of_metric[name][i] is not None for name in self.metrics)
         ]
-
-
-COLUMNS = ("run", "model", "n", *METRICS)
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
@@ -61,8 +68,12 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
         raise UsageError(f"{twice} is given twice")
     found = [_metrics(folder) for folder in folders]
     names = list(dict.fromkeys(name for models in found for name in models))
+    measured = ["spearman" in next(iter(models.values())) for models in found]
+    if any(measured) and not all(measured):
+        raise UsageError("some of these runs learned values, others classes: compare runs of one kind")
+    metrics = list((Values if all(measured) else Classes).metrics)
     values = {
-        name: {metric: tuple(models.get(name, {}).get(metric) for models in found) for metric in METRICS}
+        name: {metric: tuple(models.get(name, {}).get(metric) for models in found) for metric in metrics}
         for name in names
     }
     return Comparison(

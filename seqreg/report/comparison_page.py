@@ -5,9 +5,9 @@ from typing import Any
 
 from seqreg import __version__
 from seqreg.evaluation import Comparison
-from seqreg.metrics import METRICS
 from seqreg.report.pages import environment
 from seqreg.report.tables import GUESSING
+from seqreg.targets import EVERY_METRIC
 from seqreg.writing import atomic_write
 
 
@@ -20,7 +20,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
             version=__version__,
             comparison=comparison,
             headings={"means": "Means", "runs": "Run by run"},
-            metrics=[_metric(comparison, name) for name in METRICS],
+            metrics=[_metric(comparison, name) for name in comparison.metrics],
         )
     )
     with atomic_write(path) as handle:
@@ -29,9 +29,9 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 
 def _metric(comparison: Comparison, metric: str) -> dict[str, Any]:
     """A metric of every model: its mean, whether that is the best, its deviation, and the values run by run."""
-    about = METRICS[metric]
+    about = EVERY_METRIC[metric]
     spread = {model: of_metric[metric] for model, of_metric in comparison.spread.items()}
-    rivals = {model: each.mean for model, each in spread.items() if each.mean is not None and model != GUESSING}
+    rivals = {model: each.mean for model, each in spread.items() if each.mean is not None and model not in GUESSING}
     extreme = (min if about.less_is_better else max)(rivals.values(), default=None)
     winners = [model for model, mean in rivals.items() if mean == extreme]
     cells = [

@@ -27,6 +27,7 @@ COLUMNS = (
     *("id", "variant", "class", "logit_before", "logit_after", "change", "p_before", "p_after"),
     *("prediction_before", "prediction_after", "certified", "certified_any"),
 )
+OF_VALUES = ("id", "variant", "value_before", "value_after", "change", "certified", "certified_any")
 _LETTERS = 1 << 14  # of the sequences that are mutated at a time
 _FEW = 1e-12  # how near to 0 and 1 a baseline's probability is taken when it is turned into a logit
 
@@ -54,7 +55,7 @@ class VariantScore:
     certified_any: bool | None
 
     def row(self) -> tuple[str, ...]:
-        """What the table holds, by `COLUMNS`."""
+        """What the table of calls holds, by `COLUMNS`."""
         change = self.logit_after - self.logit_before
         numbers = (self.logit_before, self.logit_after, change, self.p_before, self.p_after)
         proved = (self.certified, self.certified_any)
@@ -63,6 +64,21 @@ class VariantScore:
             *(self.prediction_before, self.prediction_after),
             *("" if value is None else "yes" if value else "no" for value in proved),
         )
+
+    def row_of_value(self) -> tuple[str, ...]:
+        """What the table of values holds, by `OF_VALUES`: all in the unit.
+
+        certified: whether the change is within half a standard deviation of the training values; certified_any: whether
+        that of any other edits of as many letters is.
+        """
+        change = self.p_after - self.p_before
+        proved = ("" if value is None else "yes" if value else "no" for value in (self.certified, self.certified_any))
+        return (self.id, self.variant, *(f"{x:.6g}" for x in (self.p_before, self.p_after, change)), *proved)
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """Names of the cells of a row, of calls or of values."""
+    return COLUMNS if target.probabilistic else OF_VALUES
 
 
 def score_variants(model: Predictor, data: SequenceSet, listed: Sequence[ListedVariant]) -> list[VariantScore]:
@@ -156,7 +172,7 @@ class _Network:
             edited = torch.from_numpy(_set_of([variants[i][1] for i in others], data).padded()).to(self.device)
             after[others] = plain_logits(self.double, edited)
         rows = torch.tensor([row for row, _ in variants], device=self.device)
-        stands = margins(after, y[rows]) > TOLERANCE
+        stands = margins(after, y[rows], self.double) > TOLERANCE
         most = max((len(each.edits) for _, each in variants if each.substitutions), default=0)
         radius = []
         if self.provable:
@@ -183,7 +199,8 @@ class _Baseline:
         rows = [row for row, _ in variants]
         before = self.baseline.probabilities(data)[rows]
         after = self.baseline.probabilities(_set_of([each for _, each in variants], data))
-        odds = [logit(np.clip(p, _FEW, 1 - _FEW)) for p in (before, after)]
+        known = self.baseline.target.probabilistic
+        odds = [logit(np.clip(p, _FEW, 1 - _FEW)) if known else p for p in (before, after)]
         result: dict[int, list[VariantScore]] = {}
         for i, (_, each) in enumerate(variants):
             stands = self.baseline.target.call_margin(before[i], after[i]) > TOLERANCE
@@ -205,7 +222,7 @@ def _rows(
         VariantScore(
             id=listed.id,
             variant=listed.named or listed.text,
-            named=target.names[k],
+            named=target.shown_names[k],
             logit_before=float(odds[0][k]),
             logit_after=float(odds[1][k]),
             p_before=float(p[0][k]),

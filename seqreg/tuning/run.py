@@ -138,6 +138,8 @@ def prepared(
 
     Raises InputError for too few sequences, UsageError for an ensemble of networks that are no sums.
     """
+    if not parts.train.labelled()[0].probabilistic:
+        raise UsageError("settings are searched for classes and labels only; values are learned by seqreg train")
     default = with_defaults(config, parts.train, parts.valid)
     assert default.model is not None
     if effort.ensemble and not default.model.of_parts:
