@@ -98,6 +98,14 @@ class TrainSettings(Spec):
     positive: str | None = hyper(
         None, "The positive class of a binary task, else chosen and printed.", metavar="CLASS", panel="Sequences"
     )
+    prevalence: float | None = hyper(
+        None,
+        "Share of positives where the model will be used, for thresholds.tsv.",
+        above=0,
+        below=1,
+        metavar="SHARE",
+        panel="Sequences",
+    )
     seed: int = hyper(0, "Seed of every random choice.", low=0, panel="Machine")
     device: str = hyper("auto", "Where to compute.", metavar="auto|cpu|cuda[:i]", panel="Machine")
     threads: int | None = hyper(None, "CPU threads; at most 2, or OMP_NUM_THREADS, without it.", low=1, panel="Machine")

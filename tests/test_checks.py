@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import seqreg
-from seqreg.checks import CHECKS, Evidence, find_all, suspects
+from seqreg.checks import CHECKS, COLUMNS, Evidence, find_all, suspects
 from seqreg.checks.base import Finding
 from seqreg.checks.references import composition, from_learned
 from seqreg.checks.relatives import nearest_similarity
 from seqreg.checks.scores import ece_if_calibrated
 from seqreg.checks.shortcuts import joined
+from seqreg.errors import UsageError
+from seqreg.evaluation.thresholds import threshold_rows
 from seqreg.metrics import ece
 from seqreg.records import dump_json, read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings, write_fasta
@@ -236,3 +238,73 @@ def test_the_same_in_python() -> None:
     groups = [f"g{i // 2}" for i in range(40)]
     assert {each.name for each in seqreg.check(texts, data.label_texts(), groups)} >= {"duplicates", "length-only"}
     assert {each.name for each in seqreg.check(texts)} == {"duplicates", "similarity"}
+
+
+# ------------------------------------------------------------------------------------------------ runs, and predict
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baseline trained on 60 proteins of which one is there twice."""
+    from seqreg.training import TrainConfig, train_baseline
+
+    folder = tmp_path_factory.mktemp("checked")
+    data = clean(60)
+    texts, labels = [*(data.sequence(i) for i in range(60)), data.sequence(0)], [*data.label_texts(), "with"]
+    data = read_strings(texts, labels)
+    write_fasta(folder / "x.fa", data)
+    from seqreg.report import write_report
+
+    config = TrainConfig(prevalence=0.01)
+    train_baseline(data, config, folder / "run", baseline="kmer-logistic:k=2", finish=write_report)
+    return folder
+
+
+def test_a_run_keeps_its_checks_suspects_and_thresholds(run: Path, call: Call) -> None:
+    metrics = read_json(run / "run" / "metrics.json")
+    checks = {each["name"]: each for each in metrics["checks"]}
+    assert list(checks) == list(CHECKS)
+    assert checks["duplicates"]["status"] == "note"
+    page = (run / "run" / "report.html").read_text(encoding="utf-8")
+    card = (run / "run" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Could it be fooling you?" in page
+    assert "Could it be fooling you?" in card
+    assert all(each["message"].split(":")[0].split(",")[0] in page for each in metrics["checks"])
+    assert (run / "run" / "suspects.tsv").read_text().splitlines()[0].split("\t") == list(COLUMNS)
+    for row in read_tsv(run / "run" / "thresholds.tsv"):
+        found, passed = float(row["sensitivity"]), float(row["specificity"])
+        hits, misses = 0.01 * found, 0.99 * (1 - passed)
+        assert float(row["prevalence"]) == 0.01
+        assert float(row["false_hits"]) == pytest.approx(1000 * misses, rel=1e-3)
+        if hits + misses:
+            assert float(row["expected_precision"]) == pytest.approx(hits / (hits + misses), rel=1e-3)
+    done = call("evaluate", run / "run", run / "x.fa", "--part", "test", "-o", run / "e.json", "--prevalence", 0.5)
+    assert done.returncode == 0, done.stderr
+    again = {each["name"]: each for each in read_json(run / "e.json")["checks"]}
+    assert again["calibration"]["value"]["ece"] == checks["calibration"]["value"]["ece"]
+    assert {row["prevalence"] for row in read_tsv(run / "e.thresholds.tsv")} == {"0.5"}
+
+
+def test_thresholds_are_counted_one_by_one() -> None:
+    y, score = np.array([0, 0, 0, 1, 1]), np.array([0.05, 0.4, 0.7, 0.35, 0.95])
+    rows = threshold_rows(Classes(names=("a", "b"), asked_for="b"), y, np.stack([1 - score, score], axis=1))
+    for level, sensitivity, specificity, precision, *_ in rows:
+        called = score >= float(level)
+        assert float(sensitivity) == pytest.approx(called[y == 1].mean(), abs=1e-3)
+        assert float(specificity) == pytest.approx(1 - called[y == 0].mean(), abs=1e-3)
+        assert precision == (f"{y[called].mean():.4g}" if called.any() else "")
+    assert threshold_rows(Classes(names=tuple("abc")), y, np.full((5, 3), 1 / 3)) == ()
+    with pytest.raises(UsageError, match="prevalence"):
+        threshold_rows(Classes(names=("a", "b"), asked_for="b"), y, np.stack([1 - score, score], axis=1), 1.0)
+
+
+def test_predict_warns_of_letters_and_of_sequences_it_learned_from(run: Path, call: Call) -> None:
+    (run / "dna.fa").write_text(">a\nACGTACGTACGTACGTACGTACGTAAN\n>b\nACGGGTTTACGTACGTACGTACGTAAT\n")
+    done = call("predict", run / "run", run / "dna.fa", "-o", run / "p.tsv")
+    assert done.returncode == 0, done.stderr
+    assert "look like DNA" in done.stderr
+    assert "learned from" not in done.stderr
+    done = call("predict", run / "run", run / "x.fa", "-o", run / "p.tsv")
+    assert "look like DNA" not in done.stderr
+    learned = sum(row["split"] != "test" for row in read_tsv(run / "run" / "splits.tsv"))
+    assert f"{learned} sequences are among those that the model learned from" in done.stderr

@@ -524,7 +524,15 @@ def test_the_baseline_that_only_guesses_wins_nothing(tmp_path: Path) -> None:
 def test_small_test_parts_guessing_and_majorities_are_called_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path, n=30)
     metrics = json.loads((folder / "metrics.json").read_text())
-    metrics.update(auroc=0.55, accuracy=0.5, ece=0.2)
+    metrics.update(auroc=0.55, accuracy=0.5)
+    found = {
+        "name": "calibration",
+        "status": "warn",
+        "value": {},
+        "message": "Do not read its probabilities.",
+        "remedy": "x",
+    }
+    metrics["checks"] = [found]
     metrics["intervals"]["auroc"] = [0.4, 0.7]
     put_json(folder / "metrics.json", metrics)
     said = " ".join(remark.text for remark in words.verdict(read_run(folder)))

@@ -24,7 +24,7 @@ LEARNERS: dict[str, type[Spec]] = {NETWORK: TrainConfig, **BASELINES, "ls-gkm": 
 # Fields of TrainConfig that the protocol, the cell or the command line decide.
 _NOT_OF_A_METHOD = {
     *("seed", "device", "threads", "deterministic", "test", "by", "similarity", "identity", "leave_out", "train_size"),
-    *("positive", "baselines", "calibration"),
+    *("positive", "baselines", "calibration", "prevalence"),
 }
 
 

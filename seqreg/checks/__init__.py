@@ -108,7 +108,7 @@ CHECKS: dict[str, Check] = {
     ),
     "calibration": Check(
         name="calibration",
-        needs=("classes", "test", "model"),
+        needs=("classes", "model"),
         function=calibration,
         message={
             "ok": "Its probabilities are consistent with what came true: ECE {ece}, {expected} if all were right.",
@@ -121,7 +121,7 @@ CHECKS: dict[str, Check] = {
     ),
     "below-chance": Check(
         name="below-chance",
-        needs=("classes", "test", "baselines"),
+        needs=("classes", "baselines"),
         function=below_chance,
         message={
             "ok": "No simple model is below chance.",

@@ -15,7 +15,7 @@ from seqreg.targets import Classes, Labels
 
 Array = NDArray[np.float64]
 Status = Literal["ok", "note", "warn"]
-Needs = Literal["labels", "classes", "test", "model", "baselines"]
+Needs = Literal["classes", "model", "baselines"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,11 @@ class Finding:
 class Evidence:
     """What checks look at.
 
-    data: all sequences. learned: those a model learns from, training and validation part. tested: the test part. p
-    (n, K): what the model says of the test part. baselines: their metrics there, by name, as metrics.json has them.
-    out_of_fold (N, K): what models said of `data` that had not seen it, NaN where none did; a linear model on k-mers
-    stands in without it. similarity: the share of k-mers from which on sequences are similar.
+    data: all sequences. learned: those a model learns from, training and validation part. tested: the test part, or
+    sequences of which nobody knows what the model learned from. p (n, K): what the model says of these. baselines:
+    their metrics there, by name, as metrics.json has them. out_of_fold (N, K): what models said of `data` that had not
+    seen it, NaN where none did; a linear model on k-mers stands in without it. similarity: the share of k-mers from
+    which on sequences are similar.
     """
 
     data: SequenceSet
@@ -56,10 +57,8 @@ class Evidence:
     def has(self) -> set[str]:
         """What is there, of what checks may need."""
         there = {
-            "labels": self.data.y is not None,
             "classes": isinstance(self.data.target, Classes | Labels) and self.data.y is not None,
-            "test": self.tested is not None and self.learned is not None,
-            "model": self.p is not None,
+            "model": self.p is not None and self.tested is not None,
             "baselines": bool(self.baselines),
         }
         return {name for name, present in there.items() if present}

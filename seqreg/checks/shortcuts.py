@@ -27,13 +27,13 @@ def composition_only(evidence: Evidence) -> Found | None:
 def _beside(evidence: Evidence, rows: Callable[[SequenceSet], Array], out_of_fold: Array) -> Found | None:
     """The model beside logistic regression on the rows; without a model, k-mers out of fold take its place."""
     data = evidence.data
-    if evidence.p is not None and evidence.tested is not None and evidence.learned is not None:
-        tested, p = evidence.tested, evidence.p
-        both = joined(evidence.learned, tested)
-        simple = from_learned(evidence.learned, tested, rows(both), evidence.seed)
+    tested, p = evidence.tested, evidence.p
+    if p is not None and tested is not None and evidence.learned is not None:
+        simple = from_learned(evidence.learned, tested, rows(joined(evidence.learned, tested)), evidence.seed)
     else:
-        known = np.flatnonzero(~np.isnan(out_of_fold).any(axis=1) & ~np.isnan(evidence.unseen).any(axis=1))
-        tested, p, simple = data.subset(known), evidence.unseen[known], out_of_fold[known]
+        p = evidence.unseen if p is None else p
+        known = np.flatnonzero(~np.isnan(out_of_fold).any(axis=1) & ~np.isnan(p).any(axis=1))
+        tested, p, simple = data.subset(known), p[known], out_of_fold[known]
     if not len(tested):
         return None
     target, y = tested.labelled()

@@ -72,6 +72,7 @@ def typed(name: str) -> Any:
 Output = Annotated[Path, option(OUTPUT, "--output", "PATH", "Where the result goes.", "-o")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train or baseline wrote.", show_default=False)]
 Positive = Annotated[str | None, declared("positive")]
+Prevalence = Annotated[float | None, declared("prevalence")]
 Seed = Annotated[int, declared("seed")]
 By = Annotated[Literal["stratified", "group", "homology"] | None, declared("by")]
 Similarity = Annotated[float, declared("similarity")]

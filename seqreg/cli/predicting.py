@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from seqreg.unfinished import Once
     from seqreg.vectors import VectorTable
 
+COUNTED = ("longer", "too_long", "shorter", "known", "letters", "nucleotides")
+NUCLEOTIDES = 0.95  # share of A, C, G, T and N from which on letters are hardly those of proteins
 TIMES_AS_LONG = 10  # as the longest sequence of training is a sequence that is still scored
 PIECE = 8192  # sequences read, sorted by length and scored at a time
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
@@ -67,17 +69,22 @@ def held_to(
 
 @dataclass(kw_only=True)
 class Scores:
-    """The rows of sequences, and how many of them were longer than any that was learned from.
+    """The rows of sequences, and how many of them are unlike those that were learned from, or the very same.
 
     Far longer ones are not scored: of a chromosome, one confident line would say nothing. coverage: of the prediction
-    sets, where `conformal` is given.
+    sets, where `conformal` is given. seen: digests of what was learned from.
     """
 
     model: "Predictor"
     conformal: "Conformal | None" = None
     coverage: float = 0.0
+    seen: frozenset[str] = frozenset()
     longer: int = 0
     too_long: int = 0
+    shorter: int = 0
+    known: int = 0
+    letters: int = 0
+    nucleotides: int = 0
 
     def rows(self, pieces: "Iterable[SequenceSet]", once: "Once", moved: Moved) -> Iterator[Sequence[str]]:
         """A row per sequence: its most probable class, all probabilities, where asked for the prediction set, and why
@@ -87,8 +94,8 @@ class Scores:
         waiting: list[Sequence[str]] = []
         for sequences in pieces:
             piece = once(lambda sequences=sequences: self._piece(sequences))
-            self.longer += piece["longer"]
-            self.too_long += piece["too_long"]
+            for name in COUNTED:
+                setattr(self, name, getattr(self, name) + piece[name])
             done += len(sequences)
             first = first or sequences.names[0]
             waiting += piece["rows"]
@@ -104,8 +111,20 @@ class Scores:
             )
 
     def warnings(self) -> list[str]:
-        """What to say of lengths, once all rows were given."""
+        """What to say of letters and lengths, once all rows were given."""
         texts = []
+        if self.letters and self.nucleotides >= NUCLEOTIDES * self.letters:
+            share = self.nucleotides / self.letters
+            texts.append(
+                f"{share:.0%} of the letters are A, C, G, T or N: these look like DNA, and the model reads proteins; "
+                "its answers mean nothing"
+            )
+        if self.known:
+            texts.append(
+                f"{_counted(self.known)} among those that the model learned from: its answers are no test of it"
+            )
+        if self.shorter:
+            texts.append(f"{_counted(self.shorter)} shorter than the shortest of training ({self._shortest:,} letters)")
         if self.longer:
             texts.append(
                 f"{_counted(self.longer)} longer than the longest of training ({self.model.length:,} letters); "
@@ -123,6 +142,10 @@ class Scores:
         return math.inf if self.model.length is None else TIMES_AS_LONG * self.model.length
 
     def _piece(self, sequences: "SequenceSet") -> dict[str, Any]:
+        import numpy as np
+
+        from seqreg.sequences import are_seen
+
         lengths, most = sequences.lengths, self._most
         scored = lengths <= most
         if scored.all():
@@ -134,8 +157,24 @@ class Scores:
                 next(of_scored) if each else [name, *empty, f"longer than {most:,} letters: use --scan"]
                 for name, each in zip(sequences.names, scored.tolist(), strict=True)
             ]
-        longer = 0 if self.model.length is None else int((lengths > self.model.length).sum())
-        return {"rows": rows, "longer": longer, "too_long": int((~scored).sum())}
+        counted = {
+            "longer": 0 if self.model.length is None else int((lengths > self.model.length).sum()),
+            "too_long": int((~scored).sum()),
+            "shorter": 0 if self._shortest is None else int((lengths < self._shortest).sum()),
+            "known": int(are_seen(sequences, self.seen).sum()) if self.seen else 0,
+            "letters": 0,
+            "nucleotides": 0,
+        }
+        if self.model.alphabet.name == "protein":
+            counted["letters"] = len(sequences.codes)
+            counted["nucleotides"] = int(np.isin(sequences.codes, self.model.alphabet.encode("ACGTN")).sum())
+        return {"rows": rows, **counted}
+
+    @property
+    def _shortest(self) -> int | None:
+        """Letters of the shortest sequence that was learned from, where it is known."""
+        architecture = getattr(self.model, "architecture", None)
+        return None if architecture is None else architecture.shortest
 
     def _scored(self, sequences: "SequenceSet") -> list[list[str]]:
         from seqreg.evaluation.conformal import ABSTAIN

@@ -26,8 +26,11 @@ def show_metrics(terminal: Terminal, metrics: dict[str, Any]) -> None:
     terminal.warn(f"{name} is undefined: {reason}" for name, reason in metrics.get("reason", {}).items())
 
 
-def show_verdict(terminal: Terminal, verdict: dict[str, Any] | None) -> None:
-    """Print the sentence on whether the model is worth having, and what to do next."""
+def show_verdict(terminal: Terminal, metrics: dict[str, Any]) -> None:
+    """Print what checks warn of, the sentence on whether the model is worth having, and what to do next."""
+    warned = (each for each in metrics.get("checks") or () if each["status"] == "warn")
+    terminal.warn(f"{each['name']}: {each['message']} {each['remedy']}" for each in warned)
+    verdict = metrics.get("verdict")
     if verdict is not None:
         terminal.note(f"Verdict: {verdict['sentence']}")
         terminal.note(f"Next: {verdict['next']}")

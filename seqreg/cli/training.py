@@ -18,6 +18,7 @@ from seqreg.cli.options import (
     Overwrite,
     PartOptions,
     Positive,
+    Prevalence,
     ReverseComplement,
     Seed,
     Similarity,
@@ -158,6 +159,7 @@ def baseline(
     train_size: TrainSize = None,
     reverse_complement: ReverseComplement = None,
     positive: Positive = None,
+    prevalence: Prevalence = None,
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -175,6 +177,7 @@ def baseline(
         train_size=train_size,
         reverse_complement=reverse_complement,
         positive=positive,
+        prevalence=prevalence,
         seed=seed,
     )
     sequences, sets = _read(terminal, data, parts, by)
@@ -257,4 +260,4 @@ def _show_run(terminal: Terminal, folder: Path) -> None:
     terminal.note(f"Wrote {folder}")
     if (folder / "report.html").exists():
         terminal.note(f"Report: {folder / 'report.html'}")
-    show_verdict(terminal, (metrics or {}).get("verdict"))
+    show_verdict(terminal, metrics or {})

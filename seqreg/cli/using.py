@@ -25,7 +25,19 @@ from seqreg.cli.loading import (
     load_network,
     only_part,
 )
-from seqreg.cli.options import OUTPUT, BatchSize, Device, EmbedWith, InputOptions, Part, Run, Seed, Threads, option
+from seqreg.cli.options import (
+    OUTPUT,
+    BatchSize,
+    Device,
+    EmbedWith,
+    InputOptions,
+    Part,
+    Prevalence,
+    Run,
+    Seed,
+    Threads,
+    option,
+)
 from seqreg.cli.scores import show_metrics, show_verdict
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import UsageError
@@ -87,7 +99,7 @@ def predict(
     values id, prediction, low, high, reason.
     """
     from seqreg.cli import predicting
-    from seqreg.sequences import read_ahead, stream_batches
+    from seqreg.sequences import read_ahead, read_seen, stream_batches
     from seqreg.unfinished import unfinished
 
     modes = {"--abstain": abstain, "--scan": scan, "--variants": variants}
@@ -126,7 +138,7 @@ def predict(
         else:
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
-            scores = predicting.Scores(model=model, conformal=conformal, coverage=level)
+            scores = predicting.Scores(model=model, conformal=conformal, coverage=level, seen=read_seen(run))
             rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), once, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
@@ -154,7 +166,9 @@ def _write(terminal: Terminal, output: str, columns: Sequence[str], rows: Iterab
         write_rows(sys.stdout, columns, chain(first, rows))
 
 
-MetricsFile = Annotated[Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON.", "-o")]
+MetricsFile = Annotated[
+    Path | None, option(OUTPUT, "--output", "FILE", "The metrics as JSON; beside it FILE.thresholds.tsv.", "-o")
+]
 
 
 @command(panel=PANEL, example="seqreg evaluate runs/promoters test.csv -o metrics.json")
@@ -164,6 +178,7 @@ def evaluate(
     data: InputOptions,
     output: MetricsFile = None,
     part: Part = None,
+    prevalence: Prevalence = None,
     batch_size: BatchSize = 256,
     seed: Seed = 0,
     device: Device = "auto",
@@ -173,11 +188,15 @@ def evaluate(
 
     Also what calibration did, and how often prediction sets (predict --abstain) hold the truth.
     """
+    from seqreg.checks import Evidence, find_all
     from seqreg.evaluation import evaluate as measure
     from seqreg.evaluation.calibration import held_out_effect
     from seqreg.evaluation.conformal import load_conformal
-    from seqreg.records import to_plain, write_json
+    from seqreg.evaluation.thresholds import COLUMNS as THRESHOLDS
+    from seqreg.evaluation.thresholds import threshold_rows
+    from seqreg.records import to_plain, write_json, write_tsv
     from seqreg.sequences import in_terms_of
+    from seqreg.writing import is_stream
 
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
@@ -203,8 +222,13 @@ def evaluate(
         unseen=not own or (part == "test" and (conformal is None or conformal.part != "test")),
     )
     seen = own and part != "test"
+    evidence = Evidence(data=sequences, tested=sequences, p=p, seed=seed)
+    metrics["checks"] = to_plain(find_all(evidence))
     metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, sequences, p, found, seed))
+    thresholds = threshold_rows(target, y, p, prevalence)
     if output is not None:
+        if thresholds and not is_stream(output):
+            write_tsv(output.with_suffix(".thresholds.tsv"), THRESHOLDS, thresholds)
         write_json(output, metrics, "metrics")
     if terminal.as_json:
         terminal.json(metrics, "metrics")
@@ -212,7 +236,7 @@ def evaluate(
         show_metrics(terminal, metrics)
     if output is not None:
         terminal.note(f"Wrote {output}")
-    show_verdict(terminal, metrics["verdict"])
+    show_verdict(terminal, metrics)
 
 
 def _verdict(

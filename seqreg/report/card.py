@@ -35,6 +35,7 @@ def render_card(run: Run) -> str:
         split_remark=words.split_remark(run),
         verdict=words.verdict(run) if run.n_test else [],
         next_command=words.next_command(run) if run.n_test else "",
+        checks=words.checks(run),
         counts=tables.class_counts(run),
         metrics=tables.metric_rows(run) if run.n_test else [],
         models=tables.model_names(run),

@@ -85,6 +85,19 @@ def curves(
         return svg(figure, name, alt)
 
 
+def ranges(rows: Sequence[tuple[str, float, float, float]], *, alt: str, x_label: str, name: str = "ranges") -> str:
+    """A line from low to high for each name, low, middle and high, with a dot in the middle."""
+    with axes(3.9, 0.7 + 0.32 * len(rows)) as (figure, ax):
+        for i, (_, low, middle, high) in enumerate(rows):
+            ax.plot([low, high], [-i, -i], **{**line(i), "linewidth": 5, "linestyle": "-", "alpha": 0.45})
+            ax.plot([middle], [-i], marker="o", markersize=6, color=line(i)["color"])
+        ax.set_yticks([-i for i in range(len(rows))], [text for text, *_ in rows])
+        ax.set_ylim(0.6 - len(rows), 0.4)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.set(xlabel=x_label)
+        return svg(figure, name, alt)
+
+
 def learning(
     series: Sequence[Series], *, name: str, alt: str, y_label: str, best: float | None = None, log: bool = False
 ) -> str:

@@ -8,11 +8,22 @@ from seqreg.report.card import render_card
 from seqreg.report.damage import made
 from seqreg.report.pages import environment
 from seqreg.report.run_folder import Run, read_run
-from seqreg.report.sections import calibration, curves, learning, motifs, performance, robustness, tuning, values
+from seqreg.report.sections import (
+    calibration,
+    checks,
+    curves,
+    learning,
+    motifs,
+    performance,
+    robustness,
+    tuning,
+    values,
+)
 from seqreg.writing import atomic_write
 
 HEADINGS = {
     "performance": "How good it is",
+    "checks": "Could it be fooling you?",
     "data": "What it learned from",
     "values": "Predicted and measured",
     "curves": "Ranking",
@@ -54,12 +65,17 @@ def render(run: Run) -> str:
         "motifs": motifs.section(run),
         "tuning": tuning.section(run),
         "examples": tables.examples(run),
+        "checks": checks.section(run),
+        "thresholds": tables.thresholds(run),
     }
     absent = {
         "confusion": not (parts["performance"] and parts["performance"]["confusion"]),
         "errors": not parts["examples"],
         "robustness": not (parts["robustness"] or norms),
-        **{name: not parts[name] for name in ("values", "curves", "calibration", "learning", "motifs", "tuning")},
+        **{
+            name: not parts[name]
+            for name in ("values", "curves", "calibration", "learning", "motifs", "tuning", "checks")
+        },
     }
     return (
         environment()

@@ -15,7 +15,7 @@ from seqreg.targets import Classes, Target, from_plain
 
 Rows = list[dict[str, str]]
 OBJECTS = ("run", "config", "model", "metrics", "robustness", "norm", "tuning", "calibration")
-TABLES = ("splits", "history", "predictions", "examples", "trials")
+TABLES = ("splits", "history", "predictions", "examples", "trials", "thresholds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class Run:
     predictions: Rows
     examples: Rows
     trials: Rows
+    thresholds: Rows
     worst_edits: Rows
 
     @property

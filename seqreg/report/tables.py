@@ -104,6 +104,15 @@ def comparison(run: Run) -> dict[str, Any]:
     }
 
 
+def thresholds(run: Run) -> dict[str, Any]:
+    """What each threshold on the probability of the positive class gives, and for which share of positives."""
+    if not run.thresholds:
+        return {}
+    names = ("threshold", "sensitivity", "specificity", "precision", "expected_precision", "false_hits")
+    rows = [[row[name] or "–" for name in names] for row in run.thresholds]
+    return {"rows": rows, "prevalence": float(run.thresholds[0]["prevalence"])}
+
+
 def class_rows(run: Run) -> list[dict[str, Any]]:
     """Precision, recall and the rest of each class against the others."""
     columns = ("precision", "recall", "f1", "auroc", "auprc")

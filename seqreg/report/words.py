@@ -124,7 +124,8 @@ def _meaning_of_values(run: Run, metric: str, value: float, limits: tuple[float,
 
 def verdict(run: Run) -> list[Remark]:
     """How far the numbers can be trusted: the verdict, then warnings, then the rest."""
-    remarks = [*_against_guessing(run), *_test_size(run), *_calibration(run)]
+    warned = [remark for remark in checks(run) if remark.tone == "warn"]
+    remarks = [*warned, *_against_guessing(run), *_test_size(run), *_intervals_of(run)]
     return [against_baselines(run), *sorted(remarks, key=lambda remark: remark.tone != "warn")]
 
 
@@ -177,19 +178,19 @@ def _test_size(run: Run) -> list[Remark]:
     return remarks
 
 
-def _calibration(run: Run) -> list[Remark]:
-    if isinstance(run.target, Values):
-        return _intervals(run)
-    ece = run.metrics.get("ece")
-    if ece is None:
-        return []
-    off = f"on average they are {100 * ece:.0f} percentage points off (ECE {number(ece)})"
-    if ece > WIDE:
-        text = f"Do not read its probabilities as frequencies: {off}. The ranking is unaffected."
-        return [Remark(tone="warn", text=text)]
-    if ece > WIDE / 2:
-        return [Remark(tone="note", text=f"Its probabilities are rough guides: {off}.")]
-    return [Remark(tone="good", text=f"Its probabilities can be read as frequencies: {off}.")]
+def checks(run: Run) -> list[Remark]:
+    """What was looked for that could make the numbers too good, and what to do about it; warnings first."""
+    tones = {"ok": "good", "note": "note", "warn": "warn"}
+    found = [
+        Remark(tone=tones[each["status"]], text=" ".join(filter(None, (each["message"], each["remedy"]))))
+        for each in run.metrics.get("checks") or []
+    ]
+    return sorted(found, key=lambda remark: ("warn", "note", "good").index(remark.tone))
+
+
+def _intervals_of(run: Run) -> list[Remark]:
+    """Whether intervals hold, of a run that predicts values."""
+    return _intervals(run) if isinstance(run.target, Values) else []
 
 
 def _intervals(run: Run) -> list[Remark]:

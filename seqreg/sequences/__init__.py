@@ -34,6 +34,7 @@ from seqreg.sequences.labels import (
 )
 from seqreg.sequences.letter_tables import amino_acids, blosum62, three_letters
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input
+from seqreg.sequences.seen import are_seen, read_seen, write_seen
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import affordable, kmer_table, largest_similarity, similarities
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
@@ -58,6 +59,7 @@ __all__ = [
     "Windows",
     "affordable",
     "amino_acids",
+    "are_seen",
     "as_column",
     "blosum62",
     "check_data_set",
@@ -92,6 +94,7 @@ __all__ = [
     "read_ahead",
     "read_attributions",
     "read_input",
+    "read_seen",
     "read_split",
     "read_store",
     "read_strings",
@@ -113,5 +116,6 @@ __all__ = [
     "write_attributions",
     "write_fasta",
     "write_lines",
+    "write_seen",
     "write_store",
 ]

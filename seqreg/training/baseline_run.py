@@ -8,14 +8,14 @@ from typing import Any
 from seqreg.baselines import BASELINES, FittedBaseline, fit_baseline, fit_baselines
 from seqreg.evaluation.conformal import FILE, FOLDS, Conformal
 from seqreg.records import to_plain, write_json, write_tsv
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, write_seen
 from seqreg.specs import parse
 from seqreg.training.calibration import effect_on_test, write_conformal
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import complete, measure, now, write_predictions
-from seqreg.training.judging import keep, opponent, score_all, verdict_of
+from seqreg.training.judging import check_run, keep, opponent, score_all, verdict_of, write_thresholds
 from seqreg.training.next_steps import steps_after_baseline
 from seqreg.training.parts import split_parts
 from seqreg.unfinished import unfinished
@@ -77,6 +77,7 @@ def train_baseline(
     conformal = Conformal.of_errors(best.errors, FOLDS) if best.errors is not None else None
     if conformal is not None:
         write_json(output / FILE, conformal, "calibration")
+    write_seen(output, parts.train_and_valid)
     if parts.test is not None:
         p = best.probabilities(parts.test)
         others = score_all({name: each for name, each in fitted.items() if each is not best}, parts.test, config.seed)
@@ -92,6 +93,9 @@ def train_baseline(
             "baselines": {name: each.metrics.to_plain() for name, each in others.items()},
             "verdict": verdict_of(parts.test, p, metrics, rival, steps, config.seed),
         }
+        plain = {best.name: metrics.to_plain(), **written["baselines"]}
+        written["checks"] = check_run(output, data, parts, p, plain, config)
+        write_thresholds(output, parts.test, p, config.prevalence)
         write_json(output / "metrics.json", written, "metrics")
     facts = {
         "seed": config.seed,

@@ -27,6 +27,7 @@ FOLDERS = (CHECKPOINT.parent.name, TUNING, BASELINE)
 OF_TRAINING = (
     *("config.json", "run.json", "model.json", "model.safetensors", "splits.tsv", "history.tsv", "metrics.json"),
     *("predictions.tsv", "examples.tsv", "motifs.json", "calibration.json", "report.html", "MODEL_CARD.md"),
+    *("suspects.tsv", "thresholds.tsv", "seen.txt"),
     *(CHECKPOINT.parent.name, BASELINE),
 )
 OF_TUNING = ("trials.tsv", "tuning.json", TUNING)

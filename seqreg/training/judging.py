@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.baselines import FittedBaseline
+from seqreg.checks import COLUMNS, Evidence, Finding, find_all, suspect_rows
 from seqreg.evaluation.scores import Metrics
+from seqreg.evaluation.thresholds import COLUMNS as THRESHOLDS
+from seqreg.evaluation.thresholds import FILE, threshold_rows
 from seqreg.evaluation.verdict import Verdict, judge
+from seqreg.records import write_tsv
 from seqreg.sequences import SequenceSet
 from seqreg.training.claim import BASELINE
+from seqreg.training.config import TrainConfig
 from seqreg.training.folder import measure
 from seqreg.training.next_steps import Steps
+from seqreg.training.parts import Parts
 
 UNINFORMED = "majority"
 
@@ -68,3 +75,36 @@ def keep(output: Path, rival: tuple[str, Scored] | None) -> None:
 def kept_baseline(run: Path) -> FittedBaseline | None:
     """The opponent that a run keeps. Raises ModelError for a damaged one."""
     return FittedBaseline.load(run / BASELINE) if (run / BASELINE / "model.json").is_file() else None
+
+
+def check_run(
+    output: Path,
+    data: SequenceSet,
+    parts: Parts,
+    p: NDArray[np.float64],
+    baselines: Mapping[str, Mapping[str, Any]],
+    config: TrainConfig,
+    out_of_fold: NDArray[np.float64] | None = None,
+) -> tuple[Finding, ...]:
+    """What could be fooling the model, of what it says of the test part p (n, K); writes suspects.tsv."""
+    evidence = Evidence(
+        data=data,
+        learned=parts.train_and_valid,
+        tested=parts.test,
+        p=p,
+        baselines=baselines,
+        out_of_fold=out_of_fold,
+        similarity=config.similarity,
+        seed=config.seed,
+    )
+    found = find_all(evidence)
+    if "classes" in evidence.has:
+        write_tsv(output / "suspects.tsv", COLUMNS, suspect_rows(evidence))
+    return found
+
+
+def write_thresholds(output: Path, test: SequenceSet, p: NDArray[np.float64], prevalence: float | None = None) -> None:
+    """Write thresholds.tsv of a binary task; nothing for another."""
+    rows = threshold_rows(*test.labelled(), p, prevalence)
+    if rows:
+        write_tsv(output / FILE, THRESHOLDS, rows)

@@ -14,13 +14,13 @@ from seqreg.evaluation.conformal import Conformal
 from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
-from seqreg.sequences import SequenceSet
+from seqreg.sequences import SequenceSet, write_seen
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
-from seqreg.training.judging import keep, opponent, score_all, verdict_of
+from seqreg.training.judging import check_run, keep, opponent, score_all, verdict_of, write_thresholds
 from seqreg.training.learning import Learned, fitted_baselines, learn_from_parts, untrained
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
@@ -86,7 +86,7 @@ def train(
             conformal = _write_learned(output, learned, parts)
             metrics, baselines, seconds = None, {}, learned.seconds
             if parts.test is not None:
-                metrics, baselines, took = _test(output, learned, parts, conformal, once, report, command, data.source)
+                metrics, baselines, took = _test(output, data, learned, parts, conformal, once, report, command)
                 seconds = {**seconds, "baselines": took}
 
     facts = {
@@ -107,6 +107,7 @@ def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | 
     motifs = filter_motifs(learned.network.module, parts.train)
     write_json(output / "motifs.json", {"motifs": motifs}, "motifs")
     learned.network.save(output)
+    write_seen(output, parts.train_and_valid)
     if learned.conformal is not None:
         write_json(output / CONFORMAL, learned.conformal, "calibration")
         return learned.conformal
@@ -115,13 +116,13 @@ def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | 
 
 def _test(
     output: Path,
+    data: SequenceSet,
     learned: Learned,
     parts: Parts,
     conformal: Conformal | None,
     once: Once,
     report: Callable[[Progress], None] | None,
     command: Sequence[str],
-    source: str,
 ) -> tuple[Metrics, dict[str, Metrics], float]:
     """Write what the test part shows of the network and of the baselines; both, and the seconds that baselines took."""
     network, seed, test = learned.network, learned.config.seed, parts.test
@@ -135,7 +136,7 @@ def _test(
     seconds = perf_counter() - clock
     rival = opponent(scored)
     keep(output, rival)
-    steps = steps_after_training(command, output, source, rival and rival[0])
+    steps = steps_after_training(command, output, data.source, rival and rival[0])
     baselines = {name: each.metrics for name, each in scored.items()}
     written = {
         **metrics.to_plain(),
@@ -143,5 +144,7 @@ def _test(
         "baselines": {name: each.to_plain() for name, each in baselines.items()},
         "verdict": verdict_of(test, p, metrics, rival, steps, seed),
     }
+    written["checks"] = check_run(output, data, parts, p, written["baselines"], learned.config)
+    write_thresholds(output, test, p, learned.config.prevalence)
     write_json(output / "metrics.json", written, "metrics")
     return metrics, baselines, seconds
