@@ -93,6 +93,13 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def one_split_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests train is small, and most of them are about other things than the folds it would be given."""
+    if "folds" not in request.node.name:
+        monkeypatch.setattr("seqreg.training.folds.SMALL", 0)
+
+
 def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, longest: int = 34) -> SequenceSet:
     """n random sequences of unequal lengths; every second one carries the motif somewhere and is of class `with`."""
     rng = np.random.default_rng(0)

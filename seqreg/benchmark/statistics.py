@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata, wilcoxon
 
+from seqreg.evaluation.over_folds import holm
+
 Array = NDArray[np.float64]
 
 
@@ -37,18 +39,6 @@ def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
     if not difference.any():
         return 1.0
     return float(wilcoxon(difference, zero_method="zsplit").pvalue)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def holm(p: ArrayLike) -> Array:
-    """Adjusted p: the k-th smallest of m is multiplied by m - k + 1, never below a smaller one's, at most 1.
-
-    Rejecting adjusted p < alpha keeps the chance of any false rejection below alpha. Source: Holm (1979).
-    """
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return adjusted
 
 
 def pairwise(scores: ArrayLike) -> tuple[Array, Array]:

@@ -40,8 +40,8 @@ class Evidence:
     data: all sequences. learned: those a model learns from, training and validation part. tested: the test part, or
     sequences of which nobody knows what the model learned from. p (n, K): what the model says of these. baselines:
     their metrics there, by name, as metrics.json has them. out_of_fold (N, K): what models said of `data` that had not
-    seen it, NaN where none did; a linear model on k-mers stands in without it. similarity: the share of k-mers from
-    which on sequences are similar.
+    seen it, NaN where none did; a linear model on k-mers stands in without it. fold (N,): in which each was held out.
+    similarity: the share of k-mers from which on sequences are similar.
     """
 
     data: SequenceSet
@@ -50,6 +50,7 @@ class Evidence:
     p: Array | None = None
     baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out_of_fold: Array | None = None
+    fold: NDArray[np.str_] | None = None
     similarity: float = 0.3
     seed: int = 0
 

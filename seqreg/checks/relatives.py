@@ -1,6 +1,7 @@
 """Copies and near copies: what makes a test part tell less than it seems to."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqreg.checks.base import Evidence, Found
 from seqreg.checks.shortcuts import joined
@@ -35,6 +36,9 @@ def similarity(evidence: Evidence) -> Found:
     if evidence.tested is not None and evidence.learned is not None:
         nearest = nearest_similarity(evidence.learned, evidence.tested)
         among = "a training sequence"
+    elif evidence.fold is not None:
+        nearest = nearest_similarity(evidence.data, None, evidence.fold)
+        among = "a sequence of another fold"
     else:
         nearest = nearest_similarity(evidence.data, None)
         among = "another sequence"
@@ -53,13 +57,20 @@ def similarity(evidence: Evidence) -> Found:
     return status, value, words
 
 
-def nearest_similarity(learned: SequenceSet, tested: SequenceSet | None) -> np.ndarray:
-    """(n,) the largest share of k-mers that each has in common with one of `learned`, without tested another one."""
+def nearest_similarity(
+    learned: SequenceSet, tested: SequenceSet | None, fold: NDArray[np.str_] | None = None
+) -> NDArray[np.float64]:
+    """(n,) the largest share of k-mers that each has in common with one of `learned`; without tested with another one
+    of these, of another fold where they have folds (n,).
+    """
     n = len(learned)
     table, _ = affordable(kmer_table(learned if tested is None else joined(learned, tested)))
     left, right = (table, table) if tested is None else (table[n:], table[:n])
     nearest = np.zeros(left.shape[0])
     for row, column, shared in similarities(left, right):
-        other = np.ones(len(row), dtype=bool) if tested is not None else row != column
+        if tested is not None:
+            other = np.ones(len(row), dtype=bool)
+        else:
+            other = row != column if fold is None else fold[row] != fold[column]
         np.maximum.at(nearest, row[other], shared[other])
     return nearest

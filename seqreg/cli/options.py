@@ -232,8 +232,9 @@ class PartOptions:
         str, option(PARTS, "--valid", "FRACTION|INPUT", "Share of the rest, 0 for none, or an input.", default=True)
     ] = "0.15"
     test: Annotated[
-        str, option(PARTS, "--test", "FRACTION|INPUT", "Share of all, 0 for none, or an input.", default=True)
-    ] = "0.2"
+        str | None,
+        option(PARTS, "--test", "FRACTION|INPUT", "Share of all (0.2 without folds), 0 for none, or an input."),
+    ] = None
     splits: Annotated[Path | None, option(PARTS, "--splits", "FILE", "Parts or folds that seqreg split wrote.")] = None
     fold: Annotated[int | None, option(PARTS, "--fold", "K", "Of the folds in --splits, the one to test on.")] = None
 
@@ -249,7 +250,7 @@ class PartOptions:
 
     @property
     def _given(self) -> tuple[tuple[str, str], ...]:
-        return ("valid", self.valid), ("test", self.test)
+        return ("valid", self.valid), ("test", self.test or "0.2")
 
     def divide(self, sequences: "SequenceSet", by: str | None) -> "SequenceSet":
         """The sequences with the parts that --splits gives them; as they are without it."""

@@ -9,6 +9,7 @@ from seqreg.cli.options import (
     MACHINE,
     NETWORK,
     OUTPUT,
+    PARTS,
     SEARCH,
     By,
     Identity,
@@ -27,20 +28,24 @@ from seqreg.cli.options import (
 )
 from seqreg.cli.scores import show_metrics, show_verdict
 from seqreg.cli.terminal import Moved, Terminal
+from seqreg.errors import UsageError
 from seqreg.settings import TrainSettings
 
 if TYPE_CHECKING:
     from seqreg.sequences import SequenceSet
-    from seqreg.training import Progress, TrainConfig
+    from seqreg.training import CrossValidation, Progress, TrainConfig
     from seqreg.tuning import Outcome
     from seqreg.tuning import Progress as SearchProgress
 
 PANEL = "Models"
 MAX_LENGTH = 10_000
 UNSHOWN = ("epoch", "learning_rate")
-STAGES = {"training": "Epoch", "calibration": "Calibration epoch", "baselines": "Baseline"}
+STAGES = {"folds": "Fold", "training": "Epoch", "calibration": "Calibration epoch", "baselines": "Baseline"}
 RESOLVED = ("model", "encoding", "penalty", "constraint", "attack", "augment", "positive", "device", "epochs")
 
+Workers = Annotated[
+    int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
+]
 Resume = Annotated[bool, option(OUTPUT, "--resume", "", "Continue an interrupted run; start if there is none.")]
 
 
@@ -51,15 +56,26 @@ def train(
     output: Output,
     parts: PartOptions,
     settings: TrainSettings,
+    folds: Annotated[
+        int | None,
+        option(PARTS, "--folds", "K", "Cross-validate: 5 folds twice below 500 sequences; 0 for one test part."),
+    ] = None,
+    repeats: Annotated[int | None, option(PARTS, "--repeats", "R", "Draw the folds R times.")] = None,
+    workers: Workers = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Train a network on labelled sequences, test it beside k-mer baselines, and write a report."""
+    """Train a network on labelled sequences, test it beside k-mer baselines, and write a report.
+
+    Below 500 sequences without a split, --test or --folds, it is cross-validated: every fold is held out in turn, and
+    what is kept is trained on all.
+    """
     from seqreg.report import write_report
     from seqreg.training import train as run_training
 
     config = _config(settings, parts)
     sequences, sets = _read(terminal, data, parts, settings.by)
+    validation = _cross_validation(terminal, sequences, parts, config, folds, repeats, workers)
     try:
         with terminal.progress("Epoch") as moved:
             result = run_training(
@@ -67,6 +83,7 @@ def train(
                 config,
                 output,
                 **sets,
+                folds=validation,
                 command=terminal.command,
                 resume=resume,
                 overwrite=overwrite,
@@ -97,9 +114,7 @@ def tune(
     ensemble: Annotated[
         bool, option(SEARCH, "--ensemble", "", "Of what is chosen, train one CNN without each fold and average them.")
     ] = False,
-    workers: Annotated[
-        int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
-    ] = None,
+    workers: Workers = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -198,6 +213,43 @@ def baseline(
     if best.target.positive is not None:
         terminal.note(f"Positive: {best.target.positive}")
     _show_run(terminal, output)
+
+
+def _cross_validation(
+    terminal: Terminal,
+    sequences: "SequenceSet",
+    parts: PartOptions,
+    config: "TrainConfig",
+    folds: int | None,
+    repeats: int | None,
+    workers: int | None,
+) -> "CrossValidation | None":
+    """What is asked for, or what a small set without a split has by itself; None for one test part."""
+    from dataclasses import replace
+
+    from joblib import cpu_count
+
+    from seqreg.training import CrossValidation, choose_device, usual
+
+    given = parts.test is not None or parts.splits is not None or sequences.split is not None
+    if folds is None:
+        if repeats is not None:
+            raise UsageError("--repeats draws the folds of --folds K again")
+        chosen = None if given or config.train_size is not None else usual(sequences)
+        if chosen is None:
+            return None
+        terminal.note(
+            f"Fewer than 500 sequences: {chosen.folds} folds, drawn {chosen.repeats} times, are held out in turn "
+            "(--folds 0 holds out one test part)"
+        )
+    elif folds == 0:
+        return None
+    else:
+        if parts.test is not None or parts.splits is not None:
+            raise UsageError("--folds holds out every sequence in turn: leave out --test and --splits")
+        chosen = CrossValidation(folds=folds, repeats=repeats or 1)
+    on_gpu = choose_device(config.device).type == "cuda"
+    return replace(chosen, workers=workers or min(chosen.total, 1 if on_gpu else cpu_count()))
 
 
 def _config(settings: TrainSettings, parts: PartOptions) -> "TrainConfig":

@@ -97,7 +97,7 @@ def judge(
         outcome = "guessing"
     elif limits[0] > 0 or limits[1] < 0:
         outcome = "ahead" if (limits[0] > 0) != metric.less_is_better else "behind"
-    said = _in_words(outcome, rival[0], metric, (value, theirs), limits, own)
+    said = in_numbers(outcome, rival[0], metric, (value, theirs), limits, own)
     difference = value - theirs
     return Verdict(
         outcome=outcome,
@@ -154,9 +154,7 @@ def _alone(metric: Metric, name: str, value: float, own: Interval) -> Verdict | 
     guessing = own[0] <= metric.chance <= own[1]
     better = (value > metric.chance) != metric.less_is_better
     outcome: Outcome = "guessing" if guessing else "ahead" if better else "behind"
-    head = {"guessing": "No better than guessing", "ahead": "Better than guessing", "behind": "Worse than guessing"}
-    said = f"{head[outcome]}: {metric.title} {_number(value)} (95 % interval {_number(own[0])} to {_number(own[1])}"
-    said += f", guessing gives {metric.chance:g}); no other model was scored beside it."
+    said = _against_chance(outcome, metric, value, own)
     interval = own[0] - metric.chance, own[1] - metric.chance
     return Verdict(
         outcome=outcome,
@@ -169,10 +167,12 @@ def _alone(metric: Metric, name: str, value: float, own: Interval) -> Verdict | 
     )
 
 
-def _in_words(
-    outcome: Outcome, rival: str, metric: Metric, values: tuple[float, float], limits: Interval, own: Interval
+def in_numbers(
+    outcome: Outcome, rival: str | None, metric: Metric, values: tuple[float, float], limits: Interval, own: Interval
 ) -> str:
-    """The sentence."""
+    """The sentence, from the values of both, the interval of their difference and that of the model's own."""
+    if rival is None:
+        return _against_chance(outcome, metric, values[0], own)
     pair = f"{metric.title} {_number(values[0])} against {_number(values[1])}"
     apart = (
         f"a difference of {_signed(values[0] - values[1])}, 95 % interval {_signed(limits[0])} to {_signed(limits[1])}"
@@ -187,6 +187,14 @@ def _in_words(
     if outcome == "behind":
         return f"Behind the simple model “{rival}”: {pair}, {apart}."
     return f"A tie with the best simple model, “{rival}”: {pair}, {apart}, so these sequences cannot tell them apart."
+
+
+def _against_chance(outcome: Outcome, metric: Metric, value: float, own: Interval) -> str:
+    head = {"guessing": "No better than guessing", "behind": "Worse than guessing"}.get(outcome, "Better than guessing")
+    return (
+        f"{head}: {metric.title} {_number(value)} (95 % interval {_number(own[0])} to {_number(own[1])}, guessing "
+        f"gives {metric.chance:g}); no other model was scored beside it."
+    )
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,7 @@ from seqreg.report.sections import (
     calibration,
     checks,
     curves,
+    folds,
     learning,
     motifs,
     performance,
@@ -23,6 +24,7 @@ from seqreg.writing import atomic_write
 
 HEADINGS = {
     "performance": "How good it is",
+    "folds": "Fold by fold",
     "checks": "Could it be fooling you?",
     "data": "What it learned from",
     "values": "Predicted and measured",
@@ -66,6 +68,7 @@ def render(run: Run) -> str:
         "tuning": tuning.section(run),
         "examples": tables.examples(run),
         "checks": checks.section(run),
+        "folds": folds.section(run),
         "thresholds": tables.thresholds(run),
     }
     absent = {
@@ -74,7 +77,7 @@ def render(run: Run) -> str:
         "robustness": not (parts["robustness"] or norms),
         **{
             name: not parts[name]
-            for name in ("values", "curves", "calibration", "learning", "motifs", "tuning", "checks")
+            for name in ("values", "curves", "calibration", "learning", "motifs", "tuning", "checks", "folds")
         },
     }
     return (

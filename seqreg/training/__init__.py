@@ -7,6 +7,7 @@ config, train, valid)` trains a network alone.
 from seqreg.training.baseline_run import train_baseline
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.families import FAMILIES, Family
+from seqreg.training.folds import CrossValidation, usual
 from seqreg.training.learning import Learned, architecture_of, learn
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
@@ -15,6 +16,7 @@ from seqreg.training.stacking import fit
 
 __all__ = [
     "FAMILIES",
+    "CrossValidation",
     "Family",
     "Learned",
     "Progress",
@@ -27,5 +29,6 @@ __all__ = [
     "reproducible",
     "train",
     "train_baseline",
+    "usual",
     "with_defaults",
 ]

@@ -23,12 +23,13 @@ LIST = "files.json"
 LOCK = ".lock"
 TUNING = "tuning"  # the folder of a search that is not over
 BASELINE = "baseline"  # the folder of the model that the verdict of a run is about
-FOLDERS = (CHECKPOINT.parent.name, TUNING, BASELINE)
+KEPT, WORK = "folds", "cross-validation"  # networks of the folds, and what is done of folds that are not over
+FOLDERS = (CHECKPOINT.parent.name, TUNING, BASELINE, KEPT, WORK)
 OF_TRAINING = (
     *("config.json", "run.json", "model.json", "model.safetensors", "splits.tsv", "history.tsv", "metrics.json"),
     *("predictions.tsv", "examples.tsv", "motifs.json", "calibration.json", "report.html", "MODEL_CARD.md"),
     *("suspects.tsv", "thresholds.tsv", "seen.txt"),
-    *(CHECKPOINT.parent.name, BASELINE),
+    *(CHECKPOINT.parent.name, BASELINE, KEPT, WORK),
 )
 OF_TUNING = ("trials.tsv", "tuning.json", TUNING)
 OF_STUDY = ("robustness.json", "robustness.tsv", "robustness.svg", "norm.json")  # found about the model, for its report

@@ -19,6 +19,7 @@ from seqreg.sequences import SequenceSet
 from seqreg.training.claim import BASELINE
 from seqreg.training.config import TrainConfig
 from seqreg.training.folder import measure
+from seqreg.training.folds import Work
 from seqreg.training.next_steps import Steps
 from seqreg.training.parts import Parts
 
@@ -101,6 +102,24 @@ def check_run(
     if "classes" in evidence.has:
         write_tsv(output / "suspects.tsv", COLUMNS, suspect_rows(evidence))
     return found
+
+
+def check_folds(
+    output: Path, work: Work, p: NDArray[np.float64], baselines: Mapping[str, Mapping[str, Any]]
+) -> tuple[Finding, ...]:
+    """The same of a cross-validation, from what p (N, K) says of every sequence out of fold."""
+    evidence = Evidence(
+        data=work.data,
+        tested=work.data,
+        p=p,
+        fold=work.splits[0].part,
+        baselines=baselines,
+        out_of_fold=p,
+        similarity=work.config.similarity,
+        seed=work.config.seed,
+    )
+    write_tsv(output / "suspects.tsv", COLUMNS, suspect_rows(evidence) if "classes" in evidence.has else ())
+    return find_all(evidence)
 
 
 def write_thresholds(output: Path, test: SequenceSet, p: NDArray[np.float64], prevalence: float | None = None) -> None:

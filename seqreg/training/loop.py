@@ -35,7 +35,7 @@ class Progress:
     epoch: int
     epochs: int
     row: dict[str, float]
-    stage: Literal["training", "calibration", "baselines"] = "training"
+    stage: Literal["training", "calibration", "baselines", "folds"] = "training"
 
     def among(self, done: int, of: int) -> "Progress":
         """The same of several trainings together, of which so many are done."""

@@ -1,26 +1,31 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
 
+from seqreg.errors import UsageError, option
 from seqreg.evaluation import Metrics
 from seqreg.evaluation.conformal import FILE as CONFORMAL
 from seqreg.evaluation.conformal import Conformal
 from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
-from seqreg.sequences import SequenceSet, write_seen
+from seqreg.sequences import SequenceSet, with_positive, write_seen
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import PIECES
-from seqreg.training.claim import alone, claim_folder
+from seqreg.training.claim import WORK, alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.cross_validation import of_folds, out_of_fold, picked, write_out_of_fold
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
-from seqreg.training.judging import check_run, keep, opponent, score_all, verdict_of, write_thresholds
+from seqreg.training.folds import CrossValidation, Work, planned
+from seqreg.training.judging import check_folds, check_run, keep, opponent, score_all, verdict_of, write_thresholds
 from seqreg.training.learning import Learned, fitted_baselines, learn_from_parts, untrained
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
@@ -47,6 +52,7 @@ def train(
     *,
     valid: SequenceSet | None = None,
     test: SequenceSet | None = None,
+    folds: CrossValidation | None = None,
     command: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -57,7 +63,8 @@ def train(
 ) -> RunResult:
     """Split, train, evaluate beside the baselines, and write a run folder.
 
-    valid, test: parts given as data of their own instead of shares. tuned: what a search was asked that chose the
+    valid, test: parts given as data of their own instead of shares. folds: cross-validate instead of holding out a test
+    part, and train what is kept on all sequences. tuned: what a search was asked that chose the
     configuration, into whose folder the run goes. chosen: told, before training begins, the configuration with every
     choice made. finish: called with the folder when everything but the mark of completion is written (the HTML report
     is made there). Raises UsageError for a folder in the way or a configuration that differs from the one resumed,
@@ -66,12 +73,25 @@ def train(
     started = now()
     device = choose_device(config.device)
     threads = config.threads or min(2, torch.get_num_threads())  # OMP_NUM_THREADS has its say
+    work = None
+    if folds is not None:
+        if test is not None:
+            raise UsageError(
+                f"{option('folds')} and {option('test')}: either folds are held out in turn, or a test part"
+            )
+        config = replace(config, test=0.0)
+        work = planned(data, config, folds, output)
+        data = work.data
     parts = split_parts(data, config, valid=valid, test=test)
-    config = replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads)
+    asked, config = (
+        config,
+        replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads),
+    )
     parts = parts.with_positive(config.positive)
     given = {"input": data, "valid": valid, "test": test}
     checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
     resolved = {**config.to_plain(), **checksums, **({"tune": tuned} if tuned else {})}
+    resolved |= {"folds": folds.folds, "repeats": folds.repeats} if folds is not None else {}
     resume = resume or tuned is not None
     with reproducible(config, device):
         network = untrained(config, parts.train, device)
@@ -81,6 +101,13 @@ def train(
         write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
         if chosen is not None:
             chosen(config)
+        records: Sequence[Mapping[str, Any]] = ()
+        clock = perf_counter()
+        if work is not None:
+            settled = replace(asked, positive=config.positive, device=config.device)
+            work = replace(work, config=settled, data=with_positive(work.data, config.positive))
+            records = work.run(report and partial(_tell_folds, report))
+        seconds_of_folds = perf_counter() - clock
         with unfinished(output / PIECES, config=resolved) as once:
             learned = learn_from_parts(network, config, parts, folder=output, resume=resume, once=once, report=report)
             conformal = _write_learned(output, learned, parts)
@@ -88,6 +115,9 @@ def train(
             if parts.test is not None:
                 metrics, baselines, took = _test(output, data, learned, parts, conformal, once, report, command)
                 seconds = {**seconds, "baselines": took}
+    if work is not None:
+        _write_folds(output, work, records, config, command)
+        seconds = {**seconds, "folds": seconds_of_folds}
 
     facts = {
         "seed": config.seed,
@@ -99,6 +129,29 @@ def train(
     }
     complete(output, facts, data, parts, finish)
     return RunResult(folder=output, network=learned.network, metrics=metrics, baselines=baselines)
+
+
+def _write_folds(
+    output: Path,
+    work: Work,
+    records: Sequence[Mapping[str, Any]],
+    config: TrainConfig,
+    command: Sequence[str],
+) -> None:
+    """Write what a cross-validation shows, and remove what is only needed until it is over."""
+    data, mean = work.data, out_of_fold(work, records)
+    chosen = next((pick for record in records if (pick := picked(record)) is not None), None)
+    found = of_folds(work, records, steps_after_training(command, output, data.source, chosen))
+    write_predictions(output, data, mean)
+    write_out_of_fold(output, work, records)
+    found["checks"] = check_folds(output, work, mean, found["baselines"])
+    write_thresholds(output, data, mean, config.prevalence)
+    write_json(output / "metrics.json", found)
+    shutil.rmtree(output / WORK, ignore_errors=True)
+
+
+def _tell_folds(report: Callable[[Progress], None], done: int, of: int) -> None:
+    report(Progress(stage="folds", epoch=done, epochs=of, row={}))
 
 
 def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | None:

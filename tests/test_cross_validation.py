@@ -1,0 +1,259 @@
+"""Cross-validation as one command: no leak, means within folds, the corrected test, the same bytes for any workers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from seqreg.alphabet import DNA, PROTEIN
+from seqreg.baselines import BASELINES
+from seqreg.errors import InputError, UsageError
+from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
+from seqreg.metrics import METRICS
+from seqreg.predictors.network import load_trained
+from seqreg.records import read_json, read_tsv
+from seqreg.sequences import SequenceSet, read_strings, write_fasta
+from seqreg.targets import Classes
+from seqreg.training import CrossValidation, TrainConfig, train, usual
+from seqreg.training.folds import planned
+from tests.conftest import different, planted
+
+Call = Callable[..., CompletedProcess[str]]
+TARGET = Classes(names=("a", "b"), asked_for="b")
+TINY = TrainConfig(
+    model="cnn:filters=4,width=5", penalty=(), epochs=2, threads=1, device="cpu", calibration="none", by="stratified",
+)  # fmt: skip
+FLAGS = ["--model", "cnn:filters=4,width=5", "--penalty", "none", "--epochs", 2, "--calibration", "none"]
+
+
+def slow_interval(scores: Any, folds: int) -> tuple[float, float]:
+    """Nadeau and Bengio, term by term."""
+    n = len(scores)
+    mean = sum(scores) / n
+    variance = sum((each - mean) ** 2 for each in scores) / (n - 1)
+    half = student.ppf(0.975, n - 1) * (variance * (1 / n + (1 / folds) / (1 - 1 / folds))) ** 0.5
+    return mean - half, mean + half
+
+
+@pytest.mark.parametrize(("folds", "repeats"), [(5, 1), (5, 2), (3, 4)])
+def test_the_interval_over_folds_is_that_of_nadeau_and_bengio(folds: int, repeats: int) -> None:
+    scores = np.random.default_rng(0).normal(0.02, 0.03, size=folds * repeats)
+    found = mean_over_folds(scores, folds)
+    assert found.interval == pytest.approx(slow_interval(scores, folds))
+    assert found.p is not None
+    assert (found.p < 0.05) == (found.interval is not None and found.interval[0] > 0)
+    flat = mean_over_folds([0.5] * folds, folds)
+    assert (flat.value, flat.interval, flat.p) == (0.5, None, None)
+
+
+def test_verdicts_over_folds() -> None:
+    rng = np.random.default_rng(1)
+    good, fair = rng.normal(0.9, 0.02, size=10), rng.normal(0.75, 0.02, size=10)
+    said = {"rival": "kmer-svm", "folds": 5, "n": 100}
+    for ours, theirs, outcome in ((good, fair, "ahead"), (fair, good, "behind"), (good, good[::-1], "tie")):
+        found = judge_folds(TARGET, "auroc", ours.tolist(), theirs.tolist(), **said)
+        assert found is not None
+        assert (found.outcome, "speaks of the procedure" in found.sentence) == (outcome, True)
+        assert found.interval == pytest.approx(slow_interval(ours - theirs, 5))
+    guessing = judge_folds(TARGET, "auroc", rng.normal(0.5, 0.05, size=10).tolist(), fair.tolist(), **said)
+    assert guessing is not None
+    assert guessing.outcome == "guessing"
+    perfect = judge_folds(TARGET, "auroc", [1.0] * 10, [1.0] * 10, **said)
+    assert perfect is not None
+    assert (perfect.outcome, perfect.interval[0] < 0 < perfect.interval[1]) == ("tie", True)
+    alone = judge_folds(TARGET, "auroc", good.tolist(), None, rival=None, folds=5, n=100)
+    assert alone is not None
+    assert (alone.outcome, alone.against) == ("ahead", None)
+
+
+def test_the_test_over_folds_keeps_its_level_where_folds_depend_on_each_other() -> None:
+    """Differences with the correlation 1 / K that the correction is for; the plain t-test errs five times as often."""
+    rng = np.random.default_rng(2)
+    wrong, plain = 0, 0
+    for _ in range(2000):
+        scores = np.sqrt(0.2) * rng.normal() + np.sqrt(0.8) * rng.normal(size=10)
+        p = mean_over_folds(scores, 5).p
+        wrong += p is not None and p < 0.05
+        plain += abs(scores.mean()) / (scores.std(ddof=1) / np.sqrt(10)) > student.ppf(0.975, 9)
+    assert wrong / 2000 < 0.065
+    assert plain / 2000 > 0.2
+
+
+def test_holm_is_the_rule_step_by_step() -> None:
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_folds_by_default_are_for_small_sets_without_a_split() -> None:
+    data = planted(DNA, "TGACGTCA")
+    assert usual(data) == CrossValidation(folds=5, repeats=2)
+    few = read_strings(different(20), ["x"] * 17 + ["y"] * 3)
+    assert usual(few) == CrossValidation(folds=3, repeats=2)
+    assert usual(read_strings(different(20), ["x"] * 19 + ["y"])) is None
+    many = read_strings(["ACGTACGT"[: 1 + i % 8] + "ACGT" for i in range(500)], ["x", "y"] * 250)
+    assert usual(many) is None
+    for wrong in ({"folds": 1}, {"repeats": 0}, {"workers": 0}):
+        with pytest.raises(UsageError, match="must be at least"):
+            CrossValidation(**wrong)
+
+
+def test_relatives_stay_in_one_fold(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    texts = []
+    for _ in range(12):
+        text = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size=40))
+        texts += [text, f"{text[:20]}A{text[21:]}"]
+    data = read_strings(texts, ["x", "y"] * 12)
+    work = planned(data, TrainConfig(), CrossValidation(folds=4), tmp_path)
+    assert work.splits[0].by == "homology"
+    assert [work.splits[0].part[i] == work.splits[0].part[i + 1] for i in range(0, 24, 2)] == [True] * 12
+    assert planned(planted(PROTEIN, "WKHFCC"), TrainConfig(), CrossValidation(), tmp_path).splits[0].by == "stratified"
+    rare = read_strings(different(12), ["x"] * 10 + ["y", "z"], alphabet="dna")
+    with pytest.raises(InputError, match="left to learn from"):
+        planned(rare, TrainConfig(by="stratified"), CrossValidation(folds=3), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def proteins() -> SequenceSet:
+    return planted(PROTEIN, "WKHFCC", n=60)
+
+
+def one_quick_baseline(patch: pytest.MonkeyPatch) -> None:
+    """Logistic regression on single letters."""
+    for name in ("kmer-svm", "one-hot-logistic"):
+        patch.delitem(BASELINES, name)
+    patch.setattr("seqreg.baselines.models._PROTEIN_LENGTHS", ((1, 1),))
+    patch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, proteins: SequenceSet) -> Path:
+    """Three folds, twice, of a tiny network beside one baseline."""
+    from seqreg.report import write_report
+
+    folder = tmp_path_factory.mktemp("folds") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        one_quick_baseline(patch)
+        asked = CrossValidation(folds=3, repeats=2)
+        words = ["seqreg", "train", "x.fa", "-o", "run", "--folds", "3"]
+        train(proteins, TINY, folder, folds=asked, command=words, finish=write_report)
+    return folder
+
+
+def test_every_sequence_is_scored_by_a_network_that_has_not_seen_it(run: Path, proteins: SequenceSet) -> None:
+    rows = read_tsv(run / "predictions.tsv")
+    assert len(rows) == 120
+    assert {(row["id"], row["repeat"]) for row in rows} == {(name, r) for name in proteins.names for r in "12"}
+    fold_of = {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
+    place = {name: i for i, name in enumerate(proteins.names)}
+    for fold in (1, 2, 3):
+        network = load_trained(run / "folds" / f"fold{fold}")
+        mine = [row for row in rows if row["repeat"] == "1" and row["fold"] == str(fold)]
+        assert {fold_of[row["id"]] for row in mine} == {f"fold{fold}"}
+        p = network.probabilities(proteins.subset(np.array([place[row["id"]] for row in mine])))
+        assert [float(row["p_with"]) for row in mine] == pytest.approx(p[:, 1].tolist(), rel=1e-4)
+
+
+def test_scores_are_computed_within_folds_and_averaged(run: Path) -> None:
+    metrics, rows = read_json(run / "metrics.json"), read_tsv(run / "predictions.tsv")
+    assert (metrics["n"], metrics["split"], len(metrics["folds"]), metrics["repeats"]) == (60, "cross-validation", 6, 2)
+    areas = []
+    for each in metrics["folds"]:
+        key = (str(each["repeat"]), str(each["fold"]))
+        mine = [row for row in rows if (row["repeat"], row["fold"]) == key]
+        assert (each["n"], each["trained_on"]) == (len(mine), 60 - len(mine))
+        y = np.array([row["label"] == "with" for row in mine]).astype(int)
+        areas.append(METRICS["auroc"](y, np.array([float(row["p_with"]) for row in mine])))
+        assert each["network"]["auroc"] == pytest.approx(areas[-1])
+        assert each["picked"] == "kmer-logistic"
+    assert metrics["auroc"] == pytest.approx(np.mean(areas))
+    low, high = slow_interval(areas, 3)
+    assert metrics["intervals"]["auroc"] == pytest.approx([max(0, low), min(1, high)])
+    theirs = [each["baseline"]["auroc"] for each in metrics["folds"]]
+    assert metrics["baselines"]["kmer-logistic"]["auroc"] == pytest.approx(np.mean(theirs))
+    verdict = metrics["verdict"]
+    assert (verdict["against"], verdict["metric"]) == ("kmer-logistic", "auroc")
+    assert verdict["difference"] == pytest.approx(np.mean(areas) - np.mean(theirs))
+    checks = {each["name"]: each for each in metrics["checks"]}
+    assert checks["similarity"]["message"].count("another fold") == 1
+
+
+def test_the_model_that_is_kept_has_learned_from_all(run: Path, proteins: SequenceSet, tmp_path: Path) -> None:
+    alone = train(proteins, TrainConfig(**{**vars(TINY), "test": 0.0}), tmp_path / "alone")
+    assert alone.metrics is None
+    assert (run / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
+    assert read_json(run / "run.json")["data"]["n"] == 60
+    assert not (run / "cross-validation").exists()
+    assert set(read_json(run / "files.json")["files"]) >= {"folds", "metrics.json", "suspects.tsv"}
+
+
+def test_folds_are_in_report_and_card(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    verdict = read_json(run / "metrics.json")["verdict"]
+    assert "Fold by fold" in page
+    assert "Means over 6 folds" in page
+    assert verdict["sentence"] in page
+    assert "speaks of the procedure" in (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_folds_go_on_where_they_were_and_end_in_the_same_bytes(
+    run: Path, proteins: SequenceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqreg.training import folds
+
+    one_quick_baseline(monkeypatch)
+    attempt, done = folds.Work.attempt, []
+
+    def stopped(self: folds.Work, repeat: int, fold: int) -> dict[str, Any]:
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append((repeat, fold))
+        return attempt(self, repeat, fold)
+
+    monkeypatch.setattr(folds.Work, "attempt", stopped)
+    asked = CrossValidation(folds=3, repeats=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(proteins, TINY, tmp_path / "run", folds=asked)
+    monkeypatch.setattr(folds.Work, "attempt", attempt)
+    train(proteins, TINY, tmp_path / "run", folds=asked, resume=True)
+    assert len(done) == 4
+    for name in ("predictions.tsv", "model.safetensors", "splits.tsv", "thresholds.tsv", "suspects.tsv"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
+    with pytest.raises(UsageError, match="repeats was 2, now 1"):
+        train(proteins, TINY, tmp_path / "run", folds=CrossValidation(folds=3), resume=True)
+
+
+@pytest.mark.slow
+def test_folds_by_several_processes_are_the_same_bytes(proteins: SequenceSet, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        train(proteins, TINY, tmp_path / f"{workers}", folds=CrossValidation(folds=3, workers=workers))
+    for name in ("predictions.tsv", "model.safetensors", "folds/fold2/model.safetensors"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+
+
+def test_folds_on_the_command_line(
+    tmp_path: Path, call: Call, proteins: SequenceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kmer-svm", "kmer-logistic", "one-hot-logistic"):
+        monkeypatch.delitem(BASELINES, name)
+    write_fasta(tmp_path / "x.fa", proteins)
+    monkeypatch.setattr("seqreg.training.folds.USUAL_FOLDS", 2)
+    words = [tmp_path / "x.fa", *FLAGS, "--by", "stratified", "--device", "cpu", "--threads", 1, "--workers", 1]
+    done = call("train", *words, "-o", tmp_path / "usual")
+    assert done.returncode == 0, done.stderr
+    assert "Fewer than 500 sequences: 2 folds, drawn 2 times" in done.stderr
+    assert "Verdict: " in done.stderr
+    config = read_json(tmp_path / "usual" / "config.json")
+    assert (config["folds"], config["repeats"]) == (2, 2)
+    one = call("train", *words, "-o", tmp_path / "one", "--folds", 0)
+    assert one.returncode == 0, one.stderr
+    assert "folds" not in read_json(tmp_path / "one" / "config.json")
+    assert read_json(tmp_path / "one" / "metrics.json")["split"] == "test"
+    held_out = call("train", *words, "-o", tmp_path / "held", "--test", 0.3)
+    assert read_json(tmp_path / "held" / "metrics.json")["split"] == "test", held_out.stderr
+    for wrong in (["--folds", 1], ["--repeats", 2], ["--folds", 3, "--test", 0.2]):
+        assert call("train", *words, "-o", tmp_path / "wrong", *wrong).returncode == 2
