@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqreg.evaluation.calibration import calibration_effect
 from seqreg.evaluation.over_folds import judge_folds, metric_interval
 from seqreg.evaluation.scores import evaluate
 from seqreg.records import to_plain, write_tsv
@@ -22,7 +23,7 @@ Array = NDArray[np.float64]
 Scores = Mapping[str, float | None]
 
 
-def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps) -> dict[str, Any]:
+def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, temperature: float) -> dict[str, Any]:
     """What metrics.json holds of a cross-validation.
 
     The metrics are means over all folds, each computed within its fold; an interval is that of the mean. `folds` lists
@@ -47,18 +48,14 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps) -> 
             folds=work.asked.folds,
             n=len(y),
         )
-    described = evaluate(target, y, out_of_fold(work, records[: work.asked.folds]), split=SPLIT, resamples=0)
-    plain = described.to_plain()
+    before, after = (out_of_fold(work, records, said) for said in ("before", "p"))
     return {
-        **plain,
+        **_described(work, records, "p"),
         **means[NETWORK],
-        "reason": {},
         "folds": _table(work, records, scores, target),
         "repeats": work.asked.repeats,
-        "calibration": None,
-        "baselines": {
-            name: {"n": len(y), "split": SPLIT, **means[name]} for name in means if name not in (NETWORK, PICKED)
-        },
+        "calibration": calibration_effect(target, y, before, after, temperature=temperature),
+        "baselines": {name: {**_described(work, records, name), **means[name]} for name in means if name != NETWORK},
         "verdict": None if verdict is None else verdict.advising(steps).to_plain(),
     }
 
@@ -69,16 +66,27 @@ def picked(record: Mapping[str, Any]) -> str | None:
     return names[0] if names else None
 
 
-def out_of_fold(work: Work, records: Sequence[Mapping[str, Any]]) -> Array:
-    """(N, K) what networks said of the sequences they had not seen, averaged over the repeats in the records."""
+def out_of_fold(work: Work, records: Sequence[Mapping[str, Any]], said: str = "p") -> Array:
+    """(N, K) what was said of sequences by models that had not seen them, averaged over the repeats in the records.
+
+    said: "p" of networks, "before" of these without their temperature, or the name of a baseline.
+    """
     total = np.zeros((len(work.data), len(work.data.classes)))
     times = np.zeros((len(work.data), 1))
     for (_, repeat, fold), record in zip(work.keys(), records, strict=False):
         _, held_out = work.rows(repeat, fold)
-        total[held_out] += np.asarray(record["p"])
+        total[held_out] += np.asarray(record[said] if said in record else record["baselines"][said])
         times[held_out] += 1
     with np.errstate(invalid="ignore"):
         return total / times
+
+
+def _described(work: Work, records: Sequence[Mapping[str, Any]], said: str) -> dict[str, Any]:
+    """Numbers per class and confusion of the first repeat's predictions, put together."""
+    target, y = work.data.labelled()
+    known = np.sort(np.concatenate([work.rows(0, fold)[1] for fold in work.folds]))
+    p = out_of_fold(work, records[: work.asked.folds], said)
+    return evaluate(target, y[known], p[known], split=SPLIT, resamples=0).to_plain()
 
 
 def _scores(work: Work, key: tuple[str, int, int], record: Mapping[str, Any]) -> dict[str, Scores]:

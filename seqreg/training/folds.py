@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from seqreg.baselines import fit_baselines
 from seqreg.errors import InputError, UsageError, option
-from seqreg.records import write_json
 from seqreg.sequences import SequenceSet, Split, homology_groups, kept_together
 from seqreg.sequences import folds as into_folds
 from seqreg.training.claim import KEPT, WORK
@@ -109,6 +108,7 @@ class Work:
             learned.network.save(folder)
         shutil.rmtree(place, ignore_errors=True)
         return {
+            "error": None,
             "before": before.tolist(),
             "p": p.tolist(),
             "baselines": simple,
@@ -141,7 +141,6 @@ class Work:
     def run(self, report: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
         """The record of every training, in the order of `keys`."""
         self.results.create()
-        write_json(self.output / WORK / "folds.json", {"folds": self.asked.folds, "repeats": self.asked.repeats})
 
         def tell() -> None:
             if report is not None:
@@ -167,13 +166,16 @@ def planned(data: SequenceSet, config: TrainConfig, asked: CrossValidation, outp
 
     Raises InputError where a fold would be empty, or leave a class without a sequence to learn from.
     """
+    if config.leave_out:
+        asked_for = option("leave_out", True)
+        raise UsageError(f"{asked_for}: folds test on every sequence; hold out one part by {option('folds', 0)}")
     data = replace(data, split=None)
     related = {"similarity": config.similarity, "identity": config.identity}
     by = config.by
     if by is None and data.group is None:
         groups, _ = homology_groups(data, **related)
         by = "homology" if len(np.unique(groups)) < len(np.unique(_molecules(data))) else None
-    how: dict[str, Any] = {"by": by, **related, "leave_out": config.leave_out}
+    how: dict[str, Any] = {"by": by, **related}
     splits = tuple(into_folds(data, asked.folds, **how, seed=config.seed + repeat) for repeat in range(asked.repeats))
     if by == "homology":
         data = replace(data, group=splits[0].group)

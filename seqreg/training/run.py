@@ -116,7 +116,7 @@ def train(
                 metrics, baselines, took = _test(output, data, learned, parts, conformal, once, report, command)
                 seconds = {**seconds, "baselines": took}
     if work is not None:
-        _write_folds(output, work, records, config, command)
+        _write_folds(output, work, records, config, command, learned.network.temperature)
         seconds = {**seconds, "folds": seconds_of_folds}
 
     facts = {
@@ -137,16 +137,18 @@ def _write_folds(
     records: Sequence[Mapping[str, Any]],
     config: TrainConfig,
     command: Sequence[str],
+    temperature: float,
 ) -> None:
     """Write what a cross-validation shows, and remove what is only needed until it is over."""
     data, mean = work.data, out_of_fold(work, records)
     chosen = next((pick for record in records if (pick := picked(record)) is not None), None)
-    found = of_folds(work, records, steps_after_training(command, output, data.source, chosen))
+    steps = steps_after_training(command, output, data.source, chosen)
+    found = of_folds(work, records, steps, temperature)
     write_predictions(output, data, mean)
     write_out_of_fold(output, work, records)
     found["checks"] = check_folds(output, work, mean, found["baselines"])
     write_thresholds(output, data, mean, config.prevalence)
-    write_json(output / "metrics.json", found)
+    write_json(output / "metrics.json", found, "metrics")
     shutil.rmtree(output / WORK, ignore_errors=True)
 
 
