@@ -10,13 +10,13 @@ import pytest
 from scipy.stats import t as student
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.baselines import BASELINES
+from seqreg.baselines import OF_CLASSES, OF_VALUES
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
 from seqreg.metrics import METRICS
 from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
-from seqreg.sequences import SequenceSet, read_strings, write_fasta
+from seqreg.sequences import InputSpec, SequenceSet, read_input, read_strings, write_fasta
 from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
 from seqreg.training.folds import planned
@@ -125,7 +125,7 @@ def proteins() -> SequenceSet:
 def one_quick_baseline(patch: pytest.MonkeyPatch) -> None:
     """Logistic regression on single letters."""
     for name in ("kmer-svm", "one-hot-logistic"):
-        patch.delitem(BASELINES, name)
+        patch.delitem(OF_CLASSES, name)
     patch.setattr("seqreg.baselines.models._PROTEIN_LENGTHS", ((1, 1),))
     patch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
 
@@ -239,7 +239,7 @@ def test_folds_on_the_command_line(
     tmp_path: Path, call: Call, proteins: SequenceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("kmer-svm", "kmer-logistic", "one-hot-logistic"):
-        monkeypatch.delitem(BASELINES, name)
+        monkeypatch.delitem(OF_CLASSES, name)
     write_fasta(tmp_path / "x.fa", proteins)
     monkeypatch.setattr("seqreg.training.folds.USUAL_FOLDS", 2)
     words = [tmp_path / "x.fa", *FLAGS, "--by", "stratified", "--device", "cpu", "--threads", 1, "--workers", 1]
@@ -257,3 +257,21 @@ def test_folds_on_the_command_line(
     assert read_json(tmp_path / "held" / "metrics.json")["split"] == "test", held_out.stderr
     for wrong in (["--folds", 1], ["--repeats", 2], ["--folds", 3, "--test", 0.2]):
         assert call("train", *words, "-o", tmp_path / "wrong", *wrong).returncode == 2
+
+
+def test_folds_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides is the rank correlation within folds."""
+    from seqreg.report import write_report
+
+    for name in [name for name in OF_VALUES if name not in ("composition-ridge", "mean")]:
+        monkeypatch.delitem(OF_VALUES, name)
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("ACDEFGHIKL"), size=20)) for _ in range(40)]
+    rows = [f"s{i},{text},{text.count('K') + rng.normal(0, 0.1):.4f}" for i, text in enumerate(texts)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,sequence,value", *rows]) + "\n")
+    data = read_input(InputSpec(input=tmp_path / "x.csv", require_labels=True))
+    train(data, TINY, tmp_path / "run", folds=CrossValidation(folds=2), finish=write_report)
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["spearman"] == pytest.approx(np.mean([each["network"]["spearman"] for each in metrics["folds"]]))
+    assert (metrics["verdict"]["metric"], metrics["verdict"]["against"]) == ("spearman", "composition-ridge")
+    assert len(read_tsv(tmp_path / "run" / "predictions.tsv")) == 40

@@ -59,7 +59,7 @@ CHECKS: dict[str, Check] = {
             "warn": "{copies} of the {which} are near copies of {among} ({share} share {threshold} or more of their "
             "k-mers): scores on such sequences say little about new ones.",
         },
-        remedy="Split by similarity: --by homology.",
+        remedy="Keep relatives on one side, as `seqreg split INPUT -o splits.tsv --by homology` does.",
     ),
     "length-only": Check(
         name="length-only",

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from seqreg.checks.base import Evidence, Found
 from seqreg.checks.shortcuts import joined
 from seqreg.sequences import SequenceSet, affordable, kmer_table, same_molecule, shared_across, similarities
+from seqreg.targets import Classes, Labels
 
 NEAR_COPY = 0.8  # share of k-mers
 MANY = 0.1  # of the test sequences
@@ -17,7 +18,7 @@ def duplicates(evidence: Evidence) -> Found:
     first = same_molecule(data)
     copies = int((first != np.arange(len(data))).sum())
     conflicting, across = [], []
-    if data.y is not None:
+    if data.y is not None and isinstance(data.target, Classes | Labels):
         labels = np.unique(data.y, axis=0, return_inverse=True)[1].reshape(-1)
         conflicting = shared_across(first, labels)
     if evidence.learned is not None and evidence.tested is not None:

@@ -171,6 +171,8 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
         if sequences.split is None:
             raise UsageError(f"--part {part}: neither {run} nor the input says which sequences these are")
         parts = sequences.split
+    if part not in parts and (run / "folds").is_dir():
+        raise UsageError(f"--part {part}: {run} was cross-validated and has folds in place of parts; leave it out")
     if part not in parts:
         raise unknown_name("part", part, [str(name) for name in np.unique(parts) if name])
     return sequences.subset(np.flatnonzero(parts == part))

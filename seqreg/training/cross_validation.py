@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.evaluation.calibration import calibration_effect
+from seqreg.baselines import GUESSING
+from seqreg.evaluation.calibration import held_out_effect
 from seqreg.evaluation.over_folds import judge_folds, metric_interval
 from seqreg.evaluation.scores import evaluate
 from seqreg.records import to_plain, write_tsv
 from seqreg.targets import Target
 from seqreg.training.folds import Work
-from seqreg.training.judging import UNINFORMED
 from seqreg.training.next_steps import Steps
 
 NETWORK, PICKED = "network", "picked"
@@ -54,7 +54,7 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
         **means[NETWORK],
         "folds": _table(work, records, scores, target),
         "repeats": work.asked.repeats,
-        "calibration": calibration_effect(target, y, before, after, temperature=temperature),
+        **held_out_effect(target, y, before, after, temperature=temperature),
         "baselines": {name: {**_described(work, records, name), **means[name]} for name in means if name != NETWORK},
         "verdict": None if verdict is None else verdict.advising(steps).to_plain(),
     }
@@ -62,7 +62,7 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
 
 def picked(record: Mapping[str, Any]) -> str | None:
     """The baseline that inner cross-validation on the fold's training part prefers; None where none was fitted."""
-    names = [name for name in record["baselines"] if name != UNINFORMED]
+    names = [name for name in record["baselines"] if name not in GUESSING]
     return names[0] if names else None
 
 
@@ -71,7 +71,7 @@ def out_of_fold(work: Work, records: Sequence[Mapping[str, Any]], said: str = "p
 
     said: "p" of networks, "before" of these without their temperature, or the name of a baseline.
     """
-    total = np.zeros((len(work.data), len(work.data.classes)))
+    total = np.zeros((len(work.data), work.data.labelled()[0].columns))
     times = np.zeros((len(work.data), 1))
     for (_, repeat, fold), record in zip(work.keys(), records, strict=False):
         _, held_out = work.rows(repeat, fold)
@@ -139,10 +139,9 @@ def write_out_of_fold(output: Path, work: Work, records: Sequence[Mapping[str, A
     for (_, repeat, fold), record in zip(work.keys(), records, strict=True):
         _, held_out = work.rows(repeat, fold)
         p = np.asarray(record["p"])
-        guesses = target.texts(target.call(p))
-        for i, guess, row in zip(held_out.tolist(), guesses, p, strict=True):
-            rows.append((work.data.names[i], shown[i], guess, *(f"{value:.6g}" for value in row), fold + 1, repeat + 1))
-    columns = ("id", "label", "prediction", *(f"p_{name}" for name in target.names), "fold", "repeat")
+        for i, row in zip(held_out.tolist(), target.prediction_rows(p), strict=True):
+            rows.append((work.data.names[i], shown[i], *row, fold + 1, repeat + 1))
+    columns = ("id", target.field, *target.prediction_columns, "fold", "repeat")
     write_tsv(output / "predictions.tsv", columns, rows)
     first = work.splits[0]
     groups = [""] * len(work.data) if work.data.group is None else work.data.group

@@ -39,9 +39,12 @@ class CrossValidation:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("folds", 2), ("repeats", 1), ("workers", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{option(name)} must be at least {least}; got {getattr(self, name)}")
+        if self.folds < 2:
+            raise UsageError(f"{option('folds')} must be at least 2; got {self.folds}")
+        if self.repeats < 1:
+            raise UsageError(f"{option('repeats')} must be at least 1; got {self.repeats}")
+        if self.workers < 1:
+            raise UsageError(f"{option('workers')} must be at least 1; got {self.workers}")
 
     @property
     def total(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.baselines import FittedBaseline
+from seqreg.baselines import GUESSING, FittedBaseline
 from seqreg.checks import COLUMNS, Evidence, Finding, find_all, suspect_rows
 from seqreg.evaluation.scores import Metrics
 from seqreg.evaluation.thresholds import COLUMNS as THRESHOLDS
@@ -22,8 +22,6 @@ from seqreg.training.folder import measure
 from seqreg.training.folds import Work
 from seqreg.training.next_steps import Steps
 from seqreg.training.parts import Parts
-
-UNINFORMED = "majority"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +45,7 @@ def score_all(fitted: Mapping[str, FittedBaseline], test: SequenceSet, seed: int
 
 def opponent(scored: Mapping[str, Scored]) -> tuple[str, Scored] | None:
     """The first that looks at sequences; None where there is none. Never chosen by what it does on the test part."""
-    return next(((name, each) for name, each in scored.items() if name != UNINFORMED), None)
+    return next(((name, each) for name, each in scored.items() if name not in GUESSING), None)
 
 
 def verdict_of(

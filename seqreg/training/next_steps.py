@@ -14,16 +14,25 @@ _PARTS = ("valid", "test", "splits", "fold", "folds", "repeats")
 _ONLY_HERE = ("output", "resume", "overwrite", "config", "quiet", "json", "debug", "keep", "prevalence")
 _OF_TUNING = ("trials", "budget", "ensemble", "workers")
 _FLAGS = {"resume", "overwrite", "quiet", "json", "debug", "ensemble"}
-_SHORT = {"-o": "--output", "-q": "--quiet"}
+_SHORT = {"-o": "output", "-q": "quiet"}
 
 
-def steps_after_training(command: Sequence[str], output: Path, source: str, rival: str | None) -> Steps:
-    """Outcome -> words of the command that comes next. rival: the baseline that a network was measured against."""
+def flag(name: str) -> str:
+    """An option as the command line writes it."""
+    return f"--{name.replace('_', '-')}"
+
+
+def steps_after_training(
+    command: Sequence[str], output: Path, source: str, rival: str | None, *, folds: bool = False
+) -> Steps:
+    """Outcome -> words of the command that comes next. rival: the baseline that a network was measured against. folds:
+    whether it was cross-validated, so that there is no test part.
+    """
     words = _arguments(command, source)
     read = without(words, (*TrainSettings.__annotations__, *_PARTS, *_ONLY_HERE, *_OF_TUNING))
     divided = baseline_words(words)
-    network = ["seqreg", "robustness", str(output), *_tested_on(words, read)]
-    simple = ["seqreg", "baseline", *divided, "-o", f"{output}-baseline", *(["--model", rival] if rival else [])]
+    network = ["seqreg", "robustness", str(output), *(read if folds else _tested_on(words, read))]
+    simple = ["seqreg", "baseline", *divided, "-o", f"{output}-baseline", *([flag("model"), rival] if rival else [])]
     return {
         "ahead": [*network, "-o", str(output / "robustness.json")],
         "tie": simple,
@@ -38,7 +47,7 @@ def steps_after_baseline(command: Sequence[str], output: Path, source: str, riva
     read = without(words, (*TrainSettings.__annotations__, *_PARTS, *_ONLY_HERE, *_OF_TUNING))
     divided = [*without(baseline_words(words), ("model",))]
     network = ["seqreg", "train", *divided, "-o", f"{output}-network"]
-    other = ["seqreg", "baseline", *divided, "-o", f"{output}-{rival}", "--model", rival] if rival else network
+    other = ["seqreg", "baseline", *divided, "-o", f"{output}-{rival}", flag("model"), rival] if rival else network
     return {"ahead": network, "tie": network, "behind": other, "guessing": ["seqreg", "check", *read]}
 
 
@@ -51,13 +60,13 @@ def baseline_words(words: Sequence[str]) -> list[str]:
 def without(words: Sequence[str], options: Iterable[str]) -> list[str]:
     """The words without these options, by the names of the library, and without their values."""
     flags = _FLAGS | {name for name, hint in get_type_hints(TrainSettings).items() if hint in (bool, bool | None)}
-    dropped = {f"--{name.replace('_', '-')}": name in flags for name in options}
+    dropped = {flag(name): name in flags for name in options}
     dropped |= {f"--no-{name.replace('_', '-')}": True for name in options if name in flags}
     kept: list[str] = []
     place = 0
     while place < len(words):
         word = words[place]
-        name, equals, _ = _SHORT.get(word, word).partition("=")
+        name, equals, _ = (flag(_SHORT[word]) if word in _SHORT else word).partition("=")
         if name in dropped:
             place += 1 if equals or dropped[name] else 2
             continue
@@ -73,7 +82,7 @@ def _arguments(command: Sequence[str], source: str) -> list[str]:
 
 def _tested_on(words: Sequence[str], read: Sequence[str]) -> list[str]:
     """The test part of the input, or the input that was given for it."""
-    places = [place for place, word in enumerate(words[:-1]) if word == "--test"]
+    places = [place for place, word in enumerate(words[:-1]) if word == flag("test")]
     given = words[places[-1] + 1] if places else ""
     share = not given or given.replace(".", "", 1).isdigit()
-    return [*read, "--part", "test"] if share else [given]
+    return [*read, flag("part"), "test"] if share else [given]

@@ -8,12 +8,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqreg.errors import UsageError, option
 from seqreg.evaluation import Metrics
 from seqreg.evaluation.conformal import FILE as CONFORMAL
-from seqreg.evaluation.conformal import Conformal
+from seqreg.evaluation.conformal import FOLDS, Conformal
 from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
@@ -142,13 +143,17 @@ def _write_folds(
     """Write what a cross-validation shows, and remove what is only needed until it is over."""
     data, mean = work.data, out_of_fold(work, records)
     chosen = next((pick for record in records if (pick := picked(record)) is not None), None)
-    steps = steps_after_training(command, output, data.source, chosen)
+    steps = steps_after_training(command, output, data.source, chosen, folds=True)
     found = of_folds(work, records, steps, temperature)
-    write_predictions(output, data, mean)
+    write_predictions(output, data, mean, None)
     write_out_of_fold(output, work, records)
     found["checks"] = check_folds(output, work, mean, found["baselines"])
     write_thresholds(output, data, mean, config.prevalence)
     write_json(output / "metrics.json", found, "metrics")
+    if not (output / CONFORMAL).exists():  # no part was held out besides
+        known = np.flatnonzero(~np.isnan(mean).any(axis=1))
+        target, y = data.labelled()
+        write_json(output / CONFORMAL, Conformal.of(target, y[known], mean[known], FOLDS), "calibration")
     shutil.rmtree(output / WORK, ignore_errors=True)
 
 
