@@ -33,7 +33,7 @@ def issues(evidence: Evidence) -> Found | None:
     if target.one_class(y) is None:
         return None
     rows = suspects(target, y, evidence.unseen)
-    names = ", ".join(evidence.data.names[i] for i in rows[:3].tolist())
+    names = ", ".join(evidence.data.names[int(i)] for i in rows[:3])
     words = {"n": len(rows), "of": len(y), "named": names}
     return ("note" if len(rows) else "ok"), len(rows), words
 

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 
 from seqreg.evaluation.conformal import COVERAGE, Conformal
 from seqreg.metrics import log_loss
-from seqreg.targets import Target
+from seqreg.targets import PredictionIntervals, PredictionSets, Target
 
 LOG_T_SPREAD = 0.5  # of the prior on log T: before any data, T is within 0.37 and 2.7 with probability 0.95
 WIDEST = 5.0  # |log T| that is looked at; the prior keeps the minimum well inside
@@ -72,6 +72,7 @@ def calibration_effect(
     rows = []
     for coverage in LEVELS:
         sets = target.sets(after, conformal.threshold(coverage))
+        assert isinstance(sets, PredictionSets)
         rows.append({"coverage": coverage, "covered": sets.covers(y).mean(), "single": sets.single.mean()})
     return {**head, "abstain": rows}
 
@@ -100,6 +101,7 @@ def held_out_effect(
     rows = []
     for coverage in LEVELS:
         found = target.sets(after, conformal.threshold(coverage))
+        assert isinstance(found, PredictionIntervals)
         rows.append({"coverage": coverage, "covered": found.covers(y).mean(), "mean_width": found.width.mean()})
     usual = next(row for row in rows if row["coverage"] == COVERAGE)
     about = {"part": conformal.part, "n": len(conformal.nonconformity), "levels": rows}

@@ -50,8 +50,8 @@ def _blocks(model: "ConvNet", windows: "Windows") -> Iterator[_Block]:
         places = run.length - field + 1
         most = max(CACHED // channels, MOST_SHARED * places)
         few = (most - places) // step + 1
-        for begin in range(0, run.count, few):
-            count = min(few, run.count - begin)
+        for begin in range(0, run.number, few):
+            count = min(few, run.number - begin)
             span = (count - 1) * step + run.length
             if codes and held + span > most:
                 yield _block(codes, rows)

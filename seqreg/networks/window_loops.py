@@ -76,7 +76,7 @@ def lay_out(kernel: Floats, mixtures: Floats, filters: Floats, table: Floats) ->
 @loop
 def row_of(row: Bytes, at: int, tap: int, symbols: int, channels: int) -> int:
     """Where the flat table (W * V * C) holds what the symbol at a tap of the window at `at` says to all filters."""
-    return (tap * symbols + place(row[at + tap])) * channels
+    return int(tap * symbols + place(row[at + tap])) * channels
 
 
 @loop

@@ -59,11 +59,11 @@ def read_variants(path: str | Path) -> list[ListedVariant]:
                 mark = "\t"
             cells = [field.strip() for field in text.split(mark)]
             fields = [cells[column] for column in columns if column < len(cells)]
-            if len(fields) < 2 or not all(fields):
+            if len(fields) != len(_HEADER) or not all(fields):
                 problem = f"not a variant: {text.strip()!r:.60}"
                 remedy = "Write the id of a sequence, a tab, and the variant."
                 raise InputError(problem, file=name_of(path), line=line, remedy=remedy)
-            listed.append(ListedVariant(name_of(path), line, *fields))
+            listed.append(ListedVariant(name_of(path), line, id=fields[0], text=fields[1]))
     if not listed:
         raise InputError("no variants", file=name_of(path), remedy="Write one a line: id, a tab, p.A12V or 12A>G.")
     return listed

@@ -31,11 +31,11 @@ _UNKNOWN = "windows without a known letter left out"
 
 
 class Run(NamedTuple):
-    """Windows of `length` letters, one every step, in a stretch of a sequence that begins at `start`: count of them."""
+    """Windows of `length` letters, one every step, in a stretch of a sequence that begins at `start`: so many of them."""
 
     name: str
     start: int
-    count: int
+    number: int
     length: int
     codes: NDArray[np.uint8]
 
@@ -54,7 +54,7 @@ class Windows:
     source: str = ""
 
     def __len__(self) -> int:
-        return sum(run.count for run in self.runs) * len(self.strands)
+        return sum(run.number for run in self.runs) * len(self.strands)
 
     @property
     def strands(self) -> str:
@@ -64,8 +64,8 @@ class Windows:
     @cached_property
     def place(self) -> tuple[list[str], list[int], list[int], list[str]]:
         """Where each row lies, from 0: name of the sequence, start, end and strand, M each."""
-        counts = np.array([run.count for run in self.runs]) * len(self.strands)
-        starts = np.concatenate([run.start + self.step * np.arange(run.count) for run in self.runs])
+        counts = np.array([run.number for run in self.runs]) * len(self.strands)
+        starts = np.concatenate([run.start + self.step * np.arange(run.number) for run in self.runs])
         start = np.repeat(starts, len(self.strands))
         end = start + np.repeat([run.length for run in self.runs], counts)
         names = [name for run, n in zip(self.runs, counts.tolist(), strict=True) for name in repeat(run.name, n)]
@@ -73,7 +73,7 @@ class Windows:
 
     def rows_of(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of some of the runs."""
-        counts = np.array([run.count * len(self.strands) for run in self.runs])
+        counts = np.array([run.number * len(self.strands) for run in self.runs])
         chosen = np.zeros(len(self.runs), dtype=bool)
         chosen[index] = True
         return np.flatnonzero(np.repeat(chosen, counts))
@@ -98,9 +98,9 @@ class Windows:
     def _rows(self) -> Iterator["_Rows"]:
         complement = self.alphabet.complement if self.both_strands else None
         for run in self.runs:
-            windows = sliding_window_view(run.codes, run.length)[:: self.step][: run.count]
+            windows = sliding_window_view(run.codes, run.length)[:: self.step][: run.number]
             few = max(1, _LETTERS // (run.length * len(self.strands)))
-            for first in range(0, run.count, few):
+            for first in range(0, run.number, few):
                 ids = windows[first : first + few]
                 both = ids[:, None] if complement is None else np.stack([ids, complement[ids[:, ::-1]]], 1)
                 yield _Rows(run.name, run.start + first * self.step, both)
@@ -161,11 +161,11 @@ class Scan:
         waiting: list[Run] = []
         windows = letters = 0
         for run in self._runs():
-            if waiting and (windows + run.count > _WINDOWS or letters + len(run.codes) > _LETTERS):
+            if waiting and (windows + run.number > _WINDOWS or letters + len(run.codes) > _LETTERS):
                 yield self._piece(waiting)
                 waiting, windows, letters = [], 0, 0
             waiting.append(run)
-            windows += run.count
+            windows += run.number
             letters += len(run.codes)
         if waiting:
             yield self._piece(waiting)

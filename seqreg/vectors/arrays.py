@@ -18,7 +18,7 @@ from seqreg.sequences.tables import table_rows
 class _Rows(Protocol):
     """An array (N, D) whose rows are read one by one."""
 
-    def __getitem__(self, row: int) -> NDArray[Any]: ...
+    def __getitem__(self, row: int, /) -> Any: ...
 
 
 class _Array:

@@ -50,7 +50,7 @@ def embed(
                 texts = [piece.sequence(int(row)) for row in rows]
                 kept = once(lambda texts=texts: _vectors(model, texts, per_residue))
                 ends = np.cumsum(kept["rows"])
-                for row, first, last in zip(rows, [0, *ends[:-1]], ends, strict=True):
+                for row, first, last in zip(rows.tolist(), [0, *ends[:-1]], ends, strict=True):
                     values = kept["x"][first:last]
                     dimension = values.shape[1]
                     yield piece.names[row], values if per_residue else values[0]

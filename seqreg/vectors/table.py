@@ -35,7 +35,7 @@ class Layout(Protocol):
         """The place of the vector of these letters, where the file knows sequences."""
         ...
 
-    def read(self, place: Any) -> NDArray[Any]:
+    def read(self, place: Any, /) -> NDArray[Any]:
         """(D,) or (residues, D)."""
         ...
 
