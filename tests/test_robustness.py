@@ -243,7 +243,7 @@ def test_what_a_small_move_changes_a_large_one_may_change_too(
             x = model.one_hot(ids)  # pyright: ignore[reportCallIssue]
             return PGD(epsilon=40.0, steps=9)(model, ids, y) if self.epsilon == 1 else x
 
-    monkeypatch.setattr("seqreg.sensitivity.robustness.PGD", Once)
+    monkeypatch.setattr("seqreg.sensitivity.study.PGD", Once)
     found = evaluate_robustness(network(dna), dna, max_substitutions=0, epsilons=(0.0, 0.5, 1.0, 2.0, 3.0))
     clean, half, one, two, three = found.l2["attacked_accuracy"]
     assert clean == half > one == two == three

@@ -31,7 +31,7 @@ _UNKNOWN = "windows without a known letter left out"
 
 
 class Run(NamedTuple):
-    """Windows of `length` letters, one every step, in a stretch of a sequence that begins at `start`: so many of them."""
+    """A number of windows of `length` letters, one every step, in a stretch of a sequence that begins at `start`."""
 
     name: str
     start: int
