@@ -600,3 +600,14 @@ def test_variants_and_comparisons_of_values(run: Path, tmp_path: Path, call: Cal
     done = call("tune", tmp_path / "x.h5", "-o", tmp_path / "tuned", "--trials", "2")
     assert done.returncode == 2
     assert "settings are searched for classes and labels only" in done.stderr
+
+
+def test_one_group_has_no_intervals_to_learn_from(tmp_path: Path) -> None:
+    data = additive(60)
+    test = replace(additive(20, seed=1), names=[f"t{i}" for i in range(20)])
+    config = quick(baselines=False)
+    train(replace(data, group=np.full(60, "only")), config, tmp_path / "run", test=test)
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["coverage"] is None
+    assert metrics["coverage_reason"] == "nothing was held out from which intervals could be learned"
+    assert {row["low"] for row in read_tsv(tmp_path / "run" / "predictions.tsv")} == {""}

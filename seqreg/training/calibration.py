@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqreg.errors import InputError
 from seqreg.evaluation.calibration import fit_temperature, held_out_effect
 from seqreg.evaluation.conformal import FILE, FOLDS, Conformal
 from seqreg.predictors import TrainedNetwork
@@ -75,7 +76,12 @@ def intervals_from(
     """
     if network.target.probabilistic or parts.valid is not None or config.calibration == "none":
         return None
-    y, outputs = unseen or _cross_fitted(network, parts, config, folder, once, report)[:2]
+    if unseen is None:
+        try:
+            unseen = _cross_fitted(network, parts, config, folder, once, report)[:2]
+        except InputError:  # too few groups for any to be held out
+            return None
+    y, outputs = unseen
     return Conformal.of(network.target, y, network.target.predict(outputs), FOLDS) if len(y) else None
 
 
