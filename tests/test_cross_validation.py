@@ -16,6 +16,7 @@ from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
 from seqreg.metrics import METRICS
 from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
+from seqreg.sensitivity.robustness import evaluate_robustness
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_strings, write_fasta
 from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
@@ -275,3 +276,27 @@ def test_folds_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert metrics["spearman"] == pytest.approx(np.mean([each["network"]["spearman"] for each in metrics["folds"]]))
     assert (metrics["verdict"]["metric"], metrics["verdict"]["against"]) == ("spearman", "composition-ridge")
     assert len(read_tsv(tmp_path / "run" / "predictions.tsv")) == 40
+
+
+def test_robustness_of_folds_is_of_networks_that_have_not_seen_the_sequences(
+    run: Path, proteins: SequenceSet, tmp_path: Path, call: Call
+) -> None:
+    """Against each fold by itself, put together by hand."""
+    write_fasta(tmp_path / "x.fa", proteins)
+    words = ["--max-substitutions", 2, "--workers", 1, "--threads", 1, "--device", "cpu"]
+    done = call("robustness", run, tmp_path / "x.fa", "-o", tmp_path / "r.json", *words)
+    assert done.returncode == 0, done.stderr
+    assert "had not seen it" in done.stderr
+    found, rows = read_json(tmp_path / "r.json"), {row["id"]: row for row in read_tsv(tmp_path / "r.tsv")}
+    fold_of = {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
+    attacked, certified = np.zeros(3), np.zeros(3)
+    for fold in (1, 2, 3):
+        mine = proteins.subset(np.flatnonzero([fold_of[name] == f"fold{fold}" for name in proteins.names]))
+        part = evaluate_robustness(load_trained(run / "folds" / f"fold{fold}"), mine, max_substitutions=2)
+        attacked += len(mine) * np.array(part.attacked_accuracy)
+        certified += len(mine) * np.array(part.certified_accuracy)
+        for one in part.sequences:
+            assert rows[one.id]["margin"] == f"{one.margin:.6g}"
+    assert found["attacked_accuracy"] == pytest.approx((attacked / 60).tolist())
+    assert found["certified_accuracy"] == pytest.approx((certified / 60).tolist())
+    assert call("robustness", run, tmp_path / "x.fa", "--part", "test").returncode == 2

@@ -178,6 +178,15 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
     return sequences.subset(np.flatnonzero(parts == part))
 
 
+def folds_of(run: Path, sequences: "SequenceSet") -> dict[str, str]:
+    """Id -> the fold in which a cross-validated run held it out; empty for other runs, and for other sequences."""
+    from seqreg.records import read_tsv
+
+    if not (run / "folds").is_dir() or not is_own(run, sequences):
+        return {}
+    return {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
+
+
 def is_own(run: Path, sequences: "SequenceSet") -> bool:
     """Whether these are the sequences, all of them, that the run divided into its parts, in whatever way."""
     return sequences.content_sha256 == _trained_on(run)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import compute_vectors, load_network, only_part, side_by_side
+from seqreg.cli.loading import compute_vectors, folds_of, load_network, only_part, side_by_side
 from seqreg.cli.options import (
     EDITS,
     FITTING,
@@ -82,6 +82,7 @@ def robustness(
     from seqreg.report import write_robustness_figure
     from seqreg.sensitivity import robustness as of_calls
     from seqreg.sensitivity import shifts as of_values
+    from seqreg.sensitivity.fold_by_fold import evaluate_fold_by_fold
     from seqreg.sequences import editable, file_and_sheet, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
@@ -101,7 +102,11 @@ def robustness(
     sequences = data.read(
         terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name, task=network.target.task
     )
-    sequences = only_part(terminal, run, sequences, part)
+    fold_of = folds_of(run, sequences) if part is None and called else {}
+    if fold_of:
+        terminal.note("Each sequence is attacked through the network that had not seen it")
+    else:
+        sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, network.target)
     if sample is not None and sample < len(sequences):
         sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
@@ -122,7 +127,11 @@ def robustness(
         few = 1 if embed_with else workers  # a language model fits into memory once
         spread = side_by_side(terminal, few, threads, network.device, once)
         evaluate: Any = of_calls.evaluate_robustness if called else of_values.evaluate_shifts
-        found = evaluate(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
+        if fold_of:
+            how: dict[str, Any] = {"mask": mask, "once": once, "progress": moved, "device": str(network.device)}
+            found = evaluate_fold_by_fold(run, fold_of, sequences, **how, **asked)
+        else:
+            found = evaluate(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
     if output is not None:
         rows = found.rows()
         table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")
