@@ -54,7 +54,8 @@ def _intervals(metrics: dict[str, Any]) -> str:
         return f"Intervals were not judged: {metrics.get('coverage_reason')}"
     levels = [f"{row['covered']:.1%} at {row['coverage']:.0%}" for row in about["levels"]]
     unit = f" {metrics['unit']}" if metrics.get("unit") else ""
-    width = f"{about['levels'][1]['mean_width']:.3g}{unit}"
+    mean = about["levels"][1]["mean_width"]
+    width = "without end" if mean is None else f"{mean:.3g}{unit}"
     return f"Intervals: they hold the measured value of {', '.join(levels)}; mean width {width} at 90%"
 
 
