@@ -5,11 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqreg.checks import check
-    from seqreg.estimator import KmerClassifier, SequenceClassifier
+    from seqreg.estimator import KmerClassifier, KmerRegressor, SequenceClassifier, SequenceRegressor
     from seqreg.vectors import VectorTable
 
 __version__ = "0.1.0"
-__all__ = ["KmerClassifier", "SequenceClassifier", "VectorTable", "__version__", "check"]
+__all__ = [
+    "KmerClassifier",
+    "KmerRegressor",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "VectorTable",
+    "__version__",
+    "check",
+]
 _ROOMS = {"VectorTable": "seqreg.vectors", "check": "seqreg.checks"}
 
 

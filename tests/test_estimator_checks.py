@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data, parametrize_with_checks
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from seqreg import KmerClassifier, SequenceClassifier
+from seqreg import KmerClassifier, KmerRegressor, SequenceClassifier, SequenceRegressor
 from seqreg.targets import Classes
 
 # What scikit-learn and seqreg warn of in data this odd is not what is tested here.
@@ -66,13 +66,41 @@ class KmersOnRows(Rows, KmerClassifier):
     pass
 
 
+class ValuesOnRows(Rows, SequenceRegressor):
+    """Rounded as `NetworkOnRows` is."""
+
+    def predict(self, X: Any) -> Any:
+        return np.round(super().predict(X), 4)
+
+
+class KmerValuesOnRows(Rows, KmerRegressor):
+    pass
+
+
 NETWORK = NetworkOnRows(
     "cnn:filters=8,width=1,pooling=position", penalty=(), epochs=10, lr=0.05, alphabet="protein", random_state=0
 )
 
 
+VALUES = ValuesOnRows(
+    "cnn:filters=8,width=1,pooling=position",
+    penalty=(),
+    epochs=10,
+    lr=0.05,
+    calibration="none",
+    alphabet="protein",
+    random_state=0,
+)
+
+
 @parametrize_with_checks([NETWORK], expected_failed_checks=lambda _: FAILING)
 def test_network(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+# All its rows fit into one batch and nothing is held out from so few: no check is expected to fail.
+@parametrize_with_checks([VALUES])
+def test_network_of_values(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
@@ -95,7 +123,16 @@ def test_baseline(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@parametrize_with_checks(
+    [KmerValuesOnRows("one-hot-ridge:folds=2", alphabet="protein", random_state=0)],
+    expected_failed_checks=lambda _: FAILING,
+)
+def test_baseline_of_values(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
 def test_a_weight_is_that_many_copies_where_nothing_is_drawn_from_the_rows() -> None:
     """One batch that holds all, nothing held out: then the order and number of rows decide nothing else."""
-    whole = clone(NETWORK).set_params(batch_size=999, valid=0, calibration="none")
-    check_sample_weight_equivalence_on_dense_data("NetworkOnRows", whole)
+    for estimator in (NETWORK, VALUES):
+        whole = clone(estimator).set_params(batch_size=999, valid=0, calibration="none")
+        check_sample_weight_equivalence_on_dense_data(type(whole).__name__, whole)

@@ -1,4 +1,4 @@
-"""What both classifiers have in common: reading X and y, and the faces of a score."""
+"""What every estimator has in common: reading X and y, parameters in files, and a folder to save in."""
 
 import warnings
 from abc import abstractmethod
@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from seqreg.errors import UsageError
-from seqreg.estimator.inputs import LabelValues, read_labelled, read_sequences, sample_weights
+from seqreg.estimator.inputs import Known, read_labelled, read_sequences, sample_weights
 from seqreg.estimator.parameters import SpecParameters, plain
 from seqreg.predictors import Predictor
 from seqreg.records import read_json
@@ -25,58 +21,44 @@ from seqreg.training.claim import claim_folder, held, settle
 from seqreg.vectors import VectorTable
 
 
-class SequenceEstimator(ClassifierMixin, SpecParameters):
-    """A classifier of sequences. Those derived from it say how to fit, and give logits and probabilities."""
+class SequenceEstimator(SpecParameters):
+    """Learns from sequences. Those derived from it say what y is (`classes`, `numbers`), and how to fit (`network`,
+    `kmers`).
+    """
 
     alphabet: str | None
-    positive: Any
-    class_weight: Any
     random_state: Any
     vectors: Any
-    _labels: LabelValues
+    _known: Known
 
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """(K,) labels, sorted; a column of a (N, K) result belongs to each."""
-        return self._labels.values
+    @abstractmethod
+    def _known_from(self, y: Any) -> Known:
+        """What y is about. Raises ValueError for a y that nothing can be learned from."""
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Scores before they become probabilities: (N,) for the second of two classes, otherwise (N, K)."""
-        sequences = self._read(X)
-        scores = self._predictor().outputs(sequences).astype(np.float64)
-        if not self._labels.target.binary:
-            return scores[:, self._labels.columns]
-        return scores[:, 0] if self._labels.columns[1] == 1 else -scores[:, 0]
+    @abstractmethod
+    def _known_again(self, about: Mapping[str, Any], target: Target) -> Known:
+        """The same from what config.json says and the target of a saved model. Raises ModelError for another kind."""
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities (N, K); rows sum to 1 unless a sequence may carry several labels."""
-        sequences = self._read(X)
-        return self._predictor().probabilities(sequences)[:, self._labels.columns]
+    @abstractmethod
+    def _predictor(self) -> Predictor:
+        """What was fitted."""
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each sequence (N,); with several labels (N, K) zeros and ones, 1 from p = 0.5."""
-        p = self.predict_proba(X)
-        y = self._labels.target.call(p)
-        return np.take(self.classes_, y) if self._one_each(y) else y.astype(np.int64)
+    def _weights(self, sample_weight: Any, y: Any) -> Any:
+        """(N,) weights of the sequences, None for equal ones."""
+        return sample_weights(sample_weight, None, y)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of sequences whose label, or whose whole set of labels, is predicted."""
-        predicted = self.predict(X)
-        if not self._one_each(predicted):
-            y = self._labels.read(y)[:, self._labels.columns]
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+    def _positive(self) -> str | None:
+        """The positive class, where one is asked for."""
+        return None
 
     def _learn_from(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> SequenceSet:
-        """The training sequences, having set the classes and said what is noteworthy about the data."""
+        """The training sequences, having kept what y is about and said what is noteworthy about the data."""
         y = list(y) if isinstance(y, Iterator) else y
-        known = LabelValues.of(y)
-        weights = sample_weights(sample_weight, self.class_weight, y)
+        known = self._known_from(y)
+        weights = self._weights(sample_weight, y)
         data = read_labelled(X, y, known, self.alphabet, weights=weights, groups=groups, vectors=self.vectors)
-        names = known.target.names
-        if len(names) < 2:
-            found = f"one class, {names[0]!r}" if names else "no class"
-            raise UsageError(f"a classifier needs sequences of at least two classes; y has {found}")
-        self._labels = known
+        known.check_learnable(data.y)
+        self._known = known
         self._warn(data)
         return data
 
@@ -88,50 +70,40 @@ class SequenceEstimator(ClassifierMixin, SpecParameters):
         check_is_fitted(self)
         return read_sequences(X, self._predictor().alphabet.name, vectors=self.vectors)
 
-    def _one_each(self, y: NDArray[Any]) -> bool:
-        """Whether y gives every sequence exactly one class."""
-        return self._labels.target.one_class(y) is not None
-
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _positive(self) -> str | None:
-        return None if self.positive is None else str(self.positive)
-
-    @abstractmethod
-    def _predictor(self) -> Predictor:
-        """What was fitted."""
-
     def _described(self) -> dict[str, Any]:
-        """What config.json says about the estimator: its parameters as given, and how to read class names."""
+        """What config.json says about the estimator: its parameters as given, and more where a kind of y needs it."""
         families: Mapping[str, Any] = self.families
         params = {name: plain(value, families.get(name, {})) for name, value in self.get_params(deep=False).items()}
         params["vectors"] = paths_of(self.vectors)
-        if isinstance(self.class_weight, dict):
-            params["class_weight"] = {str(label): float(weight) for label, weight in self.class_weight.items()}
-        names = [str(value) for value in self.classes_]
-        return {"class": type(self).__name__, "classes": names, "labels": self._labels.kind, "params": params}
+        return {"class": type(self).__name__, "params": params}
 
-    def _restore(self, about: dict[str, Any], target: Target) -> None:
-        """Set parameters and classes again from what config.json says."""
-        self._labels = LabelValues.restored(about.get("classes", target.names), about.get("labels", "str"), target)
-        params = {name: value for name, value in about.get("params", {}).items() if name in self.get_params(deep=False)}
-        value_of = {str(value): value for value in self._labels.values.tolist()}
-        if isinstance(params.get("class_weight"), dict):
-            params["class_weight"] = {value_of[name]: weight for name, weight in params["class_weight"].items()}
-        if params.get("positive") is not None:
-            params["positive"] = value_of[str(params["positive"])]
-        self.set_params(**params)
+    def _restore(self, about: Mapping[str, Any], target: Target) -> None:
+        """Set parameters and what y was about again from what config.json says."""
+        self._known = self._known_again(about, target)
+        given = about.get("params", {})
+        params = {name: value for name, value in given.items() if name in self.get_params(deep=False)}
+        self.set_params(**self._as_given(params))
+
+    def _as_given(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters of config.json as they were given."""
+        return params
+
+    def _save_more(self, folder: Path) -> None:
+        """Write what this kind of y asks for beside the model."""
+
+    def _load_more(self, folder: Path) -> None:
+        """Read it again."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
-        assert tags.classifier_tags is not None
-        tags.classifier_tags.multi_label = True
         return tags
 
 

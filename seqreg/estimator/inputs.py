@@ -1,9 +1,9 @@
 """X and y as scikit-learn's users hold them, in seqreg's terms and back."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,32 @@ from sklearn.utils.multiclass import check_classification_targets
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, as_column, is_missing, missing_like, read_strings
 from seqreg.sequences.duplicates import duplicate_remarks
-from seqreg.targets import SEPARATOR, Classes, Labels, Target, same_number
+from seqreg.targets import SEPARATOR, Classes, Labels, Target, Values, same_number
 from seqreg.vectors import as_tables, with_vectors
 
 KINDS: dict[str, Any] = {"bool": "True".__eq__, "int": int, "float": float, "str": str}
+
+
+class Known(Protocol):
+    """What y is about, once it has been seen."""
+
+    @property
+    def target(self) -> Target:
+        """What is learned."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What the entries of y are: bool, int, float or str."""
+        ...
+
+    def read(self, y: Any) -> NDArray[Any]:
+        """y in terms of the target. Raises ValueError for what does not fit it."""
+        ...
+
+    def check_learnable(self, y: Any) -> None:
+        """Raises UsageError where y, in these terms, shows nothing to be learned."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +86,13 @@ class LabelValues:
         """(K,) where each of the values stands among the names."""
         return np.array([self.target.names.index(str(value)) for value in self.values])
 
+    def check_learnable(self, y: Any) -> None:
+        """Raises UsageError for fewer than two classes."""
+        names = self.target.names
+        if len(names) < 2:
+            found = f"one class, {names[0]!r}" if names else "no class"
+            raise UsageError(f"a classifier needs sequences of at least two classes; y has {found}")
+
     def read(self, y: Any) -> NDArray[np.int64] | NDArray[np.uint8]:
         """y in terms of the target: (N,) indices, or (N, K) zeros and ones. Raises UsageError for an unknown label."""
         named = getattr(y, "columns", self.values.tolist())
@@ -85,6 +114,54 @@ class LabelValues:
         rows = np.zeros(y.shape, dtype=np.uint8)
         rows[:, [_known(column, label) for label in named]] = y
         return rows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NumberValues:
+    """Numbers as y writes them."""
+
+    target: Values = field(default_factory=Values)
+    kind: str = "float"
+
+    @classmethod
+    def of(cls, y: Any) -> "NumberValues":
+        """Raises ValueError for a y of anything but finite numbers, one for each sequence."""
+        if y is None:
+            raise UsageError("this regressor requires y to be passed, but the target y is None")
+        numbers(y)
+        return cls()
+
+    def read(self, y: Any) -> NDArray[np.float64]:
+        """(N,) float64. Raises ValueError for what are not finite numbers."""
+        return numbers(y)
+
+    def check_learnable(self, y: Any) -> None:
+        """Raises UsageError for values that do not differ."""
+        if len(y) < 2:
+            raise UsageError(f"a regressor needs several sequences with values that differ; got {len(y)} sample")
+        if (y == y[0]).all():
+            raise UsageError(f"a regressor needs values that differ; every one of the {len(y)} in y is {y[0]:g}")
+
+
+def numbers(y: Any) -> NDArray[np.float64]:
+    """y as (N,) finite numbers. Raises ValueError, naming the first that is none."""
+    y = list(y) if isinstance(y, Iterator | tuple) else y
+    for number, value in enumerate(y if isinstance(y, list) else np.asarray(y).ravel().tolist(), start=1):
+        if is_missing(value):
+            raise UsageError(f"y: value {number} is missing ({value!r:.40}); leave its sequence out, or give one")
+        if isinstance(value, str | bytes):
+            raise UsageError(
+                f"y: value {number} is text, {value!r:.40}, where a regressor wants numbers, float(text); "
+                "SequenceClassifier and KmerClassifier learn names of classes"
+            )
+    found = column_or_1d(y, warn=True)
+    try:
+        found = found.astype(np.float64, casting="unsafe" if found.dtype.kind == "O" else "same_kind")
+    except (TypeError, ValueError):
+        raise UsageError(f"y must hold a finite number for each sequence; got {found.dtype}") from None
+    if len(odd := np.flatnonzero(~np.isfinite(found))):
+        raise UsageError(f"y: value {odd[0] + 1} is {found[odd[0]]:g}, not a finite number; leave its sequence out")
+    return found
 
 
 def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
@@ -111,6 +188,11 @@ def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
         return y
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
+    if y.dtype.kind == "f" and len(fractions := y[y != np.floor(y)]):
+        raise UsageError(
+            f"y holds continuous numbers, {fractions[0]:g} for example: SequenceRegressor and KmerRegressor learn "
+            "these, a classifier learns classes"
+        )
     check_classification_targets(y)
     return y
 
@@ -147,7 +229,7 @@ def read_sequences(
 def read_labelled(
     X: Any,
     y: Any,
-    known: LabelValues,
+    known: Known,
     alphabet: str | None,
     *,
     weights: Any = None,
@@ -158,7 +240,8 @@ def read_labelled(
     sequences = read_sequences(X, alphabet, groups, weights, vectors)
     labelled = known.read(y)
     if len(labelled) != len(sequences):
-        raise UsageError(f"{len(sequences)} sequences but {len(labelled)} labels")
+        what = "labels" if known.target.probabilistic else "values"
+        raise UsageError(f"{len(sequences)} sequences but {len(labelled)} {what}")
     sequences = replace(sequences, target=known.target, y=labelled)
     counted = duplicate_remarks(sequences)
     if known.kind == "str":

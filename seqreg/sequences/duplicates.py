@@ -37,7 +37,8 @@ def duplicate_remarks(sequences: SequenceSet) -> dict[str, int]:
     remarks: dict[str, int] = {}
     if sequences.y is not None:
         labels = np.unique(sequences.y, axis=0, return_inverse=True)[1].reshape(-1)
-        remarks |= _counted("sequences that occur with conflicting labels", sequences, shared_across(equal, labels))
+        what = "labels" if sequences.target is None or sequences.target.probabilistic else "values"
+        remarks |= _counted(f"sequences that occur with conflicting {what}", sequences, shared_across(equal, labels))
     if sequences.split is not None:
         remarks |= across_parts(sequences, sequences.split, equal)
     return remarks

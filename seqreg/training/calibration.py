@@ -76,12 +76,7 @@ def intervals_from(
     """
     if network.target.probabilistic or parts.valid is not None or config.calibration == "none":
         return None
-    if unseen is None:
-        try:
-            unseen = _cross_fitted(network, parts, config, folder, once, report)[:2]
-        except InputError:  # too few groups for any to be held out
-            return None
-    y, outputs = unseen
+    y, outputs = unseen or _cross_fitted(network, parts, config, folder, once, report)[:2]
     return Conformal.of(network.target, y, network.target.predict(outputs), FOLDS) if len(y) else None
 
 
@@ -95,12 +90,16 @@ def _cross_fitted(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
     """Targets, logits (N, K) and weights of the training and validation parts, from networks not trained on them.
 
+    None at all where there are too few groups of sequences to hold any out.
     Training stops as the network's own did: by the loss on what is held out if there is a validation part.
     """
     data = parts.train_and_valid
     parameter = next(network.module.parameters())
     related: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "identity": config.identity}
-    fold_of = folds(data, CROSS_FITTED, **related, seed=config.seed).part
+    try:
+        fold_of = folds(data, CROSS_FITTED, **related, seed=config.seed).part
+    except InputError:  # too few groups, equal sequences being one, for any to be held out
+        fold_of = np.zeros(len(data), dtype=np.int64)
     logits: list[NDArray[Any]] = []
     rows: list[NDArray[np.int64]] = []
     numbers = np.unique(fold_of)
