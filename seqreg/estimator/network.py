@@ -38,14 +38,13 @@ class NetworkEstimator(SequenceEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Train on sequences X and labels or values y.
 
-        sample_weight: (N,) weights in the loss. groups: (N,) what must stay on one side when sequences
-        are held out for early stopping. Raises ValueError for X or y that cannot be learned from, DivergedError if
-        training does not stay finite.
+        sample_weight: (N,) weights in the loss. groups: (N,) what must stay on one side when sequences are held out for
+        early stopping. Raises ValueError for X or y that cannot be learned from, DivergedError where training does not
+        stay finite.
         """
         data = self._learn_from(X, y, sample_weight, groups)
         share, held_out = self._validation(data)
-        config = self._config(share)
-        config = self._settled(data, config, held_out)
+        config = self._settled(data, self._config(share), held_out)
         self._keep(learn(data, config, valid=held_out, report=_report if self.verbose else None))
         return self
 
@@ -55,8 +54,8 @@ class NetworkEstimator(SequenceEstimator):
         An `Explanation`: `motifs`, most important first, and for each of the N sequences, in `sequences`, an
         `Attribution` whose arrays, for l letters of an alphabet of A and K logits (1 for two classes or values), are
         mutagenesis (l, A, K), gradient_times_input (l, K), integrated_gradients (l, K), logits (K,) and
-        baseline_logits (K,). All are in float32, in logits of the classes that
-        `logit_of` names, or in the unit of values.
+        baseline_logits (K,). All are in float32, in logits of the classes that `logit_of` names, or in the unit of
+        values.
 
         y: labels or values, by which motifs are said to fire and to be enriched; without them, the predicted ones.
         batch_size: sequences at a time. steps: points of the integral along which integrated gradients are taken.
@@ -107,6 +106,7 @@ class NetworkEstimator(SequenceEstimator):
         return loaded
 
     def _keep(self, learned: Learned) -> None:
+        """What `fit` leaves."""
         self.network_, self.history_, self.config_ = learned.network, learned.history, learned.config
 
     def _settled(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
