@@ -24,6 +24,7 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.schemas import Schema
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
+from seqreg.training.folds import SMALL as USUALLY_SMALL
 from tests.described import check
 
 # Runs repeat exactly, on any machine: no clock (deadline), no fresh examples, no memory of earlier failures.
@@ -93,11 +94,19 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def one_split_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def one_split_of_small_sets() -> Iterator[None]:
     """What tests train is small, and most of them are about other things than the folds it would be given."""
-    if "folds" not in request.node.name:
-        monkeypatch.setattr("seqreg.training.folds.SMALL", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seqreg.training.folds.SMALL", 0)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def folds_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that have folds in their name get what users get."""
+    if "folds" in request.node.name:
+        monkeypatch.setattr("seqreg.training.folds.SMALL", USUALLY_SMALL)
 
 
 def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, longest: int = 34) -> SequenceSet:

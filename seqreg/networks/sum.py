@@ -166,7 +166,6 @@ class Sum(NetworkSpec):
             parts["positions"] = positional_linear(alphabet, **{**shape, "length": min(length, POSITIONS)})
         if self.alignments:
             parts["alignments"] = AlignmentNet(alphabet, self.alignments, outputs=outputs, length=length)
-        parts |= vector_parts(alphabet, vectors, references, outputs)
         for pooling, width in itertools.product(self.pooling, self.width):
             if pooling != "none":
                 filters = max(1, self.filters // 4) if pooling == "position" else self.filters
@@ -175,6 +174,7 @@ class Sum(NetworkSpec):
                 for number in range(1, self.networks + 1):
                     name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
+        parts |= vector_parts(alphabet, vectors, references, outputs)  # last: CNNs begin as they would without them
         if not parts:
             raise UsageError("sum: no part is left. Count k-mers, take positions or alignments, or give a pooling")
         return SumNet(parts, average=self.average)

@@ -1,4 +1,4 @@
-"""Vectors of the sequences of an input, by a language model, into a file that `--vectors` reads."""
+"""Vectors of the sequences of an input, by a language model, into a file that `VectorTable` reads."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
