@@ -152,8 +152,8 @@ TRAINING = {
         {"in.fa": FASTA},
     ),
     "unknown baseline": Bad(
-        "baseline in.fa -o out --model kmer-smv",
-        "Unknown baseline 'kmer-smv'. Did you mean 'kmer-svm'?",
+        "baseline in.fa -o out --model kmer-svmm",
+        "Unknown baseline 'kmer-svmm'. Did you mean 'kmer-svm'?",
         {"in.fa": FASTA},
     ),
     "an existing run": Bad(

@@ -335,7 +335,7 @@ def test_what_cannot_be_learned_from_or_read() -> None:
     with pytest.raises(UsageError, match="'site' has no sequence"):
         fit_baseline("kmer-svm", sequence_set(["ACGT", "AC"], [0, 0]))
     with pytest.raises(UsageError, match="Did you mean 'kmer-svm'"):
-        fit_baseline("kmer-svn", planted(10, ("", "GATTACA")))
+        fit_baseline("kmer-svmm", planted(10, ("", "GATTACA")))
     fitted = fit_baseline("majority", planted(10, ("", "GATTACA")))
     with pytest.raises(UsageError, match="reads dna, the sequences are protein"):
         fitted.probabilities(sequence_set(["MKV"], alphabet=PROTEIN))

@@ -96,7 +96,7 @@ def test_splits_cover_all_sequences_and_repeat(call: Call, tmp_path: Path) -> No
 
 def test_shuffled_negatives_keep_their_words(call: Call, folder: Path) -> None:
     done = call("background", "plain.fa", "-o", "shuffled.fa.gz", "--copies", "2", "--k", "2", "--json")
-    assert printed(done) == {"output": "shuffled.fa.gz", "sequences": 6}
+    assert printed(done) == {"output": "shuffled.fa.gz", "positives": "shuffled.positives.fa", "sequences": 6}
     shuffled = read_input(InputSpec(input="shuffled.fa.gz"))
     pairs = [sorted(text[i : i + 2] for i in range(len(text) - 1)) for text in map(shuffled.sequence, range(6))]
     wanted = [sorted(text[i : i + 2] for i in range(len(text) - 1)) for text in SEQUENCES.values()]

@@ -85,7 +85,9 @@ def watched(output: Path, copies: Path) -> Iterator[list[Path]]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    return {name: (run / name).read_bytes() for name in RESULTS if (run / name).exists()}
+    """Without the place of the run, which the next command names."""
+    present = [name for name in RESULTS if (run / name).exists()]
+    return {name: (run / name).read_bytes().replace(str(run).encode(), b"RUN") for name in present}
 
 
 # ------------------------------------------------------------------------------------------------------- one network

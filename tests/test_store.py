@@ -231,7 +231,8 @@ def test_a_changed_table_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "regression"}, "dataset.toml: kind 'regression' is none of classification"),
+        ({"kind": "regression"}, "no column 'value'"),
+        ({"kind": "clustering"}, "dataset.toml: kind 'clustering' is none of classification"),
         ({"alphabet": "klingon"}, "alphabet 'klingon' is none of dna"),
         ({"licence": None}, "no entry 'licence'"),
         ({"positive": "maybe"}, "positive 'maybe' is none of its classes"),

@@ -60,7 +60,8 @@ def test_a_run_learns_and_leaves_every_file(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
         "calibration.json", "config.json", "examples.tsv", "files.json", "history.tsv", "metrics.json", "model.json",
-        "model.safetensors", "motifs.json", "predictions.tsv", "run.json", "splits.tsv",
+        "model.safetensors", "motifs.json", "predictions.tsv", "run.json", "seen.txt", "splits.tsv", "suspects.tsv",
+        "thresholds.tsv",
     }  # fmt: skip
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["auroc"] > 0.9

@@ -178,7 +178,11 @@ def test_penalties_over_a_batch_see_a_sequence_once() -> None:
 def test_sums(target: str, average: bool, folds_by_name: Any) -> None:
     data = folds_by_name(weighted(target))
     config = settings(model=f"sum:spectrum=2,filters=3,width=4,average={average}".lower(), epochs=2)
-    found, wanted = (weights_of(each, config) for each in (data, folds_by_name(repeated(data))))
+    found, wanted = (
+        # A kernel on vectors has a reference for each row.
+        {name: value for name, value in weights_of(each, config).items() if "kernel-" not in name}
+        for each in (data, folds_by_name(repeated(data)))
+    )
     assert_equal_weights(found, wanted, 2e-3)  # of a solver that stops early
 
 

@@ -1,5 +1,6 @@
 """What is written: whole files, through links, devices and pipes, with a name in every error."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -117,7 +118,9 @@ def test_a_full_disk_names_the_file() -> None:
 
 def test_a_command_leaves_devices_alone(tmp_path: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.csv").write_text("sequence,label\n" + "ACGTACGT,a\nTTGTACGT,b\n" * 20)
+    (tmp_path / "x.csv").write_text(
+        "sequence,label\n" + "".join(f"ACGT{''.join(x)},{x[0]}\n" for x in itertools.product("ACGT", repeat=3))
+    )
     before = sorted(os.listdir("/dev"))
     done: CompletedProcess[str] = call("split", "x.csv", "-o", "/dev/null")
     assert done.returncode == 0, done.stderr
