@@ -177,7 +177,8 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
         spies.fits.append(frozenset(spies.weighed(weight)))
         return np.zeros((1, rows.shape[1])), np.array([len(spies.fits) - 1.0])
 
-    monkeypatch.setattr(seqreg.training.heads, "fit_logistic", numbered)
+    for task in seqreg.training.heads.FITS:
+        monkeypatch.setitem(seqreg.training.heads.FITS, task, numbered)
     monkeypatch.setattr(seqreg.baselines.models, "fit_logistic", numbered)
     monkeypatch.setattr(seqreg.baselines.models, "fit_svm", numbered)
 
@@ -189,7 +190,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
 
     fit_head = seqreg.training.stacking.fit_head
     search = seqreg.baselines.models.tune
-    tuned = seqreg.baselines.models._tuned
+    tuned = seqreg.baselines.models.tuned
     scores = FittedBaseline.outputs
 
     def spied_head(part: Any, config: TrainConfig, kept: SequenceSet, held_out: Any, *more: Any) -> Any:
@@ -215,7 +216,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
 
     monkeypatch.setattr(seqreg.training.stacking, "fit_head", spied_head)
     monkeypatch.setattr(seqreg.baselines.models, "tune", spied_search)
-    monkeypatch.setattr(seqreg.baselines.models, "_tuned", spied_baseline)
+    monkeypatch.setattr(seqreg.baselines.models, "tuned", spied_baseline)
     monkeypatch.setattr(FittedBaseline, "outputs", spied_scores)
     return spies
 

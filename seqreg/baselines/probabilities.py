@@ -43,7 +43,7 @@ def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None)
     k = scores.shape[1]
     weight = np.ones(len(scores)) if weight is None else weight
     n = weight.sum()
-    target = (n * np.eye(k)[np.asarray(y)] + 1) / (n + k) * weight[:, None]
+    target = (n * np.eye(k)[np.asarray(y, dtype=np.int64)] + 1) / (n + k) * weight[:, None]
 
     def loss(exponent: float) -> float:
         return -(target * log_softmax(10**exponent * scores, axis=1)).sum()

@@ -146,7 +146,7 @@ def _slice(file: h5py.File, offsets: NDArray[np.int64], start: int, stop: int, a
 
 def _vectors(file: h5py.File, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
     group = file.get("vectors")
-    return {name: _array(group, name)[start:stop] for name in group} if isinstance(group, h5py.Group) else {}
+    return {str(name): _array(group, str(name))[start:stop] for name in group} if isinstance(group, h5py.Group) else {}
 
 
 def _target(file: h5py.File, y: NDArray[Any]) -> Target:

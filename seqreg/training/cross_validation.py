@@ -36,9 +36,10 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
     headline = next((name for name in target.headline if means[NETWORK][name] is not None), target.headline[-1])
     chosen = Counter(pick for record in records if (pick := picked(record)) is not None)
     rival = chosen.most_common(1)[0][0] if chosen else None
-    ours, theirs = ([each[name][headline] for each in scores if name in each] for name in (NETWORK, PICKED))
+    found = {name: [each[name][headline] for each in scores if name in each] for name in (NETWORK, PICKED)}
+    ours, theirs = ([value for value in values if value is not None] for values in found.values())
     verdict = None
-    if None not in ours and None not in theirs:
+    if all(None not in values for values in found.values()):
         verdict = judge_folds(
             target,
             headline,
@@ -94,7 +95,9 @@ def _scores(work: Work, key: tuple[str, int, int], record: Mapping[str, Any]) ->
     _, held_out = work.rows(*key[1:])
     target, y = work.data.subset(held_out).labelled()
     said = {NETWORK: record["p"], **record["baselines"]}
-    found = {name: evaluate(target, y, np.asarray(p), resamples=0).values for name, p in said.items()}
+    found: dict[str, Scores] = {
+        name: evaluate(target, y, np.asarray(p), resamples=0).values for name, p in said.items()
+    }
     best = picked(record)
     return found if best is None else {**found, PICKED: found[best]}
 

@@ -173,7 +173,7 @@ def planned(data: SequenceSet, config: TrainConfig, asked: CrossValidation, outp
         asked_for = option("leave_out", True)
         raise UsageError(f"{asked_for}: folds test on every sequence; hold out one part by {option('folds', 0)}")
     data = replace(data, split=None)
-    related = {"similarity": config.similarity, "identity": config.identity}
+    related: dict[str, Any] = {"similarity": config.similarity, "identity": config.identity}
     by = config.by
     if by is None and data.group is None:
         groups, _ = homology_groups(data, **related)
