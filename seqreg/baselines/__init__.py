@@ -132,4 +132,5 @@ def _refuse_another_kind(baseline: object, train: SequenceSet) -> None:
     known = _of_kind(train)
     name = name_of(BASELINES, baseline) if isinstance(baseline, Spec) else None
     if train.target is not None and name is not None and name not in known:
-        raise UsageError(f"baseline {name} does not learn {train.target.noun}. Choose from: {', '.join(known)}")
+        others = ", ".join(each for each in BASELINES if each in known)
+        raise UsageError(f"baseline {name} does not learn {train.target.noun}. Choose from: {others}")
