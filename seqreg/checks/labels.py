@@ -2,8 +2,9 @@
 
 Confident learning (Northcutt, Jiang and Chuang, JAIR 2021), as in cleanlab: of predictions that had not seen the
 sequence, the threshold of a class is the mean probability that its own members get; a sequence is suspect if it reaches
-the threshold of another class, and most of all that of one which is not its own. The rule is ten lines here, and
-cleanlab would bring pandas with it, so it is no dependency.
+the threshold of another class, and most of all that of one which is not its own. One whose own class is the most
+probable is not, as in cleanlab. The rule is ten lines here, and cleanlab would bring pandas with it, so it is no
+dependency.
 """
 
 from collections.abc import Sequence
@@ -49,8 +50,8 @@ def suspects(target: Target, y: NDArray[Any], p: Array) -> NDArray[np.int64]:
     )
     confident = np.where(p[known] >= threshold, p[known], -np.inf)
     likeliest = confident.argmax(axis=1)
-    suspect = np.isfinite(confident.max(axis=1)) & (likeliest != classes[known])
     margin = own - p[known].max(axis=1)
+    suspect = np.isfinite(confident.max(axis=1)) & (likeliest != classes[known]) & (margin < 0)
     order = np.argsort(margin, kind="stable")
     return known[order][suspect[order]]
 
