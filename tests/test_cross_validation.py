@@ -1,6 +1,7 @@
 """Cross-validation as one command: no leak, means within folds, the corrected test, the same bytes for any workers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -281,22 +282,44 @@ def test_folds_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_robustness_of_folds_is_of_networks_that_have_not_seen_the_sequences(
     run: Path, proteins: SequenceSet, tmp_path: Path, call: Call
 ) -> None:
-    """Against each fold by itself, put together by hand."""
-    write_fasta(tmp_path / "x.fa", proteins)
-    words = ["--max-substitutions", 2, "--workers", 1, "--threads", 1, "--device", "cpu"]
-    done = call("robustness", run, tmp_path / "x.fa", "-o", tmp_path / "r.json", *words)
+    """Against each fold by itself, put together by hand; under other ids, and in two processes."""
+    others = [f"other{i}" for i in range(60)]
+    write_fasta(tmp_path / "x.fa", replace(proteins, names=others))
+    words = ["--max-substitutions", 2, "--threads", 1, "--device", "cpu"]
+    done = call("robustness", run, tmp_path / "x.fa", "-o", tmp_path / "r.json", "--workers", 2, *words)
     assert done.returncode == 0, done.stderr
     assert "had not seen it" in done.stderr
     found, rows = read_json(tmp_path / "r.json"), {row["id"]: row for row in read_tsv(tmp_path / "r.tsv")}
-    fold_of = {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
-    attacked, certified = np.zeros(3), np.zeros(3)
+    fold_of = [row["split"] for row in read_tsv(run / "splits.tsv")]
+    attacked, certified, areas, exact = np.zeros(3), np.zeros(3), [], []
     for fold in (1, 2, 3):
-        mine = proteins.subset(np.flatnonzero([fold_of[name] == f"fold{fold}" for name in proteins.names]))
+        mine = replace(proteins, names=others).subset(np.flatnonzero([each == f"fold{fold}" for each in fold_of]))
         part = evaluate_robustness(load_trained(run / "folds" / f"fold{fold}"), mine, max_substitutions=2)
         attacked += len(mine) * np.array(part.attacked_accuracy)
         certified += len(mine) * np.array(part.certified_accuracy)
+        areas.append(part.clean_auroc)
+        exact.append(part.l2["attacked_accuracy"])
         for one in part.sequences:
             assert rows[one.id]["margin"] == f"{one.margin:.6g}"
+            assert rows[one.id]["edits_to_change"] == str(one.edits_to_change or "")
     assert found["attacked_accuracy"] == pytest.approx((attacked / 60).tolist())
     assert found["certified_accuracy"] == pytest.approx((certified / 60).tolist())
+    assert found["clean_auroc"] == pytest.approx(np.mean(areas))
+    assert found["l2"]["attacked_accuracy"] == pytest.approx(np.mean(exact, axis=0).tolist())
+    assert list(rows) == others
     assert call("robustness", run, tmp_path / "x.fa", "--part", "test").returncode == 2
+
+
+def test_language_models_are_given_to_the_networks_of_folds(
+    run: Path, proteins: SequenceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seqreg.cli.loading import by_fold
+    from seqreg.cli.terminal import Terminal
+
+    given: list[Any] = []
+    monkeypatch.setattr("seqreg.networks.embed_with", lambda module, models: given.append((module, models)))
+    language_models: Any = {"esm2": len}
+    found = by_fold(Terminal(quiet=True), run, proteins, "cpu", language_models)
+    assert found is not None
+    assert [(module, models) for module, models in given] == [(each.module, {"esm2": len}) for each in found.networks]
+    assert by_fold(Terminal(quiet=True), run, proteins.subset(np.arange(59)), "cpu") is None

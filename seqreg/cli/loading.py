@@ -9,13 +9,14 @@ from seqreg.cli.terminal import Terminal
 from seqreg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
 
-    from seqreg.predictors import Predictor, TrainedNetwork
+    from seqreg.predictors import ByFold, Predictor, TrainedNetwork
     from seqreg.sequences import InputSpec, SequenceSet
     from seqreg.unfinished import Once
+    from seqreg.vectors.language_model import LanguageModel
     from seqreg.workers import SideBySide
 
 TOLD_FROM = 20  # seconds that are worth saying before they pass
@@ -104,8 +105,9 @@ def check_vectors(model: "Predictor", given: "Iterable[str]", *, others: bool = 
         raise UsageError(f"--vectors {unknown[0]}=...: the model reads {reads}")
 
 
-def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device: str) -> None:
-    """Let a model that reads vectors compute those of edited sequences and of windows by language models.
+def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device: str) -> "Mapping[str, LanguageModel]":
+    """Let a model that reads vectors compute those of edited sequences and of windows by language models: these, by
+    the names of the vectors.
 
     language_models: MODEL, or NAME=MODEL where the model reads several. Raises UsageError where the model needs some
     and has none, for a name that it does not read, and for a language model whose vectors have another size.
@@ -113,7 +115,7 @@ def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device
     if not model.vectors:
         if language_models:
             raise UsageError("--embed-with: the model reads no vectors")
-        return
+        return {}
     names = ", ".join(model.vectors)
     if not language_models:
         raise UsageError(
@@ -141,6 +143,7 @@ def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device
                 f"the model was trained on have {model.vectors[name]:,}"
             )
     embed_with(model.module, found)
+    return found
 
 
 def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str | None) -> "SequenceSet":
@@ -178,13 +181,35 @@ def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str
     return sequences.subset(np.flatnonzero(parts == part))
 
 
-def folds_of(run: Path, sequences: "SequenceSet") -> dict[str, str]:
-    """Id -> the fold in which a cross-validated run held it out; empty for other runs, and for other sequences."""
+def by_fold(
+    terminal: Terminal,
+    run: Path,
+    sequences: "SequenceSet",
+    device: str,
+    language_models: "Mapping[str, LanguageModel] | None" = None,
+) -> "ByFold | None":
+    """The networks of a cross-validated run that have not seen these sequences, which it was trained on, said.
+
+    language_models: as `compute_vectors` found them. None for other runs, and for other sequences.
+    """
+    import numpy as np
+
+    from seqreg.networks import embed_with
+    from seqreg.predictors import ByFold, load_trained
     from seqreg.records import read_tsv
+    from seqreg.training import choose_device
 
     if not (run / "folds").is_dir() or not is_own(run, sequences):
-        return {}
-    return {row["id"]: row["split"] for row in read_tsv(run / "splits.tsv")}
+        return None
+    held_out = [row["split"] for row in read_tsv(run / "splits.tsv")]  # in the order of the input, whatever its ids
+    names, fold = np.unique(held_out, return_inverse=True)
+    if len(held_out) != len(sequences):
+        raise ModelError(f"{run / 'splits.tsv'} lists {len(held_out)} sequences of {len(sequences)}. Train again")
+    networks = tuple(load_trained(run / "folds" / str(name), str(choose_device(device))) for name in names)
+    for each in networks if language_models else ():
+        embed_with(each.module, dict(language_models or {}))
+    terminal.note("Each sequence is looked at through the network that had not seen it")
+    return ByFold(networks=networks, fold=fold)
 
 
 def is_own(run: Path, sequences: "SequenceSet") -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import compute_vectors, folds_of, load_network, only_part, side_by_side
+from seqreg.cli.loading import by_fold, compute_vectors, load_network, only_part, side_by_side
 from seqreg.cli.options import (
     EDITS,
     FITTING,
@@ -82,7 +82,6 @@ def robustness(
     from seqreg.report import write_robustness_figure
     from seqreg.sensitivity import robustness as of_calls
     from seqreg.sensitivity import shifts as of_values
-    from seqreg.sensitivity.fold_by_fold import evaluate_fold_by_fold
     from seqreg.sequences import editable, file_and_sheet, in_terms_of
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
@@ -94,7 +93,7 @@ def robustness(
     columns = of_calls.COLUMNS if called else of_values.COLUMNS
     if called and tolerance is not None:
         raise UsageError("--tolerance is for values; a class stays or changes")
-    compute_vectors(network, embed_with or (), device)
+    language_models = compute_vectors(network, embed_with or (), device)
     kinds = edits.split("+")
     for kind in kinds:
         if kind not in KINDS:
@@ -102,14 +101,13 @@ def robustness(
     sequences = data.read(
         terminal, require_labels=True, min_classes=1, alphabet=network.alphabet.name, task=network.target.task
     )
-    fold_of = folds_of(run, sequences) if part is None and called else {}
-    if fold_of:
-        terminal.note("Each sequence is attacked through the network that had not seen it")
-    else:
+    unseen = by_fold(terminal, run, sequences, device, language_models) if part is None else None
+    if unseen is None:
         sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, network.target)
     if sample is not None and sample < len(sequences):
-        sequences = sequences.subset(train_subset(sequences, sample, seed=seed, by="stratified"))
+        rows = train_subset(sequences, sample, seed=seed, by="stratified")
+        sequences, unseen = sequences.subset(rows), None if unseen is None else unseen.subset(rows)
     table = allowed if file_and_sheet(allowed)[0].is_file() else None
     mask = None if protect is None and table is None else editable(sequences, protect=protect, allowed=table)
     asked: dict[str, Any] = {
@@ -122,16 +120,13 @@ def robustness(
     }
     about = {**asked, **model_identity(run, device), "sha256": sequences.sha256, "names": sequences.names}
     about |= {"embed_with": embed_with} if embed_with else {}
+    about |= {} if unseen is None else {"folds": unseen.fold.tolist()}
     about |= {name: file_identity(path) for name, path in (("allowed", table), ("protect", protect)) if path}
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
         few = 1 if embed_with else workers  # a language model fits into memory once
         spread = side_by_side(terminal, few, threads, network.device, once)
         evaluate: Any = of_calls.evaluate_robustness if called else of_values.evaluate_shifts
-        if fold_of:
-            how: dict[str, Any] = {"mask": mask, "once": once, "progress": moved, "device": str(network.device)}
-            found = evaluate_fold_by_fold(run, fold_of, sequences, **how, **asked)
-        else:
-            found = evaluate(network, sequences, mask=mask, spread=spread, progress=moved, **asked)
+        found = evaluate(network, sequences, unseen=unseen, mask=mask, spread=spread, progress=moved, **asked)
     if output is not None:
         rows = found.rows()
         table, figure = output.with_suffix(".tsv"), output.with_suffix(".svg")

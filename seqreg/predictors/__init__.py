@@ -5,7 +5,8 @@ itself and saves itself; no caller needs to know which kind it is.
 """
 
 from seqreg.predictors.base import Predictor
+from seqreg.predictors.by_fold import ByFold
 from seqreg.predictors.loading import holds_baseline, load_predictor
 from seqreg.predictors.network import Architecture, TrainedNetwork, load_trained
 
-__all__ = ["Architecture", "Predictor", "TrainedNetwork", "holds_baseline", "load_predictor", "load_trained"]
+__all__ = ["Architecture", "ByFold", "Predictor", "TrainedNetwork", "holds_baseline", "load_predictor", "load_trained"]

@@ -5,8 +5,8 @@ edits are; the truth lies between them.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,18 @@ from seqreg.certificates import TOLERANCE
 from seqreg.errors import InputError, UnknownLayerError, UsageError
 from seqreg.metrics import UndefinedMetricError, auroc
 from seqreg.networks import SequenceNetwork, can, objective
-from seqreg.predictors import TrainedNetwork
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.records import to_plain
-from seqreg.sensitivity.study import Batch, StudiedPart, Study
+from seqreg.sensitivity.batches import Mask, in_batches
+from seqreg.sensitivity.study import StudiedPart, Study
 from seqreg.sequences import SequenceSet, in_terms_of
 from seqreg.unfinished import Once, afresh
-from seqreg.workers import Spread, one_after_another
+from seqreg.workers import Spread
 
 EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 COLUMNS = ("id", "label", "prediction", "margin", "certified_radius", "edits_to_change", "edits", "margin_after")
+
+Asking = tuple[TrainedNetwork, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +93,11 @@ def evaluate_robustness(
     network: TrainedNetwork,
     data: SequenceSet,
     *,
+    unseen: ByFold | None = None,
     max_substitutions: int = 5,
     edits: Sequence[str] = ("substitution",),
     rule: str = "any",
-    mask: Callable[[NDArray[np.int64], int], NDArray[np.bool_]] | None = None,
+    mask: Mask | None = None,
     beam: int = 1,
     epsilons: Sequence[float] = EPSILONS,
     l2_steps: int = 20,
@@ -104,6 +108,8 @@ def evaluate_robustness(
 ) -> Robustness:
     """Robustness of a trained network on labelled sequences, to at most `max_substitutions` edits of the kinds given.
 
+    unseen: the networks of a cross-validation; then each sequence is attacked through its own, and the AUROC before any
+    edit is the mean over these, as scores of different networks are not compared.
     rule: which letters may replace which (see `seqreg.attacks.Allowed`). mask(index, length): (n, length, A) bool, the
     letters that may be written at each position of the sequences data[index], to narrow the rule. beam: width of the
     beam search. epsilons: radii of the l2 attack, PGD with `l2_steps`, none for no attack. once: keeps what is
@@ -125,34 +131,16 @@ def evaluate_robustness(
     data = in_terms_of(data, network.target)
     if not can(network.module, "gradients"):
         epsilons = ()  # no ball around letters is attacked by gradients that are not there
-    study = Study(
-        network.module, network.alphabet.size, max_substitutions, tuple(edits), beam, tuple(epsilons), l2_steps
-    )
-    order = np.argsort(data.lengths, kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    arguments = [
-        Batch(
-            index=index,
-            ids=(ids := data.padded(index)),
-            y=np.asarray(data.y)[index].astype(np.int64),
-            letters=None if mask is None else mask(index, ids.shape[1]),
-            alphabet=network.architecture.alphabet,
-            rule=rule,
-        )
-        for index in batches
-    ]
-    parts: list[StudiedPart] = []
-    done = 0
-    for piece in (spread or partial(one_after_another, once=once))(study, arguments):
-        parts.append(StudiedPart.of_piece(piece))
-        done += len(parts[-1].index)
-        if progress is not None:
-            progress(done, len(order))
-    return _record(network, data, parts, study, rule, masked=mask is not None)
+    asked = (network.architecture.alphabet, rule, max_substitutions, tuple(edits), beam, tuple(epsilons), l2_steps)
+    asking = list((unseen or ByFold.alone(network, len(data))).pairs())
+    studies = [Study(each.module, *asked) for each, _ in asking]
+    how: dict[str, Any] = {"once": once, "spread": spread, "progress": progress}
+    pieces = in_batches(studies, [rows for _, rows in asking], data, batch_size=batch_size, mask=mask, **how)
+    return _record(asking, data, list(map(StudiedPart.of_piece, pieces)), studies[0], masked=mask is not None)
 
 
 def _record(
-    network: TrainedNetwork, data: SequenceSet, parts: list[StudiedPart], study: Study, rule: str, *, masked: bool
+    asking: list[Asking], data: SequenceSet, parts: list[StudiedPart], study: Study, *, masked: bool
 ) -> Robustness:
     index = np.concatenate([part.index for part in parts])
     back = np.argsort(index)
@@ -174,7 +162,7 @@ def _record(
     proofs = [name for part in parts for name in part.proofs if name]
     return Robustness(
         n=len(data),
-        clean_auroc=_clean_auroc(network, data, joined("logits")),
+        clean_auroc=_clean_auroc(asking, data, joined("logits")),
         substitutions=counts.tolist(),
         attacked_accuracy=attacked.mean(0).tolist(),
         certified_accuracy=certified.mean(0).tolist(),
@@ -192,12 +180,12 @@ def _record(
             "name": "beam search with exact scores",
             "beam": study.beam,
             "edits": list(study.edits),
-            "allowed": rule,
+            "allowed": study.rule,
             "protected": masked,
             "l2": {"name": "pgd", "steps": study.l2_steps},
         },
         certificate={"precision": "float64", "tolerance": TOLERANCE, "proofs": _tally(proofs)},
-        sequences=_sequences(network, data, parts, study, back),
+        sequences=_sequences(asking[0][0], data, parts, study, back),
         damage=_padded_damage(parts, back, int(data.lengths.max())),
     )
 
@@ -210,12 +198,14 @@ def _balanced(right: NDArray[np.bool_], classes: list[NDArray[np.int64]] | None)
     return None if classes is None else np.mean([right[rows].mean(0) for rows in classes], axis=0).tolist()
 
 
-def _clean_auroc(network: TrainedNetwork, data: SequenceSet, logits: NDArray[np.float64]) -> float | None:
-    positive = network.target.positive_index
-    try:
-        return auroc(np.asarray(data.y), network.architecture.probabilities(logits), positive=positive)
-    except UndefinedMetricError:
-        return None
+def _clean_auroc(asking: list[Asking], data: SequenceSet, logits: NDArray[np.float64]) -> float | None:
+    """The mean over networks, of those of whose sequences it is defined."""
+    areas = []
+    for network, rows in asking:
+        p = network.architecture.probabilities(logits[rows])
+        with suppress(UndefinedMetricError):
+            areas.append(auroc(np.asarray(data.y)[rows], p, positive=network.target.positive_index))
+    return float(np.mean(areas)) if areas else None
 
 
 def _tally(names: list[str]) -> dict[str, int]:

@@ -7,7 +7,6 @@ one that no edits exceed; the truth lies between them. Both are in the unit of t
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,15 @@ from seqreg.attacks import Allowed, beam_search
 from seqreg.certificates import certified_edit_shifts, certified_shifts, in_double
 from seqreg.errors import UsageError
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import SequenceNetwork, Value, objective
+from seqreg.networks import Value, objective
 from seqreg.networks.objectives import TOLERANCE as DEVIATIONS
-from seqreg.predictors import TrainedNetwork
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.records import to_plain
+from seqreg.sensitivity.batches import Batch, Mask, in_batches
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Values
 from seqreg.unfinished import Once, Piece, afresh
-from seqreg.workers import Spread, one_after_another
+from seqreg.workers import Spread
 
 COLUMNS = ("id", "value", "prediction", "attacked_shift", "certified_shift", "edits", "prediction_after")
 QUANTILE = 0.9
@@ -91,10 +91,11 @@ def evaluate_shifts(
     network: TrainedNetwork,
     data: SequenceSet,
     *,
+    unseen: ByFold | None = None,
     max_substitutions: int = 5,
     edits: Sequence[str] = ("substitution",),
     rule: str = "any",
-    mask: Callable[[NDArray[np.int64], int], NDArray[np.bool_]] | None = None,
+    mask: Mask | None = None,
     beam: int = 1,
     tolerance: float | None = None,
     batch_size: int = 32,
@@ -104,7 +105,7 @@ def evaluate_shifts(
 ) -> Shifts:
     """Shifts of the predictions of a network of values, for at most `max_substitutions` edits of the kinds given.
 
-    tolerance: in the unit, half a standard deviation of the training values without it. The other arguments are those
+    tolerance: in the unit, half a standard deviation of the network's training values without it. The others are those
     of `evaluate_robustness`; labels are not needed. Searches run in float64, in which all is certified.
     """
     target = network.target
@@ -114,50 +115,35 @@ def evaluate_shifts(
     tolerance = DEVIATIONS * target.scale if tolerance is None else tolerance
     if tolerance < 0:
         raise UsageError(f"a tolerance is at least 0; got {tolerance:g}")
-    study = _Study(network.module, target, network.architecture.alphabet, max_substitutions, tuple(edits), beam, rule)
-    order = np.argsort(data.lengths, kind="stable")
-    arguments = []
-    for start in range(0, len(order), batch_size):
-        index = order[start : start + batch_size]
-        ids = data.padded(index)
-        arguments.append((index, ids, None if mask is None else mask(index, ids.shape[1])))
-    pieces: list[Piece] = []
-    done = 0
-    for piece in (spread or partial(one_after_another, once=once))(study, arguments):
-        pieces.append(piece)
-        done += len(piece["index"])
-        if progress is not None:
-            progress(done, len(order))
-    return _record(target, data, pieces, study, tolerance, masked=mask is not None)
+    asking = list((unseen or ByFold.alone(network, len(data))).pairs())
+    studies = [_Study(each, max_substitutions, tuple(edits), beam, rule) for each, _ in asking]
+    how: dict[str, Any] = {"once": once, "spread": spread, "progress": progress}
+    pieces = in_batches(studies, [rows for _, rows in asking], data, batch_size=batch_size, mask=mask, **how)
+    return _record(target, data, list(pieces), studies[0], tolerance, masked=mask is not None)
 
 
 class _Study:
     """What is asked of every batch, with the network in float64 that searches downwards, and upwards."""
 
-    def __init__(
-        self,
-        model: SequenceNetwork,
-        target: Values,
-        alphabet: str,
-        most: int,
-        edits: tuple[str, ...],
-        beam: int,
-        rule: str,
-    ) -> None:
+    def __init__(self, network: TrainedNetwork, most: int, edits: tuple[str, ...], beam: int, rule: str) -> None:
+        model, target = network.module, network.target
+        assert isinstance(target, Values)
+        self.target = target
         self.double = in_double(model)
         own = objective(target)
         assert isinstance(own, Value)
         self.directed = [copy.deepcopy(self.double).learns(replace(own, tolerance=0.0, only=way)) for way in (1, -1)]
-        self.alphabet, self.most, self.edits, self.beam, self.rule = alphabet, most, edits, beam, rule
+        self.alphabet = network.architecture.alphabet
+        self.most, self.edits, self.beam, self.rule = most, edits, beam, rule
         self.device = next(model.parameters()).device
 
     @torch.no_grad()
-    def __call__(self, batch: tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_] | None]) -> Piece:
-        """index (n,), and in outputs: clean (n,), attacked and certified (n, most + 1), after (n,), and the edits."""
-        index, ids, letters = batch
-        ids = torch.from_numpy(ids).to(self.device)
-        mask = None if letters is None else torch.from_numpy(letters).to(self.device)
-        allowed = Allowed(ALPHABETS[self.alphabet], self.rule, mask)
+    def __call__(self, batch: Batch) -> Piece:
+        """index (n,), and in the unit: clean (n,), attacked and certified (n, most + 1), after (n,), and the edits."""
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        mask = None if batch.letters is None else torch.from_numpy(batch.letters).to(self.device)
+        alphabet = ALPHABETS[self.alphabet]
+        allowed = Allowed(alphabet, self.rule, mask)
         clean = self.double(ids)[:, 0]
         how = {"budget": self.most, "width": self.beam, "allowed": allowed, "edits": self.edits}
         found = [beam_search(model, ids, clean, **how, stop_when_wrong=False) for model in self.directed]
@@ -165,13 +151,14 @@ class _Study:
         way = moved[:, :, -1].argmax(0).tolist()
         after = torch.stack([self.double(each.ids)[:, 0] for each in found], 1)
         proved = self._certified(ids, allowed.ever(ids)) + ROUNDING
-        alphabet = ALPHABETS[self.alphabet]
+        after = after[torch.arange(len(ids)), torch.tensor(way)]
+        scale = self.target.scale
         return {
-            "index": index,
-            "clean": clean.cpu().numpy(),
-            "attacked": moved.amax(0).cpu().numpy(),
-            "certified": proved.amax(2).cpu().numpy(),
-            "after": after[torch.arange(len(ids)), torch.tensor(way)].cpu().numpy(),
+            "index": batch.index,
+            "clean": self.target.predict(clean.cpu().numpy()),
+            "attacked": moved.amax(0).cpu().numpy() * scale + 0.0,  # no -0
+            "certified": proved.amax(2).cpu().numpy() * scale,
+            "after": self.target.predict(after.cpu().numpy()),
             "edits": [[edit.written(alphabet) for edit in found[w].edits[i]] for i, w in enumerate(way)],
         }
 
@@ -188,11 +175,9 @@ def _record(
 ) -> Shifts:
     back = np.argsort(np.concatenate([piece["index"] for piece in pieces]))
     names = ("clean", "attacked", "certified", "after")
-    clean, attacked, certified, after = (np.concatenate([piece[name] for piece in pieces])[back] for name in names)
-    attacked, certified = attacked * target.scale + 0.0, certified * target.scale  # + 0.0: no -0
+    before, attacked, certified, then = (np.concatenate([piece[name] for piece in pieces])[back] for name in names)
     certified[:, 0] = 0.0
     edits = [each for piece in pieces for each in piece["edits"]]
-    before, then = (target.predict(each) for each in (clean, after))
     known = [""] * len(data) if data.y is None else target.texts(data.y)
     return Shifts(
         n=len(data),

@@ -21,6 +21,7 @@ from seqreg.certificates import (
 )
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.networks import SequenceNetwork, can
+from seqreg.sensitivity.batches import Batch
 from seqreg.unfinished import Piece
 
 _TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
@@ -57,25 +58,14 @@ class StudiedPart:
         return cls(index=piece["index"], edits=edits, proofs=tuple(piece["proofs"]), **tensors)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Sequences that are studied together, at these places in the data, and what may be written into them."""
-
-    index: NDArray[np.int64]
-    ids: NDArray[np.uint8]
-    y: NDArray[np.int64]
-    letters: NDArray[np.bool_] | None
-    alphabet: str
-    rule: str
-
-
 class Study:
     """What is asked of every batch, with the network in both precisions."""
 
     def __init__(
         self,
         model: SequenceNetwork,
-        letters: int,
+        alphabet: str,
+        rule: str,
         most: int,
         edits: tuple[str, ...],
         beam: int,
@@ -85,14 +75,16 @@ class Study:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.double = in_double(self.model)
         self.device = next(model.parameters()).device
-        self.letters, self.most, self.edits, self.beam = letters, most, edits, beam
+        self.alphabet, self.rule = alphabet, rule
+        self.most, self.edits, self.beam = most, edits, beam
         self.epsilons, self.l2_steps = epsilons, l2_steps
 
     def __call__(self, batch: Batch) -> Piece:
         """Everything about one batch, to be kept."""
+        assert batch.y is not None
         letters = None if batch.letters is None else torch.from_numpy(batch.letters).to(self.device)
         ids, y = (torch.from_numpy(each).to(self.device) for each in (batch.ids, batch.y))
-        allowed = Allowed(ALPHABETS[batch.alphabet], batch.rule, letters)
+        allowed = Allowed(ALPHABETS[self.alphabet], self.rule, letters)
         return self.part(batch.index, ids, y, allowed).to_piece()
 
     @torch.no_grad()
