@@ -12,29 +12,34 @@ import numpy as np
 from cells import Rows, minutes_of_sitting
 from page import data_sets, markdown_table, write_section
 
-from seqreg.records import read_json, read_tsv
+from seqreg.checks import Evidence, suspect_rows
+from seqreg.records import read_json
 from seqreg.sequences import SequenceSet, train_subset
 from seqreg.training import TrainConfig, train
 
 DATA_SETS = ("splice", "amp", "signalp5", "ecoli-sigma70")
 SEQUENCES = 441
 SEEDS = (0, 1, 2, 3, 4)
-COLUMNS = ("data_set", "seed", "warned", "noted", "suspects", "auroc", "outcome")
+COLUMNS = ("data_set", "seed", "warned", "noted", "auroc", "outcome")
+
+
+def drawn_from(data: SequenceSet, seed: int) -> SequenceSet:
+    """The sequences of a seed."""
+    return data.subset(train_subset(data, SEQUENCES, seed=seed, by="stratified"))
 
 
 def row(data: SequenceSet, name: str, seed: int) -> tuple[object, ...]:
     """What the checks of one training say."""
-    drawn = data.subset(train_subset(data, SEQUENCES, seed=seed, by="stratified"))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        train(drawn, TrainConfig(seed=seed, threads=1, device="cpu"), run)
-        metrics, suspects = read_json(run / "metrics.json"), read_tsv(run / "suspects.tsv")
+        train(drawn_from(data, seed), TrainConfig(seed=seed, threads=1, device="cpu"), run)
+        metrics = read_json(run / "metrics.json")
     said = {
         status: "+".join(each["name"] for each in metrics["checks"] if each["status"] == status) or "-"
         for status in ("warn", "note")
     }
     outcome = metrics["verdict"]["outcome"]
-    return name, seed, said["warn"], said["note"], len(suspects), round(metrics["auroc"], 4), outcome
+    return name, seed, said["warn"], said["note"], round(metrics["auroc"], 4), outcome
 
 
 def main() -> None:
@@ -43,12 +48,13 @@ def main() -> None:
     found, missing = data_sets(DATA_SETS)
     for name, seed in rows.missing(itertools.product(found, SEEDS), minutes):
         rows.add([row(found[name], name, seed)])
-    read = rows.read()
+    read = [each for each in rows.read() if each["data_set"] in found]
     lines = []
-    for name in dict.fromkeys(each["data_set"] for each in read):
+    for name in found:
         mine = [each for each in read if each["data_set"] == name]
         warned = [each["warned"] for each in mine if each["warned"] != "-"]
-        labels = np.mean([int(each["suspects"]) for each in mine])
+        sets = [drawn_from(found[name], int(each["seed"])) for each in mine]
+        labels = np.mean([len(suspect_rows(Evidence(data=each)) or ()) for each in sets])
         words = ", ".join(f"{each} ({warned.count(each)})" for each in dict.fromkeys(warned)) or "-"
         lines.append([name, str(len(mine)), str(len(warned)), words, f"{labels:.1f}"])
     left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""

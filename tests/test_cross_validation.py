@@ -113,6 +113,10 @@ def test_relatives_stay_in_one_fold(tmp_path: Path) -> None:
     work = planned(data, TrainConfig(), CrossValidation(folds=4), tmp_path)
     assert work.splits[0].by == "homology"
     assert [work.splits[0].part[i] == work.splits[0].part[i + 1] for i in range(0, 24, 2)] == [True] * 12
+    twice = planned(data, TrainConfig(), CrossValidation(folds=4, repeats=2), tmp_path)
+    assert (twice.splits[0].part == work.splits[0].part).all()
+    assert [each.by for each in twice.splits] == ["homology", "homology"]
+    assert [twice.splits[1].part[i] == twice.splits[1].part[i + 1] for i in range(0, 24, 2)] == [True] * 12
     assert planned(planted(PROTEIN, "WKHFCC"), TrainConfig(), CrossValidation(), tmp_path).splits[0].by == "stratified"
     rare = read_strings(different(12), ["x"] * 10 + ["y", "z"], alphabet="dna")
     with pytest.raises(InputError, match="left to learn from"):
@@ -277,6 +281,7 @@ def test_folds_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert metrics["spearman"] == pytest.approx(np.mean([each["network"]["spearman"] for each in metrics["folds"]]))
     assert (metrics["verdict"]["metric"], metrics["verdict"]["against"]) == ("spearman", "composition-ridge")
     assert len(read_tsv(tmp_path / "run" / "predictions.tsv")) == 40
+    assert not (tmp_path / "run" / "suspects.tsv").exists()
 
 
 def test_robustness_of_folds_is_of_networks_that_have_not_seen_the_sequences(

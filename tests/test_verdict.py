@@ -19,7 +19,7 @@ from seqreg.metrics import METRICS
 from seqreg.records import read_json
 from seqreg.sequences import write_fasta
 from seqreg.targets import Classes, Labels
-from seqreg.training.next_steps import steps_after_baseline, steps_after_training, without
+from seqreg.training.next_steps import steps_after_baseline, steps_after_evaluation, steps_after_training, without
 from tests.conftest import planted
 
 Array = NDArray[np.float64]
@@ -168,6 +168,10 @@ def test_the_command_of_a_baseline_is_that_of_the_training_without_what_baseline
     assert shlex.join(steps["guessing"]) == "seqreg check --pos 'a b.fa' --neg n.fa"
     other = steps_after_training([*words, "--test", "held out.fa"], Path("runs/x"), "a b.fa", "kmer-svm")
     assert other["ahead"][3] == "held out.fa"
+    joined = steps_after_training([*words, "--test=held out.fa"], Path("runs/x"), "a b.fa", "kmer-svm")
+    assert joined["ahead"] == other["ahead"]
+    share = steps_after_training([*words, "--test=0.25"], Path("runs/x"), "a b.fa", "kmer-svm")
+    assert share["ahead"] == steps["ahead"]
     assert steps_after_training((), Path("runs/x"), "y.fa", None)["tie"] == [
         *("seqreg", "baseline", "y.fa", "-o", "runs/x-baseline")
     ]
@@ -203,6 +207,9 @@ def test_the_sentence_is_the_same_everywhere(tmp_path: Path, call: Call, monkeyp
     assert (found["outcome"], found["against"]) == (verdict["outcome"], verdict["against"])
     assert found["difference"] == pytest.approx(verdict["difference"])
     assert f"Verdict: {found['sentence']}" in again.stderr
+    for part, told in (("test", ["--part", "test"]), (None, [])):
+        steps = steps_after_evaluation(run, ["x.fa"], part)
+        assert steps["ahead"] == ["seqreg", "robustness", str(run), "x.fa", *told]
     seen = call("evaluate", run, tmp_path / "x.fa", "-o", tmp_path / "seen.json")
     assert seen.returncode == 0
     assert read_json(tmp_path / "seen.json")["verdict"] is None

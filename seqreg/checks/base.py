@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.checks.references import composition, held_out, kmer_features, lengths
+from seqreg.checks.references import stand_in
 from seqreg.records import to_plain
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
@@ -40,7 +40,7 @@ class Evidence:
     data: all sequences. learned: those a model learns from, training and validation part. tested: the test part, or
     sequences of which nobody knows what the model learned from. p (n, K): what the model says of these. baselines:
     their metrics there, by name, as metrics.json has them. out_of_fold (N, K): what models said of `data` that had not
-    seen it, NaN where none did; a linear model on k-mers stands in without it. fold (N,): in which each was held out.
+    seen it, NaN where none did; a linear model stands in without it. fold (N,): in which each was held out.
     similarity: the share of k-mers from which on sequences are similar.
     """
 
@@ -69,17 +69,20 @@ class Evidence:
         """(N, K) what is said of all sequences by models that had not seen them."""
         if self.out_of_fold is not None:
             return self.out_of_fold
-        return held_out(self.data, kmer_features(self.data), self.seed)
+        return stand_in(self.data, self.seed)
 
     @cached_property
-    def by_length(self) -> Array:
-        """(N, K) what lengths alone say, out of fold."""
-        return held_out(self.data, lengths(self.data), self.seed)
-
-    @cached_property
-    def by_composition(self) -> Array:
-        """(N, K) what the frequencies of letters alone say, out of fold."""
-        return held_out(self.data, composition(self.data), self.seed)
+    def together(self) -> SequenceSet | None:
+        """The letters of `learned` and, after them, of `tested`, without what belongs to them; None without both."""
+        if self.learned is None or self.tested is None:
+            return None
+        first, second = self.learned, self.tested
+        return SequenceSet(
+            alphabet=first.alphabet,
+            names=[*first.names, *second.names],
+            codes=np.concatenate([first.codes, second.codes]),
+            offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
+        )
 
 
 Found = tuple[Status, Any, Mapping[str, Any]]

@@ -2,9 +2,10 @@
 
 Confident learning (Northcutt, Jiang and Chuang, JAIR 2021), as in cleanlab: of predictions that had not seen the
 sequence, the threshold of a class is the mean probability that its own members get; a sequence is suspect if it reaches
-the threshold of another class, and most of all that of one which is not its own. One whose own class is the most
-probable is not, as in cleanlab. The rule is ten lines here, and cleanlab would bring pandas with it, so it is no
-dependency.
+the threshold of another class, and most of all that of one which is not its own. As in cleanlab, one whose own class
+is the most probable is not, and here only one whose own class is improbable: a model that is wrong of every fifth
+sequence contradicts every fifth label, and only those that it is sure of are worth a look. The rule is ten lines here,
+and cleanlab would bring pandas with it, so it is no dependency.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from seqreg.checks.base import Array, Evidence, Found
 from seqreg.sequences import missing_like
 from seqreg.targets import SEPARATOR, Target
 
+IMPROBABLE = 0.1  # less than this, and the label of the sequence is contradicted
 COLUMNS = ("id", "label", "suggested", "p_label", "p_suggested", "sequence")
 
 
@@ -51,18 +53,20 @@ def suspects(target: Target, y: NDArray[Any], p: Array) -> NDArray[np.int64]:
     confident = np.where(p[known] >= threshold, p[known], -np.inf)
     likeliest = confident.argmax(axis=1)
     margin = own - p[known].max(axis=1)
-    suspect = np.isfinite(confident.max(axis=1)) & (likeliest != classes[known]) & (margin < 0)
+    suspect = np.isfinite(confident.max(axis=1)) & (likeliest != classes[known]) & (own < IMPROBABLE) & (margin < 0)
     order = np.argsort(margin, kind="stable")
     return known[order][suspect[order]]
 
 
-def suspect_rows(evidence: Evidence) -> Sequence[tuple[Any, ...]]:
-    """Rows of suspects.tsv."""
+def suspect_rows(evidence: Evidence) -> Sequence[tuple[Any, ...]] | None:
+    """Rows of suspects.tsv; None where sequences have not one class each."""
     data = evidence.data
+    if "classes" not in evidence.has:
+        return None
     target, y = data.labelled()
     classes = target.one_class(y)
     if classes is None:
-        return ()
+        return None
     p = evidence.unseen
     return [
         (

@@ -1,12 +1,16 @@
 """Small models that a network must be ahead of to have learned more than they: lengths, letters, k-mers."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from seqreg.alphabet import PROTEIN
 from seqreg.baselines import KmerFeatures
+from seqreg.baselines.features import OneHotFeatures
 from seqreg.linear import Rows, fit_logistic, inner_folds, short_views
+from seqreg.metrics import METRICS
 from seqreg.sequences import SequenceSet
 
 Array = NDArray[np.float64]
@@ -40,18 +44,39 @@ def kmer_features(data: SequenceSet) -> csr_array:
     return chosen.matrix(data)
 
 
-def held_out(data: SequenceSet, rows: Rows, seed: int) -> Array:
-    """(N, K) probabilities of a logistic regression on rows that had not seen the sequence; NaN where none did.
+def positions(data: SequenceSet) -> csr_array:
+    """(N, D) the letter at each position, of sequences of one length."""
+    return OneHotFeatures(length=int(data.lengths[0])).matrix(data)
+
+
+def stand_in(data: SequenceSet, seed: int) -> Array:
+    """(N, K) what a simple model says of sequences that it had not seen, NaN where none did: on short k-mers or, where
+    all lengths are equal, on the letter at each position, whichever has the smaller log-loss.
+    """
+    target, y = data.labelled()
+    equal = len(np.unique(data.lengths)) == 1
+    found = [held_out(data, rows, seed) for rows in ((kmer_features, positions) if equal else (kmer_features,))]
+
+    def loss(p: Array) -> float:
+        known = ~np.isnan(p).any(axis=1)
+        return float(METRICS["log_loss"](y[known], p[known], positive=target.positive_index)) if known.any() else np.inf
+
+    return min(found, key=loss)
+
+
+def held_out(data: SequenceSet, features: Callable[[SequenceSet], Rows], seed: int) -> Array:
+    """(N, K) probabilities of a logistic regression on these features that had not seen the sequence; NaN where none
+    did.
 
     Of more than `MOST` sequences a draw is looked at.
     """
     if len(data) > MOST:
         drawn = np.sort(np.random.default_rng(seed).permutation(len(data))[:MOST])
         p = np.full((len(data), len(data.classes)), np.nan)
-        p[drawn] = held_out(data.subset(drawn), rows[drawn], seed)
+        p[drawn] = held_out(data.subset(drawn), features, seed)
         return p
     target, y = data.labelled()
-    splits = inner_folds(data, FOLDS, seed)
+    rows, splits = features(data), inner_folds(data, FOLDS, seed)
     p = np.full((len(data), len(target.names)), np.nan)
     wide = not isinstance(rows, np.ndarray)
     for (inner, outer), (kept, left_out) in zip(splits, short_views(rows, splits, wide=wide), strict=True):

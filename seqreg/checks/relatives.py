@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.checks.base import Evidence, Found
-from seqreg.checks.shortcuts import joined
 from seqreg.sequences import SequenceSet, affordable, kmer_table, same_molecule, shared_across, similarities
 from seqreg.targets import Classes, Labels
 
@@ -21,8 +20,8 @@ def duplicates(evidence: Evidence) -> Found:
     if data.y is not None and isinstance(data.target, Classes | Labels):
         labels = np.unique(data.y, axis=0, return_inverse=True)[1].reshape(-1)
         conflicting = shared_across(first, labels)
-    if evidence.learned is not None and evidence.tested is not None:
-        both = same_molecule(joined(evidence.learned, evidence.tested))
+    if evidence.learned is not None and evidence.together is not None:
+        both = same_molecule(evidence.together)
         n = len(evidence.learned)
         across = np.flatnonzero(both[n:] < n)
     value = {"copies": copies, "conflicting": len(conflicting), "across_parts": len(across)}
@@ -34,14 +33,14 @@ def duplicates(evidence: Evidence) -> Found:
 
 def similarity(evidence: Evidence) -> Found:
     """How much test sequences share with the nearest training sequence; without parts, with the nearest other one."""
-    if evidence.tested is not None and evidence.learned is not None:
-        nearest = nearest_similarity(evidence.learned, evidence.tested)
+    if evidence.learned is not None and evidence.together is not None:
+        nearest = nearest_similarity(evidence.together, len(evidence.learned))
         among = "a training sequence"
     elif evidence.fold is not None:
-        nearest = nearest_similarity(evidence.data, None, evidence.fold)
+        nearest = nearest_similarity(evidence.data, fold=evidence.fold)
         among = "a sequence of another fold"
     else:
-        nearest = nearest_similarity(evidence.data, None)
+        nearest = nearest_similarity(evidence.data)
         among = "another sequence"
     share = float((nearest >= evidence.similarity).mean()) if len(nearest) else 0.0
     copies = float((nearest >= NEAR_COPY).mean()) if len(nearest) else 0.0
@@ -59,17 +58,18 @@ def similarity(evidence: Evidence) -> Found:
 
 
 def nearest_similarity(
-    learned: SequenceSet, tested: SequenceSet | None, fold: NDArray[np.str_] | None = None
+    data: SequenceSet, learned: int | None = None, fold: NDArray[np.str_] | None = None
 ) -> NDArray[np.float64]:
-    """(n,) the largest share of k-mers that each has in common with one of `learned`; without tested with another one
-    of these, of another fold where they have folds (n,).
+    """(n,) the largest share of k-mers that each has in common with another sequence.
+
+    learned: how many of the first sequences are those that all others, and only these, are compared with. fold (n,):
+    only sequences of different folds are compared.
     """
-    n = len(learned)
-    table, _ = affordable(kmer_table(learned if tested is None else joined(learned, tested)))
-    left, right = (table, table) if tested is None else (table[n:], table[:n])
+    table, _ = affordable(kmer_table(data))
+    left, right = (table, table) if learned is None else (table[learned:], table[:learned])
     nearest = np.zeros(left.shape[0])
     for row, column, shared in similarities(left, right):
-        if tested is not None:
+        if learned is not None:
             other = np.ones(len(row), dtype=bool)
         else:
             other = row != column if fold is None else fold[row] != fold[column]

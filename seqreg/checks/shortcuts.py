@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from seqreg.checks.base import Array, Evidence, Found
-from seqreg.checks.references import composition, from_learned, lengths
+from seqreg.checks.references import composition, from_learned, held_out, lengths
 from seqreg.evaluation.verdict import judge
 from seqreg.sequences import SequenceSet
 
@@ -16,22 +16,24 @@ def length_only(evidence: Evidence) -> Found | None:
     """Lengths alone; sequences of one length have nothing to tell."""
     if len(np.unique(evidence.data.lengths)) == 1:
         return None
-    return _beside(evidence, lengths, evidence.by_length)
+    return _beside(evidence, lengths)
 
 
 def composition_only(evidence: Evidence) -> Found | None:
     """Letter frequencies alone. They may carry much, and that is biology, as long as the model knows more."""
-    return _beside(evidence, composition, evidence.by_composition)
+    return _beside(evidence, composition)
 
 
-def _beside(evidence: Evidence, rows: Callable[[SequenceSet], Array], out_of_fold: Array) -> Found | None:
-    """The model beside logistic regression on the rows; without a model, k-mers out of fold take its place."""
+def _beside(evidence: Evidence, rows: Callable[[SequenceSet], Array]) -> Found | None:
+    """The model beside logistic regression on the rows; without a model, a simple one out of fold takes its place."""
     data = evidence.data
     tested, p = evidence.tested, evidence.p
     if p is not None and tested is not None and evidence.learned is not None:
-        simple = from_learned(evidence.learned, tested, rows(joined(evidence.learned, tested)), evidence.seed)
+        assert evidence.together is not None
+        simple = from_learned(evidence.learned, tested, rows(evidence.together), evidence.seed)
     else:
         p = evidence.unseen if p is None else p
+        out_of_fold = held_out(data, rows, evidence.seed)
         known = np.flatnonzero(~np.isnan(out_of_fold).any(axis=1) & ~np.isnan(p).any(axis=1))
         tested, p, simple = data.subset(known), p[known], out_of_fold[known]
     if not len(tested):
@@ -54,13 +56,3 @@ def _beside(evidence: Evidence, rows: Callable[[SequenceSet], Array], out_of_fol
     if alone.outcome != "ahead" or beside.outcome == "ahead":
         return "ok", found, words
     return ("warn" if beside.difference <= CLOSE else "note"), found, words
-
-
-def joined(first: SequenceSet, second: SequenceSet) -> SequenceSet:
-    """The letters of both sets, one after the other, without what belongs to them."""
-    return SequenceSet(
-        alphabet=first.alphabet,
-        names=[*first.names, *second.names],
-        codes=np.concatenate([first.codes, second.codes]),
-        offsets=np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
-    )

@@ -36,8 +36,9 @@ def check(
     found = find_all(evidence)
     plain = {"n": len(sequences), "checks": to_plain(found)}
     if output is not None:
-        if not is_stream(output) and "classes" in evidence.has:
-            write_tsv(output.with_name("suspects.tsv"), COLUMNS, suspect_rows(evidence))
+        rows = None if is_stream(output) else suspect_rows(evidence)
+        if rows is not None:
+            write_tsv(output.with_name("suspects.tsv"), COLUMNS, rows)
         write_json(output, plain, "checks")
     if terminal.as_json:
         terminal.json(plain, "checks")

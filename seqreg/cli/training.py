@@ -230,6 +230,7 @@ def _cross_validation(
     from joblib import cpu_count
 
     from seqreg.training import CrossValidation, choose_device, usual
+    from seqreg.training.folds import SMALL
 
     given = parts.test is not None or parts.splits is not None or sequences.split is not None
     if folds is None:
@@ -239,7 +240,7 @@ def _cross_validation(
         if chosen is None:
             return None
         terminal.note(
-            f"Fewer than 500 sequences: {chosen.folds} folds, drawn {chosen.repeats} times, are held out in turn "
+            f"Fewer than {SMALL} sequences: {chosen.folds} folds, drawn {chosen.repeats} times, are held out in turn "
             "(--folds 0 holds out one test part)"
         )
     elif folds == 0:

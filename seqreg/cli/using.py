@@ -224,7 +224,7 @@ def evaluate(
     seen = own and part != "test"
     evidence = Evidence(data=sequences, tested=sequences, p=p, seed=seed)
     metrics["checks"] = to_plain(find_all(evidence))
-    metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, sequences, p, found, seed))
+    metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, part, sequences, p, found, seed))
     thresholds = threshold_rows(target, y, p, prevalence)
     if output is not None:
         if thresholds and not is_stream(output):
@@ -242,6 +242,7 @@ def evaluate(
 def _verdict(
     run: Path,
     words: Sequence[str],
+    part: str | None,
     sequences: "SequenceSet",
     p: "NDArray[np.float64]",
     metrics: "Metrics",
@@ -250,6 +251,7 @@ def _verdict(
     """The verdict beside the baseline that the run keeps; beside chance where it keeps none that reads these."""
     from seqreg.evaluation.verdict import judge
     from seqreg.training.judging import kept_baseline
+    from seqreg.training.next_steps import steps_after_evaluation
 
     rival, (target, y) = kept_baseline(run), sequences.labelled()
     against = None
@@ -257,9 +259,7 @@ def _verdict(
         against = (rival.name, rival.probabilities(sequences))
     own = next((metrics.intervals[name] for name in target.headline if metrics.values[name] is not None), None)
     found = judge(target, y, p, against, groups=sequences.group, own=own, seed=seed)
-    simple = ["seqreg", "predict", str(run / "baseline"), *words]
-    robust = ["seqreg", "robustness", str(run), *words]
-    steps = {"ahead": robust, "tie": simple, "behind": simple, "guessing": ["seqreg", "check", *words]}
+    steps = steps_after_evaluation(run, words, part)
     return None if found is None else found.advising(steps)
 
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from seqreg.baselines import fit_baselines
 from seqreg.errors import InputError, UsageError, option
-from seqreg.sequences import SequenceSet, Split, homology_groups, kept_together
+from seqreg.sequences import SequenceSet, Split, kept_together
 from seqreg.sequences import folds as into_folds
 from seqreg.training.claim import KEPT, WORK
 from seqreg.training.config import TrainConfig
@@ -172,16 +172,21 @@ def planned(data: SequenceSet, config: TrainConfig, asked: CrossValidation, outp
     if config.leave_out:
         asked_for = option("leave_out", True)
         raise UsageError(f"{asked_for}: folds test on every sequence; hold out one part by {option('folds', 0)}")
-    data = replace(data, split=None)
-    related: dict[str, Any] = {"similarity": config.similarity, "identity": config.identity}
-    by = config.by
-    if by is None and data.group is None:
-        groups, _ = homology_groups(data, **related)
-        by = "homology" if len(np.unique(groups)) < len(np.unique(_molecules(data))) else None
-    how: dict[str, Any] = {"by": by, **related}
-    splits = tuple(into_folds(data, asked.folds, **how, seed=config.seed + repeat) for repeat in range(asked.repeats))
-    if by == "homology":
-        data = replace(data, group=splits[0].group)
+    data, by = replace(data, split=None), config.by
+    first = None
+    if by == "homology" or (by is None and data.group is None):
+        related: dict[str, Any] = {"similarity": config.similarity, "identity": config.identity}
+        first = into_folds(data, asked.folds, by="homology", **related, seed=config.seed)
+        if by == "homology" or len(np.unique(first.group)) < len(np.unique(_molecules(data))):
+            by = "homology"
+    repeats = [config.seed + repeat for repeat in range(asked.repeats)]
+    if first is None or by != "homology":
+        splits = tuple(into_folds(data, asked.folds, by=by, seed=seed) for seed in repeats)
+    else:
+        data = replace(data, group=first.group)
+        # Relatives are the same in every repeat, but where a group was too large for a fold and was cut.
+        again: dict[str, Any] = {"by": "homology", **related} if first.across is None or len(first.across) else {}
+        splits = (first, *(replace(into_folds(data, asked.folds, **again, seed=seed), by=by) for seed in repeats[1:]))
     for split in splits:
         for number in range(1, asked.folds + 1):
             kept, _ = split.fold(number)

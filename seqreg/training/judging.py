@@ -96,10 +96,7 @@ def check_run(
         similarity=config.similarity,
         seed=config.seed,
     )
-    found = find_all(evidence)
-    if "classes" in evidence.has:
-        write_tsv(output / "suspects.tsv", COLUMNS, suspect_rows(evidence))
-    return found
+    return _checked(output, evidence)
 
 
 def check_folds(
@@ -116,7 +113,14 @@ def check_folds(
         similarity=work.config.similarity,
         seed=work.config.seed,
     )
-    write_tsv(output / "suspects.tsv", COLUMNS, suspect_rows(evidence) if "classes" in evidence.has else ())
+    return _checked(output, evidence)
+
+
+def _checked(output: Path, evidence: Evidence) -> tuple[Finding, ...]:
+    """What all checks find; suspects.tsv is written where sequences have one class each."""
+    rows = suspect_rows(evidence)
+    if rows is not None:
+        write_tsv(output / "suspects.tsv", COLUMNS, rows)
     return find_all(evidence)
 
 

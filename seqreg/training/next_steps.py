@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from seqreg.settings import TrainSettings
+from seqreg.training.claim import BASELINE
 
 Steps = Mapping[str, Sequence[str]]
 
@@ -51,6 +52,13 @@ def steps_after_baseline(command: Sequence[str], output: Path, source: str, riva
     return {"ahead": network, "tie": network, "behind": other, "guessing": ["seqreg", "check", *read]}
 
 
+def steps_after_evaluation(run: Path, words: Sequence[str], part: str | None) -> Steps:
+    """The same where a model was measured on an input, or on the part of it that has this name."""
+    simple = ["seqreg", "predict", str(run / BASELINE), *words]
+    robust = ["seqreg", "robustness", str(run), *words, *((flag("part"), part) if part else ())]
+    return {"ahead": robust, "tie": simple, "behind": simple, "guessing": ["seqreg", "check", *words]}
+
+
 def baseline_words(words: Sequence[str]) -> list[str]:
     """Those of the words that `seqreg baseline` takes too, and that decide what it learns from."""
     others = [name for name in TrainSettings.__annotations__ if name not in _DIVIDING]
@@ -82,7 +90,10 @@ def _arguments(command: Sequence[str], source: str) -> list[str]:
 
 def _tested_on(words: Sequence[str], read: Sequence[str]) -> list[str]:
     """The test part of the input, or the input that was given for it."""
-    places = [place for place, word in enumerate(words[:-1]) if word == flag("test")]
-    given = words[places[-1] + 1] if places else ""
+    given = ""
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == flag("test"):
+            given = value if equals else after
     share = not given or given.replace(".", "", 1).isdigit()
     return [*read, flag("part"), "test"] if share else [given]
