@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from seqreg.errors import InputError, UsageError
 from seqreg.sequences.sequence_set import SequenceSet
 
+_ATTEMPTS = 20  # shuffles of a sequence before it counts as having no other order
 _NO_LABELS = {"target": None, "y": None, "split": None, "group": None, "weight": None}
 
 
@@ -67,7 +68,8 @@ def shuffled_background(positives: SequenceSet, *, k: int = 2, copies: int = 1, 
 
     Their group is that of their source, or its id: a sequence and its shuffle share letters and carry opposite labels,
     so that on two sides of a split a model is led below chance.
-    A warning counts the shuffles that equal their original, as those of short or repetitive sequences may.
+    A shuffle that is one of the positives is drawn again; where that does not help, as of short or repetitive sequences
+    that have no other order, it is left out, and a warning counts these. Raises InputError where none is left.
     """
     _check_copies(copies)
     generator = np.random.default_rng(seed)
@@ -75,16 +77,24 @@ def shuffled_background(positives: SequenceSet, *, k: int = 2, copies: int = 1, 
     groups: list[str] = []
     sources = source_groups(positives)
     pieces: list[NDArray[np.uint8]] = []
-    equal = 0
+    known = {positives.sequence(index) for index in range(len(positives))}
     for index, name in enumerate(positives.names):
         codes = positives.codes[positives.offsets[index] : positives.offsets[index + 1]]
         for copy in range(1, copies + 1):
-            piece = klet_shuffle(codes, k, generator)
-            equal += bool((piece == codes).all())
-            pieces.append(piece)
-            names.append(f"{name}_shuffle{copy}")
-            groups.append(sources[index])
-    warnings = (f"shuffles equal to their original: {equal} of {len(pieces)}",) if equal else ()
+            drawn = (klet_shuffle(codes, k, generator) for _ in range(_ATTEMPTS))
+            piece = next((each for each in drawn if positives.alphabet.decode(each) not in known), None)
+            if piece is not None:
+                pieces.append(piece)
+                names.append(f"{name}_shuffle{copy}")
+                groups.append(sources[index])
+    if not pieces:
+        raise InputError(
+            f"every shuffle that keeps {k}-lets is one of the sequences again",
+            file=positives.source or None,
+            remedy="Keep shorter words (--k 1), or draw windows of other sequences (--from INPUT).",
+        )
+    left_out = copies * len(positives) - len(pieces)
+    warnings = (f"shuffles left out, as they are the sequence again: {left_out}",) if left_out else ()
     return replace(_assembled(positives, names, pieces, warnings), group=np.array(groups, dtype=np.str_))
 
 
