@@ -26,6 +26,7 @@ from seqreg.networks import (
     AlignmentNet,
     Blosum62,
     ConvNet,
+    NeighbourNet,
     SmoothCNN,
     SpectrumNet,
     Sum,
@@ -64,10 +65,12 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
         smooth = SmoothCNN(filters=3, width=pick(2, 3), smoothing=pick(0.2, 1.0))
         net = smooth.build(alphabet, outputs=outputs, length=longest)
     if aligned or seed % 3 == 2:
+        neighbours = pick(0, 3)
         linear = Sum(
             spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
             positions=pick(True, False),
             alignments=3 if aligned else 0,
+            neighbours=neighbours,
             filters=4,
             width=pick(1, 2, 3, (1, 3)),
             pooling=pick(("max",), ("position",), ("max", "mean"), ("none",)),
@@ -78,7 +81,7 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
                 alphabet,
                 outputs=outputs,
                 length=longest - pick(0, 1),
-                reverse_complement=alphabet is DNA and pick(False, True),
+                reverse_complement=alphabet is DNA and not neighbours and pick(False, True),
             )
         except UsageError:  # no part was drawn
             net = SpectrumNet(alphabet, 2, outputs=outputs, length=longest, reverse_complement=alphabet is DNA)
@@ -88,6 +91,9 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
             parameter.copy_(torch.randn(parameter.shape, generator=g, dtype=torch.float64) * pick(0.2, 0.6, 1.0))
     for part in filter(lambda each: isinstance(each, AlignmentNet), net.modules()):
         part.references[:2] = torch.randint(0, PROTEIN.pad, (2, part.references.shape[1]), generator=g)
+    for part in filter(lambda each: isinstance(each, NeighbourNet), net.modules()):
+        part.references[:2] = torch.randint(0, alphabet.pad, (2, part.references.shape[1]), generator=g)
+        part.spread.fill_(pick(0.5, 3.0, 20.0))
     n = 4
     lengths = torch.randint(1, longest + 1, (n,), generator=g)
     lengths[0], lengths[-1] = longest, 1

@@ -12,7 +12,7 @@ from seqreg.attacks import ATTACKS
 from seqreg.constraints import CONSTRAINTS
 from seqreg.deformations import AUGMENTATIONS, reverse_complement
 from seqreg.errors import UsageError
-from seqreg.networks import CNN, ENCODINGS, MODELS, AlignmentNet, SequenceNetwork, SmoothCNN, Sum
+from seqreg.networks import CNN, ENCODINGS, MODELS, AlignmentNet, NeighbourNet, SequenceNetwork, SmoothCNN, Sum
 from seqreg.penalties import PENALTIES
 from seqreg.specs import parse, write
 
@@ -35,6 +35,16 @@ def aligned() -> nn.Module:
     part = net.part("alignments")
     assert isinstance(part, AlignmentNet)
     part.references.copy_(letters(alphabet=PROTEIN))
+    return net
+
+
+def compared() -> nn.Module:
+    """A sum of likenesses with sequences and a CNN."""
+    net = Sum(spectrum=1, positions=False, neighbours=5, filters=6, width=4).build(PROTEIN, outputs=3, length=19)
+    part = net.part("neighbours")
+    assert isinstance(part, NeighbourNet)
+    part.references.copy_(letters(alphabet=PROTEIN))
+    part.spread.fill_(9.0)
     return net
 
 
@@ -70,6 +80,7 @@ CASES = {
         letters(),
     ),
     "aligned": lambda: (aligned(), letters(alphabet=PROTEIN)),
+    "compared": lambda: (compared(), letters(alphabet=PROTEIN)),
     "shorter-than-a-window": lambda: (network(), letters((3, 1, 2, 2, 1))),
     "foreign": lambda: (Foreign(), one_hot()),
     "flat": lambda: (flat(network()), letters()),
@@ -117,7 +128,7 @@ def test_a_penalty_is_a_finite_scalar_that_leaves_no_trace(name: str, case: str)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     gradients = torch.autograd.grad(value, trained, allow_unused=True, materialize_grads=True)
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
-    if case in ("max", "mean", "deep", "smooth", "sum", "aligned", "foreign"):
+    if case in ("max", "mean", "deep", "smooth", "sum", "aligned", "compared", "foreign"):
         assert any(bool(gradient.any()) for gradient in gradients)
 
 

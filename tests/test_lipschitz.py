@@ -13,7 +13,19 @@ from torch.nn.utils import parametrizations
 from seqreg.alphabet import DNA, PROTEIN
 from seqreg.certificates import LIPSCHITZ_RULES, layer_norms, lipschitz_upper_bound
 from seqreg.errors import UnknownLayerError, UsageError
-from seqreg.networks import CNN, AlignmentNet, Blosum62, ConvNet, Part, Residual, SmoothCNN, SpectrumNet, Sum, SumNet
+from seqreg.networks import (
+    CNN,
+    AlignmentNet,
+    Blosum62,
+    ConvNet,
+    NeighbourNet,
+    Part,
+    Residual,
+    SmoothCNN,
+    SpectrumNet,
+    Sum,
+    SumNet,
+)
 from tests.oracles import dense_matrix
 
 
@@ -207,6 +219,15 @@ def aligned() -> nn.Module:
     return net
 
 
+def between_neighbours() -> nn.Module:
+    """Two references that are nearly one, with opposite weights: steepest half way from one to the other."""
+    net = NeighbourNet(DNA, 2, outputs=1, length=3)
+    net.references.copy_(torch.tensor([[0, 0, 0], [1, 1, 1]]))
+    net.spread.fill_(1e5)
+    net.output.weight.data.copy_(torch.tensor([[-3.0, 3.0]]))
+    return net
+
+
 WEIGHTS = [[2.0], [0.0], [-1.0], [0.0]]
 ZERO = (0.0,)
 # By name: layers, the shape (C, L) of what they read, and values at which a small move may be the largest.
@@ -293,6 +314,7 @@ REACHED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[float, 
         (1.0,),
     ),
     "AlignmentNet": (aligned, (20, 3), (1.0, *[0.0] * 19)),
+    "NeighbourNet": (between_neighbours, (4, 3), (0.5, 0.5, 0.0, 0.0)),
     "SumNet": (linear_sum, (4, 3), (1.0,)),
 }
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqreg.certificates.batch import CertifiedBatch
-from seqreg.certificates.influence import content_influences, influences
+from seqreg.certificates.influence import content_influences, influences, site_influences
 from seqreg.certificates.intervals import feature_interval
 from seqreg.certificates.margins import head_sensitivity
 
@@ -22,6 +22,7 @@ _ELEMENTS = 1 << 21
 def influences_here(batch: CertifiedBatch, m: int) -> Tensor:
     """I (N, P, L): the m largest sum to a bound of what at most m substitutions of these sequences cost margin p."""
     known = content_influences(batch, m - 1)
+    known = site_influences(batch, m - 1) if known is None else known
     if known is not None:
         return known
     if not batch.model.window_by_window:

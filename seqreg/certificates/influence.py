@@ -30,6 +30,7 @@ def influences(batch: CertifiedBatch) -> Tensor:
     Strands change together: per filter the larger of both below a maximum, their mean below the linear poolings.
     """
     known = content_influences(batch, batch.model.receptive_field - 1)
+    known = site_influences(batch, None) if known is None else known
     if known is not None:
         return known
     shape = batch.directions.shape
@@ -61,6 +62,17 @@ def content_influences(batch: CertifiedBatch, others: int) -> Tensor | None:
             total += costs[:, tap][which[:, :, None], read[:, None]] * exists[:, None]
     total = total / (batch.counts[:, None, None] * len(batch.place))
     return total * batch.sites.may.any(1)[batch.sites.kind][:, None]
+
+
+def site_influences(batch: CertifiedBatch, others: int | None) -> Tensor | None:
+    """I (N, P, L), of a part that knows `site_costs`, if `others` letters have been replaced before; None: any."""
+    shape = batch.directions.shape
+    distinct, which = torch.unique(batch.directions.flatten(0, 1), dim=0, return_inverse=True)
+    costs = batch.model.site_costs(distinct, batch.ids, others)  # N, D, L, A
+    if costs is None:
+        return None
+    allowed = batch.sites.may[batch.sites.kind][:, None]  # N, 1, L, A
+    return costs.masked_fill(~allowed, 0).amax(3)[torch.arange(shape[0])[:, None], which.view(shape[:2])]
 
 
 def _below_maximum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Tensor) -> Tensor:

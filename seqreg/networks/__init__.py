@@ -15,6 +15,7 @@ from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import Blosum62, Encoding, OneHot
 from seqreg.networks.foreign import ForeignNetwork
 from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, open_batch
+from seqreg.networks.neighbours import NeighbourNet
 from seqreg.networks.objectives import Objective, Value, objective, objective_for, objective_of, per_example_loss
 from seqreg.networks.part import Ability, Part, Profile, added, can, parts_of
 from seqreg.networks.residual import Residual
@@ -40,6 +41,7 @@ __all__ = [
     "InputView",
     "KernelNet",
     "Loss",
+    "NeighbourNet",
     "NetworkSpec",
     "Objective",
     "OneHot",

@@ -238,12 +238,23 @@ class Part(SequenceNetwork):
         """
         return None
 
+    def site_costs(self, directions: Tensor, ids: Tensor, others: int | None) -> Tensor | None:
+        """(N, Q, L, A) >= 0, most that margins u (Q, K) lose when letter a replaces the symbol at position i of ids
+        (N, L), if `others` letters at other positions have been replaced before, or any number of them where None.
+
+        For a part, not below a mean, that knows more than its profiles say.
+        """
+        return None
+
     def contents(self, ids: Tensor) -> Tensor:
         """(N, T) int64 the content of each window of ids (N, L), as `content_costs` counts them."""
         raise self._unknown()
 
     def symbol_costs(self, directions: Tensor, old: Tensor, new: Tensor) -> Tensor | None:
-        """(B, Q) most that margins u (Q, K) lose, times T, when new (B,) replaces old (B,), wherever; as above."""
+        """(B, Q) most that margins u (Q, K) lose when new (B,) replaces old (B,), wherever and whatever else changes.
+
+        Times T below mean pooling. None for a part that knows no more than its profiles say.
+        """
         return None
 
     def _unknown(self) -> UnknownLayerError:

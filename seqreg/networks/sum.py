@@ -1,4 +1,4 @@
-"""A sum of networks: linear models on k-mers, positions, alignments and vectors, and CNNs beside them.
+"""A sum of networks: linear models on k-mers, positions, likenesses, alignments and vectors, and CNNs beside them.
 
 All that is known about its parts (`seqreg.networks.part`) is known about the sum: scores and the effects of edits add
 up, influences add up place by place, bounds add up. The linear parts on k-mers and positions are ConvNets whose first
@@ -22,6 +22,7 @@ from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
 from seqreg.networks.convnet import default_penalty
 from seqreg.networks.encodings import Encoding
+from seqreg.networks.neighbours import NeighbourNet
 from seqreg.networks.part import Part, added
 from seqreg.networks.positions import positional_linear
 from seqreg.networks.spectrum import SpectrumNet
@@ -90,6 +91,9 @@ class Sum(NetworkSpec):
     )
     positions: bool = hyper(True, f"a weight for each letter at each of the first {POSITIONS} positions")
     alignments: int = hyper(0, "training sequences, at most, that local alignments (protein) compare with", low=0)
+    neighbours: int = hyper(
+        0, "training sequences, at most, that are compared with position by position, by a Gaussian kernel", low=0
+    )
     filters: int = hyper(128, "filters of a CNN; a quarter of them where positions are kept", low=1)
     width: tuple[int, ...] = hyper((10,), "letters per filter, one CNN for each, joined by +", low=1)
     pooling: tuple[str, ...] = hyper(
@@ -125,6 +129,9 @@ class Sum(NetworkSpec):
         parts += ["a linear model on positions"] * self.positions
         parts += [f"local alignments with up to {self.alignments:,} training sequences"] * bool(self.alignments)
         widths = " and ".join(map(str, self.width))
+        parts += [f"likeness, position by position, to up to {self.neighbours:,} training sequences"] * bool(
+            self.neighbours
+        )
         parts += [f"convolutional networks with filters of {widths} letters"] * (self.pooling != ("none",))
         made = "average" if self.average else "sum"
         return f"the {made} of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]}"
@@ -174,7 +181,13 @@ class Sum(NetworkSpec):
                 for number in range(1, self.networks + 1):
                     name = kind + (f"#{number}" if self.networks > 1 else "")
                     parts[name] = cnn.build(alphabet, encoding=encoding, **shape)
-        parts |= vector_parts(alphabet, vectors, references, outputs)  # last: CNNs begin as they would without them
+        # Last: CNNs begin as they would without them.
+        if self.neighbours:
+            if reverse_complement:
+                raise UsageError("sum: neighbours are compared with on one strand. Take neighbours=0, or one strand")
+            length = min(length, POSITIONS)
+            parts["neighbours"] = NeighbourNet(alphabet, self.neighbours, outputs=outputs, length=length)
+        parts |= vector_parts(alphabet, vectors, references, outputs)
         if not parts:
             raise UsageError("sum: no part is left. Count k-mers, take positions or alignments, or give a pooling")
         return SumNet(parts, average=self.average)
