@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -168,6 +168,28 @@ def _served(argument: Any) -> Piece:
     return _SERVED[0](argument)
 
 
+@contextmanager
+def ahead(function: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """Call a function in a process of its own, which ends with the block; gives what waits until it is through.
+
+    For work whose pieces are kept in a file: whoever does it afterwards finds them there, computes those that are
+    missing, and meets an error again.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_alone, args=(function, os.getpid()), daemon=True)
+    process.start()
+    try:
+        yield process.join
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _alone(function: Callable[[], object], parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with suppress(SeqregError):
+        _quietly(function)
+
+
 def in_processes(target: Callable[..., None], *arguments: Any, workers: int, tell: Callable[[], None]) -> None:
     """Run `target(*arguments, parent)` in `workers` processes and wait, calling `tell` while they work.
 
@@ -196,7 +218,7 @@ def in_processes(target: Callable[..., None], *arguments: Any, workers: int, tel
         )
 
 
-def _quietly(target: Callable[..., None], *arguments: Any) -> None:
+def _quietly(target: Callable[..., object], *arguments: Any) -> None:
     """The target; an interruption is for the parent to report."""
     try:
         target(*arguments)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
+import seqreg.baselines.models
+import seqreg.training.run
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.networks import MODELS, Sum
@@ -79,6 +81,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
         train(data, replace(SMALL, seed=seed), tmp_path / name)
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
+
+
+def test_baselines_that_learned_beside_the_network_are_read_and_not_learned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, config = planted(60, length=12), replace(SMALL, epochs=1, baselines=True)
+    train(data, config, tmp_path / "one", workers=1)
+    monkeypatch.setattr(seqreg.training.run, "_PAYS", 1)
+    for fit in ("fit_logistic", "fit_svm"):  # here: the other process has its own
+        monkeypatch.setattr(seqreg.baselines.models, fit, None)
+    train(data, config, tmp_path / "two", workers=2)
+    for name in ("metrics.json", "model.safetensors", "predictions.tsv"):
+        beside = (tmp_path / "two" / name).read_bytes()
+        assert beside.replace(b"/two", b"/one") == (tmp_path / "one" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

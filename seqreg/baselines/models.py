@@ -34,7 +34,7 @@ class KmerLogistic(Spec):
     """L2-regularized logistic regression on k-mer spectra; k, scaling, strands and strength by cross-validation."""
 
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -49,7 +49,7 @@ class KmerSvm(Spec):
     """Linear SVM (squared hinge) on k-mer spectra, tuned likewise; probabilities from held-out scores."""
 
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -63,7 +63,7 @@ class KmerSvm(Spec):
 class OneHotLogistic(Spec):
     """L2-regularized logistic regression on the letter at each position, for sequences of one length."""
 
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -77,7 +77,7 @@ class OneHotLogistic(Spec):
 class VectorLogistic(Spec):
     """L2-regularized logistic regression on vectors of language models, for sequences that come with them."""
 
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh

@@ -18,8 +18,9 @@ from seqreg.unfinished import Once, Piece, afresh
 _SCREENED_ON = 1000
 _TUNED_ON = 4000
 _FINALISTS = 3
-# The luck of the draw is large with few sequences: folds are drawn twice.
+# The luck of the draw is large with few sequences: folds are drawn twice. With many, few folds tell as much.
 _REPEATED_UP_TO = 500
+_FEW_FOLDS, _FEW_FROM = 3, 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +62,7 @@ def tune(
     finalists = list(dict.fromkeys(trial.features for trial in best_first))[:_FINALISTS]
     finalists.sort(key=candidates.index)
     seeds = [seed, seed + 1] if len(train) <= _REPEATED_UP_TO else [seed]
+    folds = min(folds, _FEW_FOLDS) if len(train) > _FEW_FROM else folds
     second = _trials(finalists, strengths, fit, draw(train, _TUNED_ON, seed), folds, seeds, once)
     return sorted(second, key=lambda trial: -trial.score)
 

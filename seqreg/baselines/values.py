@@ -22,7 +22,7 @@ class KmerRidge(Spec):
     """Ridge regression on k-mer spectra; k, scaling, strands and strength by cross-validation."""
 
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -37,7 +37,7 @@ class KmerSvr(Spec):
     """Linear support vector regression on k-mer spectra, blind to errors below 0.1 deviations, tuned likewise."""
 
     k: int | None = hyper(None, "letters in the longest k-mers; none: by cross-validation", low=1, high=8)
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -51,7 +51,7 @@ class KmerSvr(Spec):
 class OneHotRidge(Spec):
     """Ridge regression on the letter at each position, for sequences of one length."""
 
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -65,7 +65,7 @@ class OneHotRidge(Spec):
 class CompositionRidge(Spec):
     """Ridge regression on the share of each letter and on the length."""
 
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh
@@ -79,7 +79,7 @@ class CompositionRidge(Spec):
 class VectorRidge(Spec):
     """Ridge regression on vectors of language models, for sequences that come with them."""
 
-    folds: int = hyper(5, "folds of the inner cross-validation", low=2)
+    folds: int = hyper(5, "folds of the inner cross-validation; above 1,000 sequences at most 3", low=2)
 
     def __call__(
         self, train: SequenceSet, *, seed: int = 0, strand_free: bool | None = None, once: Once = afresh

@@ -1,5 +1,6 @@
 """Commands that make a run folder: train, tune and baseline."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,7 +76,10 @@ def train(
 
     config = _config(settings, parts)
     sequences, sets = _read(terminal, data, parts, settings.by)
-    validation = _cross_validation(terminal, sequences, parts, config, folds, repeats, workers)
+    validation = _cross_validation(terminal, sequences, parts, config, folds, repeats)
+    processes = _processes(workers, config)
+    if validation is not None:
+        validation = replace(validation, workers=min(validation.total, processes))
     try:
         with terminal.progress("Epoch") as moved:
             result = run_training(
@@ -84,6 +88,7 @@ def train(
                 output,
                 **sets,
                 folds=validation,
+                workers=processes,
                 command=terminal.command,
                 resume=resume,
                 overwrite=overwrite,
@@ -222,14 +227,9 @@ def _cross_validation(
     config: "TrainConfig",
     folds: int | None,
     repeats: int | None,
-    workers: int | None,
 ) -> "CrossValidation | None":
     """What is asked for, or what a small set without a split has by itself; None for one test part."""
-    from dataclasses import replace
-
-    from joblib import cpu_count
-
-    from seqreg.training import CrossValidation, choose_device, usual
+    from seqreg.training import CrossValidation, usual
     from seqreg.training.folds import SMALL
 
     given = parts.test is not None or parts.splits is not None or sequences.split is not None
@@ -249,8 +249,18 @@ def _cross_validation(
         if parts.test is not None or parts.splits is not None:
             raise UsageError("--folds holds out every sequence in turn: leave out --test and --splits")
         chosen = CrossValidation(folds=folds, repeats=repeats or 1)
-    on_gpu = choose_device(config.device).type == "cuda"
-    return replace(chosen, workers=workers or min(chosen.total, 1 if on_gpu else cpu_count()))
+    return chosen
+
+
+def _processes(workers: int | None, config: "TrainConfig") -> int:
+    """One per core without --workers, on a GPU one."""
+    from joblib import cpu_count
+
+    from seqreg.training import choose_device
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be at least 1; got {workers}")
+    return workers or (1 if choose_device(config.device).type == "cuda" else cpu_count())
 
 
 def _config(settings: TrainSettings, parts: PartOptions) -> "TrainConfig":

@@ -16,6 +16,7 @@ from seqreg.writing import atomic_write
 
 FILE = Path("checkpoint") / "state.safetensors"
 PIECES = FILE.with_name("pieces")  # what is done beside the loop (see `seqreg.unfinished`)
+BASELINES = FILE.with_name("baselines")  # what is done of the baselines, likewise
 
 
 @dataclass

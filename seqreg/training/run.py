@@ -1,7 +1,8 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from seqreg.baselines import FittedBaseline
 from seqreg.errors import UsageError, option
 from seqreg.evaluation import Metrics
 from seqreg.evaluation.conformal import FILE as CONFORMAL
@@ -20,7 +22,7 @@ from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet, with_positive, write_seen
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
-from seqreg.training.checkpoint import PIECES
+from seqreg.training.checkpoint import BASELINES, PIECES
 from seqreg.training.claim import WORK, alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
 from seqreg.training.cross_validation import of_folds, out_of_fold, picked, write_out_of_fold
@@ -32,7 +34,10 @@ from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.next_steps import steps_after_training
 from seqreg.training.parts import Parts, split_parts
-from seqreg.unfinished import Once, unfinished
+from seqreg.unfinished import unfinished
+from seqreg.workers import ahead
+
+_PAYS = 500  # training sequences: with fewer, baselines take less than a process to start
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +59,7 @@ def train(
     valid: SequenceSet | None = None,
     test: SequenceSet | None = None,
     folds: CrossValidation | None = None,
+    workers: int = 1,
     command: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -65,7 +71,8 @@ def train(
     """Split, train, evaluate beside the baselines, and write a run folder.
 
     valid, test: parts given as data of their own instead of shares. folds: cross-validate instead of holding out a test
-    part, and train what is kept on all sequences. tuned: what a search was asked that chose the
+    part, and train what is kept on all sequences. workers: with more than one process, baselines learn beside the
+    network, with the same results. tuned: what a search was asked that chose the
     configuration, into whose folder the run goes. chosen: told, before training begins, the configuration with every
     choice made. finish: called with the folder when everything but the mark of completion is written (the HTML report
     is made there). Raises UsageError for a folder in the way or a configuration that differs from the one resumed,
@@ -109,12 +116,13 @@ def train(
             work = replace(work, config=settled, data=with_positive(work.data, config.positive))
             records = work.run(report and partial(_tell_folds, report))
         seconds_of_folds = perf_counter() - clock
-        with unfinished(output / PIECES, config=resolved) as once:
+        beside = _baselines_beside(output, parts, config, resolved, workers, report)
+        with unfinished(output / PIECES, config=resolved) as once, beside as fitted:
             learned = learn_from_parts(network, config, parts, folder=output, resume=resume, once=once, report=report)
             conformal = _write_learned(output, learned, parts)
             metrics, baselines, seconds = None, {}, learned.seconds
             if parts.test is not None:
-                metrics, baselines, took = _test(output, data, learned, parts, conformal, once, report, command)
+                metrics, baselines, took = _test(output, data, learned, parts, conformal, fitted, command)
                 seconds = {**seconds, "baselines": took}
     if work is not None:
         _write_folds(output, work, records, config, command, learned.network.temperature)
@@ -130,6 +138,38 @@ def train(
     }
     complete(output, facts, data, parts, finish)
     return RunResult(folder=output, network=learned.network, metrics=metrics, baselines=baselines)
+
+
+@contextmanager
+def _baselines_beside(
+    output: Path,
+    parts: Parts,
+    config: TrainConfig,
+    resolved: Mapping[str, Any],
+    workers: int,
+    report: Callable[[Progress], None] | None,
+) -> Iterator[Callable[[], dict[str, FittedBaseline]]]:
+    """What gives the baselines; where that pays, they learn meanwhile in a process of their own."""
+    learn = partial(_learn_baselines, output, parts, config.seed, resolved)
+    pays = workers > 1 and config.baselines and parts.test is not None and len(parts.train) >= _PAYS
+    with ahead(learn) if pays else nullcontext(lambda: None) as arrived:
+
+        def fitted() -> dict[str, FittedBaseline]:
+            arrived()
+            return learn(report)
+
+        yield fitted
+
+
+def _learn_baselines(
+    output: Path,
+    parts: Parts,
+    seed: int,
+    resolved: Mapping[str, Any],
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, FittedBaseline]:
+    with unfinished(output / BASELINES, config=resolved) as once:
+        return fitted_baselines(parts, seed, once, report)
 
 
 def _write_folds(
@@ -180,8 +220,7 @@ def _test(
     learned: Learned,
     parts: Parts,
     conformal: Conformal | None,
-    once: Once,
-    report: Callable[[Progress], None] | None,
+    baselines_of_parts: Callable[[], dict[str, FittedBaseline]],
     command: Sequence[str],
 ) -> tuple[Metrics, dict[str, Metrics], float]:
     """Write what the test part shows of the network and of the baselines; both, and the seconds that baselines took."""
@@ -191,7 +230,7 @@ def _test(
     write_predictions(output, test, p, conformal)
     metrics = measure(test, p, seed)
     clock = perf_counter()
-    fitted = fitted_baselines(parts, seed, once, report) if learned.config.baselines else {}
+    fitted = baselines_of_parts() if learned.config.baselines else {}
     scored = score_all(fitted, test, seed)
     seconds = perf_counter() - clock
     rival = opponent(scored)

@@ -104,7 +104,8 @@ def tune(
     if "baseline" in outcome.setting:
         train_baseline(data, config, output, baseline=outcome.setting["baseline"], **how)
     else:
-        train(data, replace(config, **outcome.setting), output, report=training, **how)
+        config = replace(config, **outcome.setting)
+        train(data, config, output, report=training, workers=_processes(effort, config), **how)
     shutil.rmtree(output / TUNING, ignore_errors=True)
     settle(output)
     return TunedRun(folder=output, outcome=outcome)
@@ -113,11 +114,14 @@ def tune(
 def searched(trials: Trials, effort: Halving, *, report: Report | None = None) -> Outcome:
     """Search, or go on searching, and choose."""
     trials.results.create()
-    on_gpu = choose_device(trials.config.device).type == "cuda"
-    trials.run(budget=effort.budget, workers=effort.workers or (1 if on_gpu else cpu_count()), report=report)
+    trials.run(budget=effort.budget, workers=_processes(effort, trials.config), report=report)
     state, scores = trials.state(exploring=effort.budget is None)
     outcome = Outcome.of(trials.search, state, scores, choose(trials.search, state, scores))
     return averaged(outcome, trials.config, effort.folds) if effort.ensemble else outcome
+
+
+def _processes(effort: Halving, config: TrainConfig) -> int:
+    return effort.workers or (1 if choose_device(config.device).type == "cuda" else cpu_count())
 
 
 def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
