@@ -30,6 +30,8 @@ def show_verdict(terminal: Terminal, metrics: dict[str, Any]) -> None:
     """Print what checks warn of, the sentence on whether the model is worth having, and what to do next."""
     warned = (each for each in metrics.get("checks") or () if each["status"] == "warn")
     terminal.warn(f"{each['name']}: {each['message']} {each['remedy']}" for each in warned)
+    if "learning_curve" in metrics:
+        terminal.note(metrics["learning_curve"]["sentence"])
     verdict = metrics.get("verdict")
     if verdict is not None:
         terminal.note(f"Verdict: {verdict['sentence']}")

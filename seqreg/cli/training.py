@@ -62,6 +62,9 @@ def train(
         option(PARTS, "--folds", "K", "Cross-validate: 5 folds twice below 500 sequences; 0 for one test part."),
     ] = None,
     repeats: Annotated[int | None, option(PARTS, "--repeats", "R", "Draw the folds R times.")] = None,
+    learning_curve: Annotated[
+        bool, option(PARTS, "--learning-curve", "", "Would more data help? Train on shares of every fold's rest too.")
+    ] = False,
     workers: Workers = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -77,8 +80,11 @@ def train(
     config = _config(settings, parts)
     sequences, sets = _read(terminal, data, parts, settings.by)
     validation = _cross_validation(terminal, sequences, parts, config, folds, repeats)
+    if learning_curve and validation is None:
+        raise UsageError("--learning-curve is measured on folds: give --folds K")
     processes = _processes(workers, config)
     if validation is not None:
+        validation = replace(validation, learning_curve=learning_curve)
         validation = replace(validation, workers=min(validation.total, processes))
     try:
         with terminal.progress("Epoch") as moved:

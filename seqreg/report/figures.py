@@ -98,6 +98,21 @@ def ranges(rows: Sequence[tuple[str, float, float, float]], *, alt: str, x_label
         return svg(figure, name, alt)
 
 
+def by_size(
+    sizes: ArrayLike, values: ArrayLike, more: Sequence[tuple[float, float, float, float]], *, alt: str, y_label: str
+) -> str:
+    """Scores by training sequences, and what is expected of more: size, low, middle, high of each."""
+    with axes(3.9, 2.7) as (figure, ax):
+        ax.plot(sizes, values, **line(0), marker="o", markersize=4)
+        for size, low, middle, high in more:
+            ax.plot([size, size], [low, high], **{**line(1), "linewidth": 5, "linestyle": "-", "alpha": 0.45})
+            ax.plot([size], [middle], marker="o", markersize=5, color=line(1)["color"])
+        ax.set_xlim(left=0)
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        ax.set(xlabel="training sequences", ylabel=y_label)
+        return svg(figure, "by-size", alt)
+
+
 def learning(
     series: Sequence[Series], *, name: str, alt: str, y_label: str, best: float | None = None, log: bool = False
 ) -> str:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from seqreg.baselines import GUESSING
 from seqreg.evaluation.calibration import held_out_effect
+from seqreg.evaluation.learning_curve import learning_curve
 from seqreg.evaluation.over_folds import judge_folds, metric_interval
 from seqreg.evaluation.scores import evaluate
 from seqreg.records import to_plain, write_tsv
 from seqreg.targets import Target
-from seqreg.training.folds import Work
+from seqreg.training.folds import SHARES, Work
 from seqreg.training.next_steps import Steps
 
 NETWORK, PICKED = "network", "picked"
@@ -57,6 +58,7 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
         "repeats": work.asked.repeats,
         **held_out_effect(target, y, before, after, temperature=temperature),
         "baselines": {name: {**_described(work, records, name), **means[name]} for name in means if name != NETWORK},
+        **_curve(work, target, headline, scores),
         "verdict": None if verdict is None else verdict.advising(steps).to_plain(),
     }
 
@@ -111,6 +113,26 @@ def _mean(work: Work, target: Target, scores: Sequence[Scores]) -> dict[str, Any
         values[name] = float(np.mean(known)) if known else None
         intervals[name] = metric_interval(metric, known, work.asked.folds, len(work.data)) if known else None
     return {**values, "intervals": intervals}
+
+
+def _curve(work: Work, target: Target, headline: str, scores: Sequence[Mapping[str, Scores]]) -> dict[str, Any]:
+    """The learning curve of the first repeat, where it was asked for; nothing where too little is defined."""
+    if not work.asked.learning_curve:
+        return {}
+    sizes: list[float] = []
+    values: list[list[float | None]] = []
+    for share in SHARES:
+        parts = work.partial_records(share)
+        sizes.append(float(np.mean([each["trained_on"] for each in parts])))
+        values.append([])
+        for fold, each in zip(work.folds, parts, strict=True):
+            _, held_out = work.rows(0, fold)
+            tested = evaluate(*work.data.subset(held_out).labelled(), np.asarray(each["p"]), resamples=0)
+            values[-1].append(tested.values[headline])
+    sizes.append(float(np.mean([len(work.rows(0, fold)[0]) for fold in work.folds])))
+    values.append([each[NETWORK][headline] for each in scores[: work.asked.folds]])
+    found = learning_curve(target.metrics[headline], sizes, values)
+    return {} if found is None else {"learning_curve": found.to_plain(headline, len(work.data))}
 
 
 def _table(

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from seqreg.baselines import fit_baselines
 from seqreg.errors import InputError, UsageError, option
-from seqreg.sequences import SequenceSet, Split, kept_together
+from seqreg.sequences import SequenceSet, Split, kept_together, train_subset
 from seqreg.sequences import folds as into_folds
 from seqreg.training.claim import KEPT, WORK
 from seqreg.training.config import TrainConfig
@@ -28,15 +29,20 @@ from seqreg.workers import SECONDS_BETWEEN_LOOKS, Results, in_processes
 
 SMALL = 500  # sequences below which one split says little
 USUAL_FOLDS, USUAL_REPEATS = 5, 2
+SHARES = (0.25, 0.5, 0.75)  # of a training part that are learned from too, where a learning curve is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
-    """How a run is cross-validated: folds, how often they are drawn, and in how many processes."""
+    """How a run is cross-validated: folds, how often they are drawn, and in how many processes.
+
+    learning_curve: whether networks learn from shares of the training parts of the first repeat too.
+    """
 
     folds: int = USUAL_FOLDS
     repeats: int = 1
     workers: int = 1
+    learning_curve: bool = False
 
     def __post_init__(self) -> None:
         if self.folds < 2:
@@ -49,7 +55,7 @@ class CrossValidation:
     @property
     def total(self) -> int:
         """Trainings on a part of the sequences."""
-        return self.folds * self.repeats
+        return self.folds * (self.repeats + (len(SHARES) if self.learning_curve else 0))
 
 
 def usual(data: SequenceSet) -> CrossValidation | None:
@@ -81,8 +87,19 @@ class Work:
         return Results(path=self.output / WORK)
 
     def keys(self) -> list[tuple[str, int, int]]:
-        """Key, repeat and fold, counted from 0, of every training."""
+        """Key, repeat and fold, counted from 0, of every training on all but a fold."""
         return [(f"{repeat}-{fold}", repeat, fold) for repeat in range(self.asked.repeats) for fold in self.folds]
+
+    def partial_keys(self, share: float) -> list[tuple[str, int]]:
+        """Key and fold of every training on a share of the training part."""
+        return [(f"share{round(100 * share)}-{fold}", fold) for fold in self.folds]
+
+    def trainings(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        """Every training by its key."""
+        found = {key: partial(self.attempt, repeat, fold) for key, repeat, fold in self.keys()}
+        for share in SHARES if self.asked.learning_curve else ():
+            found |= {key: partial(self.attempt_share, share, fold) for key, fold in self.partial_keys(share)}
+        return found
 
     @property
     def folds(self) -> range:
@@ -119,6 +136,18 @@ class Work:
             "seconds": time.perf_counter() - begun,
         }
 
+    def attempt_share(self, share: float, fold: int) -> dict[str, Any]:
+        """What a network says of the fold of the first repeat that has learned from a share of what another had."""
+        begun = time.perf_counter()
+        kept, held_out = self.rows(0, fold)
+        learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
+        n, seed = max(2, round(share * len(kept))), self.config.seed + fold
+        learned_from = learned_from.subset(train_subset(learned_from, n, seed=seed))
+        config = replace(self.config, seed=seed, test=0.0, threads=1, by=self.by, train_size=None)
+        with threadpool_limits(limits=1):
+            p = learn(learned_from, config).network.probabilities(rest)
+        return {"error": None, "p": p.tolist(), "trained_on": n, "seconds": time.perf_counter() - begun}
+
     @property
     def by(self) -> Any:
         """How folds hold out within: by the groups that they carry, as relatives are groups by then."""
@@ -126,15 +155,15 @@ class Work:
 
     def go(self, parent: int | None = None, tell: Callable[[], None] = lambda: None) -> None:
         """Do one training after another until none is left, waiting for those that other processes do."""
-        results = self.results
+        results, trainings = self.results, self.trainings()
         while parent is None or os.getppid() == parent:
-            left = [each for each in self.keys() if not results.done(each[0])]
+            left = [key for key in trainings if not results.done(key)]
             if not left:
                 return
-            for key, repeat, fold in left:
+            for key in left:
                 with results.claimed(key) as mine:
                     if mine:
-                        results.save(key, self.attempt(repeat, fold))
+                        results.save(key, trainings[key]())
                 if mine:
                     break
             else:
@@ -147,7 +176,7 @@ class Work:
 
         def tell() -> None:
             if report is not None:
-                report(sum(self.results.done(key) for key, *_ in self.keys()), self.asked.total)
+                report(sum(map(self.results.done, self.trainings())), self.asked.total)
 
         tell()
         if self.asked.workers == 1:
@@ -158,6 +187,10 @@ class Work:
         records = [self.results.record(key) for key, *_ in self.keys()]
         assert all(record is not None for record in records)
         return [record for record in records if record is not None]
+
+    def partial_records(self, share: float) -> list[dict[str, Any]]:
+        """The record of every training on a share, by fold; after `run`."""
+        return [record for key, _ in self.partial_keys(share) if (record := self.results.record(key)) is not None]
 
 
 def _go_apart(work: Work, parent: int) -> None:

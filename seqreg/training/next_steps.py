@@ -12,9 +12,20 @@ Steps = Mapping[str, Sequence[str]]
 # Options of a training by which sequences are divided: a baseline takes them too, and none of the others.
 _DIVIDING = ("by", "similarity", "identity", "leave_out", "train_size", "positive", "seed", "reverse_complement")
 _PARTS = ("valid", "test", "splits", "fold", "folds", "repeats")
-_ONLY_HERE = ("output", "resume", "overwrite", "config", "quiet", "json", "debug", "keep", "prevalence")
+_ONLY_HERE = (
+    "output",
+    "resume",
+    "overwrite",
+    "config",
+    "quiet",
+    "json",
+    "debug",
+    "keep",
+    "prevalence",
+    "learning_curve",
+)
 _OF_TUNING = ("trials", "budget", "ensemble", "workers")
-_FLAGS = {"resume", "overwrite", "quiet", "json", "debug", "ensemble"}
+_FLAGS = {"learning_curve", "resume", "overwrite", "quiet", "json", "debug", "ensemble"}
 _SHORT = {"-o": "output", "-q": "quiet"}
 
 

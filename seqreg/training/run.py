@@ -100,6 +100,7 @@ def train(
     checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
     resolved = {**config.to_plain(), **checksums, **({"tune": tuned} if tuned else {})}
     resolved |= {"folds": folds.folds, "repeats": folds.repeats} if folds is not None else {}
+    resolved |= {"learning_curve": True} if folds is not None and folds.learning_curve else {}
     resume = resume or tuned is not None
     with reproducible(config, device):
         network = untrained(config, parts.train, device)

@@ -38,8 +38,26 @@ def section(run: Run) -> dict[str, Any] | None:
         if shown
         else []
     )
+    chart += _curve(run)
     spread = [
         f"{name}: standard deviation {np.std(known, ddof=1):.3f}" for name, known in values.items() if len(known) > 1
     ]
     note = f"{title} within each fold. Simple is what the fold's training part prefers. {'; '.join(spread)}."
     return {"rows": rows, "repeats": run.metrics.get("repeats", 1), "figures": chart, "note": note}
+
+
+def _curve(run: Run) -> list[dict[str, Any]]:
+    """Scores by training sequences, where they were asked for."""
+    found = run.metrics.get("learning_curve")
+    if not found:
+        return []
+    title, n = words.title(found["metric"]), int(run.data["n"])
+    sizes, values = ([each[name] for each in found["points"]] for name in ("trained_on", "value"))
+    more = [(n + each["sequences"], *_low_middle_high(each)) for each in found["more"]]
+    said = ", ".join(f"{value:.3f} of {size}" for size, value in zip(sizes, values, strict=True))
+    svg = figures.by_size(sizes, values, more, alt=f"{title} by training sequences: {said}", y_label=title)
+    return [figure_card(svg, "Would more data help?", found["sentence"].removeprefix("Would more data help? "))]
+
+
+def _low_middle_high(each: dict[str, Any]) -> tuple[float, float, float]:
+    return each["value_interval"][0], each["value"], each["value_interval"][1]
