@@ -254,7 +254,7 @@ def test_every_parameter_is_stored_as_given_and_survives_cloning(make: Any) -> N
 
 def test_the_parameters_are_those_of_the_classifier_but_for_classes() -> None:
     classifier, regressor = (set(kind().get_params()) for kind in (SequenceClassifier, SequenceRegressor))
-    assert classifier - regressor == {"positive", "class_weight", "tune"}
+    assert classifier - regressor == {"positive", "class_weight"}
     assert regressor - classifier == {"loss"}
 
 

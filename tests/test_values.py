@@ -597,9 +597,23 @@ def test_variants_and_comparisons_of_values(run: Path, tmp_path: Path, call: Cal
     done = call("compare", run, "-o", tmp_path / "c.json")
     assert done.returncode == 0, done.stderr
     assert list(read_tsv(tmp_path / "c.tsv")[0])[3:] == list(VALUE_METRICS)
-    done = call("tune", tmp_path / "x.h5", "-o", tmp_path / "tuned", "--trials", "2")
-    assert done.returncode == 2
-    assert "settings are searched for classes and labels only" in done.stderr
+
+
+def test_settings_are_searched_by_rank_correlation(tmp_path: Path, call: Call) -> None:
+    write_store(tmp_path / "x.h5", additive(120, noise=1.0))
+    how = ("--model", "cnn:filters=4,width=3", "--epochs", "3", "--workers", "1", "--folds", "2", "--trials", "8")
+    done = call("tune", tmp_path / "x.h5", "-o", tmp_path / "tuned", *how, "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    found = read_json(tmp_path / "tuned" / "tuning.json")
+    assert (found["metric"], found["tie_breaker"]) == ("spearman", "rmse")
+    rows = read_tsv(tmp_path / "tuned" / "trials.tsv")
+    assert {"one-hot-ridge", "kmer-ridge", "default"} <= {row["what"] for row in rows}
+    scored = {row["what"]: float(row["spearman"]) for row in rows if row["status"] in ("chosen", "finalist")}
+    assert scored["one-hot-ridge"] > 0.5  # values are sums over positions
+    assert found["what"] == "one-hot-ridge"
+    assert all(float(row["rmse"]) > 0 for row in rows if row["rmse"])
+    assert "Spearman" in (tmp_path / "tuned" / "report.html").read_text(encoding="utf-8")
+    assert read_json(tmp_path / "tuned" / "metrics.json")["spearman"] > 0.5
 
 
 def test_one_group_has_no_intervals_to_learn_from(tmp_path: Path) -> None:

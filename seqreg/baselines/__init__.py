@@ -18,7 +18,7 @@ from seqreg.baselines.values import CompositionRidge, KmerRidge, KmerSvr, Mean, 
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, name_of, resolve
-from seqreg.targets import Values
+from seqreg.targets import Target, Values
 from seqreg.unfinished import Once, afresh
 
 __all__ = [
@@ -120,16 +120,17 @@ def baselines_for(train: SequenceSet) -> list[str]:
     """Names of those that can learn from these sequences: of values or classes, of one length, with vectors."""
     one_length = len(train) > 0 and bool((train.lengths == train.lengths[0]).all())
     unfit = (() if one_length else _OF_ONE_LENGTH) + (() if train.vectors else _OF_VECTORS)
-    return [name for name in _of_kind(train) if name not in unfit]
+    return [name for name in baselines_of(train.target) if name not in unfit]
 
 
-def _of_kind(train: SequenceSet) -> dict[str, type[Spec]]:
-    return OF_VALUES if train.target is not None and train.target.task == Values.task else OF_CLASSES
+def baselines_of(target: Target | None) -> dict[str, type[Spec]]:
+    """Those that learn values where the target is of values, and those of classes and labels otherwise."""
+    return OF_VALUES if target is not None and target.task == Values.task else OF_CLASSES
 
 
 def _refuse_another_kind(baseline: object, train: SequenceSet) -> None:
     """Raises UsageError for a baseline of classes where there are values, and the other way round."""
-    known = _of_kind(train)
+    known = baselines_of(train.target)
     name = name_of(BASELINES, baseline) if isinstance(baseline, Spec) else None
     if train.target is not None and name is not None and name not in known:
         others = ", ".join(each for each in BASELINES if each in known)

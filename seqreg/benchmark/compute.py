@@ -1,5 +1,6 @@
 """From a cell to its result: choose a setting, train, test."""
 
+import math
 import os
 import socket
 import time
@@ -19,7 +20,9 @@ from seqreg.benchmark.learners import Fitted, fit, inapplicable
 from seqreg.benchmark.suite import Method, Suite
 from seqreg.benchmark.tasks import LeftOutError, Library, Task, task_of
 from seqreg.errors import SeqregError
+from seqreg.evaluation.conformal import COVERAGE
 from seqreg.sensitivity import evaluate_robustness
+from seqreg.targets import PredictionIntervals
 from seqreg.tuning.folds import score, with_groups
 
 MOST_SUBSTITUTIONS = 5
@@ -99,8 +102,18 @@ def compute(bench: Bench, cell: Cell) -> dict[str, Any]:
         "settings_tried": max(len(settings), fitted.settings_tried),
         "trained": len(train),
         "tested": len(task.test),
-        "metrics": score(fitted.predict, task.test) | robustness_of(suite, fitted, task),
+        "metrics": score(fitted.predict, task.test) | intervals_of(fitted, task) | robustness_of(suite, fitted, task),
     }
+
+
+def intervals_of(fitted: Fitted, task: Task) -> dict[str, float | None]:
+    """Of 90 % intervals of values the share that hold the true value of a test sequence, and their mean width."""
+    if fitted.conformal is None:
+        return {}
+    target, y = task.test.labelled()
+    found = target.sets(fitted.predict(task.test), fitted.conformal.threshold(COVERAGE))
+    width = float(found.width.mean()) if isinstance(found, PredictionIntervals) else math.inf
+    return {"coverage": float(found.covers(y).mean()), "mean_width": width if math.isfinite(width) else None}
 
 
 def robustness_of(suite: Suite, fitted: Fitted, task: Task) -> dict[str, float | None]:

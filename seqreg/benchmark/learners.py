@@ -11,9 +11,10 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.baselines import BASELINES
+from seqreg.baselines import BASELINES, baselines_of
 from seqreg.benchmark.ls_gkm import LsGkm
 from seqreg.errors import UsageError
+from seqreg.evaluation.conformal import FOLDS, Conformal
 from seqreg.predictors.network import TrainedNetwork
 from seqreg.sequences import SequenceSet
 from seqreg.specs import Spec, fits, holds_several, unknown_name
@@ -30,13 +31,15 @@ _NOT_OF_A_METHOD = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
-    """A trained method. predict: class probabilities (N, K). network: the network, where it is one.
+    """A trained method. predict: p (N, K). network: the network, where it is one. conformal: what intervals of values
+    are made from, where there are any.
 
     cv_score: what the method's own inner cross-validation promised, None where it has none.
     settings_tried: settings that its own inner cross-validation compared.
     """
 
     predict: Callable[[SequenceSet], NDArray[np.float64]]
+    conformal: Conformal | None = None
     network: TrainedNetwork | None = None
     cv_score: float | None = None
     settings_tried: int = 1
@@ -47,10 +50,20 @@ def fit(learner: str, setting: Mapping[str, Any], train: SequenceSet, *, seed: i
     if learner != NETWORK:
         fitted: Any = LEARNERS[learner](**setting)
         model = fitted(train, seed=seed)
-        return Fitted(predict=model.probabilities, cv_score=model.cv_auroc, settings_tried=max(1, len(model.trials)))
-    config = TrainConfig(**setting, seed=seed, device=device, threads=1, baselines=False, calibration="none")
-    network = learn(replace(train, split=None), config).network
-    return Fitted(predict=network.probabilities, network=network)
+        errors = getattr(model, "errors", None)
+        conformal = None if errors is None else Conformal.of_errors(errors, FOLDS)
+        return Fitted(
+            conformal=conformal,
+            predict=model.probabilities,
+            cv_score=model.cv_score,
+            settings_tried=max(1, len(model.trials)),
+        )
+    how: dict[str, Any] = {"seed": seed, "device": device, "threads": 1, "baselines": False}
+    # Where folds are held out anyhow, intervals of values are for nothing.
+    calibration = "none" if train.labelled()[0].probabilistic else TrainConfig().calibration
+    learned = learn(replace(train, split=None), TrainConfig(**setting, **how, calibration=calibration))
+    network = learned.network
+    return Fitted(predict=network.probabilities, network=network, conformal=learned.conformal)
 
 
 def unavailable(learner: str) -> str | None:
@@ -62,10 +75,13 @@ def unavailable(learner: str) -> str | None:
 
 def inapplicable(learner: str, train: SequenceSet, test: SequenceSet) -> str | None:
     """Why a learner cannot learn from these sequences, or not read the others; None where it can."""
-    if learner == "one-hot-logistic" and len(np.unique(np.concatenate([train.lengths, test.lengths]))) > 1:
+    if learner.startswith("one-hot") and len(np.unique(np.concatenate([train.lengths, test.lengths]))) > 1:
         return "sequences of several lengths"
-    if learner == "vectors" and not train.vectors:
+    if learner in ("vectors", "vector-ridge") and not train.vectors:
         return "sequences without vectors"
+    target, _ = train.labelled()
+    if learner in BASELINES and learner not in baselines_of(target):
+        return f"{target.noun} are learned"
     if learner == "ls-gkm" and (train.alphabet.name != "dna" or train.target is None or not train.target.binary):
         return "not two classes of DNA"
     return None

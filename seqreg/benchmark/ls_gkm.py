@@ -55,7 +55,7 @@ class FittedGkm:
     """A trained LS-GKM: the text of its model file."""
 
     model: str = field(repr=False)
-    cv_auroc: None = None
+    cv_score: None = None
     trials: tuple[()] = ()
 
     def probabilities(self, sequences: SequenceSet) -> NDArray[np.float64]:

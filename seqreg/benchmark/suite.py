@@ -11,18 +11,20 @@ from typing import Any, get_type_hints
 
 from seqreg.benchmark.learners import LEARNERS, NETWORK, checked_fields, fits
 from seqreg.errors import InputError, UsageError
-from seqreg.metrics import METRICS
 from seqreg.specs import Spec, hyper, unknown_name
+from seqreg.targets import EVERY_METRIC, Classes, Target, Values
 
 PROTOCOLS = {
     "small-data": "draws of n training sequences, tested on sequences that were not drawn",
+    "small-data-values": "the same for values: training sequences drawn by value, from groups that the test part lacks",
     "robustness": "the same, under attack",
     "homology-small": "one family held out of its superfamily, few training sequences",
     "homology-full": "published memberships of homology tasks, all training sequences",
 }
 # The columns of the robustness protocol: accuracy at m substitutions, and at an l2 radius.
 ROBUSTNESS = re.compile(r"(l2_)?(attacked|certified)_(balanced_)?accuracy_([\d.]+)")
-SCORES = tuple(name for name, metric in METRICS.items() if metric.needs != "probabilities")
+SCORES = tuple(name for name, each in EVERY_METRIC.items() if each.needs != "probabilities" and not each.less_is_better)
+INTERVALS = ("coverage", "mean_width")  # what is measured of values beside metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ class Suite(Spec):
     def method(self, name: str) -> Method:
         """The method of this name."""
         return next(each for each in self.methods if each.name == name)
+
+    @property
+    def learned(self) -> type[Target]:
+        """The kind of target that data sets have."""
+        return Values if self.protocol == "small-data-values" else Classes
 
     @property
     def by_tasks(self) -> bool:
@@ -172,8 +179,11 @@ def _check(suite: Suite) -> None:
     if not suite.data or not suite.seeds:
         raise UsageError("data and seeds need at least one entry each")
     for name in suite.also:
-        if name not in METRICS and not (suite.protocol == "robustness" and ROBUSTNESS.fullmatch(name)):
-            raise unknown_name("metric", name, METRICS)
+        known = (*suite.learned.metrics, *(() if suite.learned.probabilistic else INTERVALS))
+        if name not in known and not (suite.protocol == "robustness" and ROBUSTNESS.fullmatch(name)):
+            raise unknown_name("metric", name, known)
+    if suite.metric not in suite.learned.metrics:
+        raise unknown_name("metric", suite.metric, suite.learned.metrics)
     if suite.tasks is not None and not suite.protocol.startswith("homology"):
         raise UsageError(f"protocol {suite.protocol} takes no tasks")
 

@@ -45,7 +45,7 @@ def _group(summary: Summary, group: Group) -> str:
     what = f"{len(group.units)} {'tasks' if summary.protocol.startswith('homology') else 'data sets'}"
     parts = [f"## {group.title[0].upper()}{group.title[1:]}", f"Mean over {what}.", table(columns, rows)]
     if len(group.units) <= SHOWN_UNITS and not group.describing:
-        parts += [_per_unit(group), _gaps(summary, group)]
+        parts += [_per_unit(group), _gaps(summary, group), *_of_reference(summary, group)]
     return "\n\n".join(parts)
 
 
@@ -65,6 +65,15 @@ def _gaps(summary: Summary, group: Group) -> str:
         for name, gaps in group.differences.items()
     ]
     return table([f"{summary.reference} minus it", *group.units], rows)
+
+
+def _of_reference(summary: Summary, group: Group) -> list[str]:
+    """The further metrics of the reference, for every unit, where there are any."""
+    found = {name: group.also.get(name, {}).get(summary.reference, {}) for name in summary.also}
+    rows = [
+        [name, *(_number(units.get(unit), ".3f") for unit in group.units)] for name, units in found.items() if units
+    ]
+    return [table([f"{summary.reference}: mean over seeds", *group.units], rows)] if rows else []
 
 
 def _with_error(value: float | None, error: float | None, form: str) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seqreg.benchmark.suite import Suite
 from seqreg.errors import SeqregError, UsageError
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of, train_subset
+from seqreg.sequences.splits import By
 from seqreg.targets import Classes
 from seqreg.vectors import named_tables, with_vectors
 
@@ -61,7 +62,7 @@ class Library:
         return self._once("sequences", name, lambda: self._read(name))
 
     def _read(self, name: str) -> SequenceSet:
-        labelled = find_data_set(name).kind == "classification"
+        labelled = find_data_set(name).kind in ("classification", "regression")
         tables = named_tables(text.replace("{data}", name) for text in self.vectors)
         return with_vectors(read_input(InputSpec(input=name, require_labels=labelled)), tables)
 
@@ -89,6 +90,7 @@ class Library:
 
 KIND_OF_DATA = {
     "small-data": "classification",
+    "small-data-values": "regression",
     "robustness": "classification",
     "homology-small": "homology-families",
     "homology-full": "homology-membership",
@@ -154,11 +156,15 @@ def task_of(suite: Suite, library: Library, *, data: str, task: str, size: int, 
             most_negatives=suite.most_tested,
             seed=seed,
         )
-    return drawn_task(library.sequences(data), size=size, most_tested=suite.most_tested, seed=seed)
+    how: dict[str, Any] = {} if suite.learned.probabilistic else {"by": "stratified"}
+    return drawn_task(library.sequences(data), size=size, most_tested=suite.most_tested, seed=seed, **how)
 
 
-def drawn_task(sequences: SequenceSet, *, size: int, most_tested: int, seed: int) -> Task:
+def drawn_task(sequences: SequenceSet, *, size: int, most_tested: int, seed: int, by: By | None = None) -> Task:
     """`size` sequences to learn from, nested by seed, by class and group; up to `most_tested` others to be tested on.
+
+    by: "stratified" takes them from all groups that are not tested on, where whole groups would be few (a gene has
+    hundreds of guides).
 
     A set with a test part of its own is tested on that, and learned from in the rest. Raises LeftOutError for a size
     above half the set.
@@ -180,7 +186,7 @@ def drawn_task(sequences: SequenceSet, *, size: int, most_tested: int, seed: int
     pool, others = whole.subset(pool), whole.subset(others)
     if len(others) > most_tested:
         others = others.subset(train_subset(others, most_tested, seed=seed, by="stratified"))
-    return Task(train=pool.subset(train_subset(pool, size, seed=seed)), test=others)
+    return Task(train=pool.subset(train_subset(pool, size, seed=seed, by=by)), test=others)
 
 
 def membership_task(sequences: SequenceSet, roles: dict[str, list[int]]) -> Task:

@@ -1,25 +1,14 @@
 """The regularized network as a scikit-learn classifier."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
-from seqreg.errors import UsageError
 from seqreg.estimator.classes import ClassEstimator
 from seqreg.estimator.inputs import read_labelled
 from seqreg.estimator.network import NetworkEstimator
 from seqreg.sensitivity.robustness import Robustness, evaluate_robustness
-from seqreg.sequences import SequenceSet
-from seqreg.specs import Spec, resolve
-from seqreg.training import TrainConfig
-from seqreg.training.parts import split_parts
-from seqreg.tuning import SEARCHES, Halving, Outcome, prepared, searched
 
 
 class SequenceClassifier(ClassEstimator, NetworkEstimator):
@@ -50,9 +39,6 @@ class SequenceClassifier(ClassEstimator, NetworkEstimator):
     After `fit`: classes_; network_, the trained network; history_, a row per epoch; config_, every choice made;
     tuning_, what was tried and why one of it was chosen, where something was.
     """
-
-    families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {**NetworkEstimator.families, "tune": SEARCHES}
-    tuning_: Outcome
 
     def __init__(
         self,
@@ -127,20 +113,3 @@ class SequenceClassifier(ClassEstimator, NetworkEstimator):
         return evaluate_robustness(
             self.network_, data, max_substitutions=max_substitutions, edits=edits, rule=rule, beam=beam
         )
-
-    def _settled(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
-        """The configuration with what it leaves open chosen on the sequences, where that is asked for."""
-        if self.tune is None:
-            return config
-        if isinstance(self.tune, str | Halving):
-            effort: Halving = resolve("search", SEARCHES, self.tune)
-        elif isinstance(self.tune, int | np.integer) and not isinstance(self.tune, bool):
-            effort = Halving(trials=int(self.tune))
-        else:
-            raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
-        with TemporaryDirectory() as folder:
-            parts = split_parts(data, config, valid=held_out)
-            trials = prepared(parts, config, effort, Path(folder), valid=held_out)
-            workers = effort.workers or effective_n_jobs(self.n_jobs)  # pyright: ignore[reportArgumentType]
-            self.tuning_ = searched(trials, replace(effort, workers=workers))
-        return replace(config, **self.tuning_.setting)

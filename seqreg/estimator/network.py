@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,24 +18,29 @@ from seqreg.explain import STEPS, Explanation, explain
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json
 from seqreg.sequences import SequenceSet
-from seqreg.specs import Spec
+from seqreg.specs import Spec, resolve
 from seqreg.training import FAMILIES, Progress, TrainConfig, choose_device, learn
 from seqreg.training.folder import write_history
 from seqreg.training.learning import Learned
+from seqreg.training.parts import split_parts
+from seqreg.tuning import SEARCHES, Halving, Outcome, prepared, searched
 
 
 class NetworkEstimator(SequenceEstimator):
     """A 1-D convolutional network over sequences, regularized as its parameters say."""
 
     families: ClassVar[Mapping[str, Mapping[str, type[Spec]]]] = {
-        name: family.members for name, family in FAMILIES.items()
+        **{name: family.members for name, family in FAMILIES.items()},
+        "tune": SEARCHES,
     }
     valid: Any
+    tune: Any
     n_jobs: int | None
     verbose: int
     network_: TrainedNetwork
     history_: list[dict[str, Any]]
     config_: TrainConfig
+    tuning_: Outcome
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Train on sequences X and labels or values y.
@@ -110,8 +117,21 @@ class NetworkEstimator(SequenceEstimator):
         self.network_, self.history_, self.config_ = learned.network, learned.history, learned.config
 
     def _settled(self, data: SequenceSet, config: TrainConfig, held_out: SequenceSet | None) -> TrainConfig:
-        """The configuration, more of it decided before training."""
-        return config
+        """The configuration with what it leaves open chosen on the sequences, where that is asked for."""
+        if self.tune is None:
+            return config
+        if isinstance(self.tune, str | Halving):
+            effort: Halving = resolve("search", SEARCHES, self.tune)
+        elif isinstance(self.tune, int | np.integer) and not isinstance(self.tune, bool):
+            effort = Halving(trials=int(self.tune))
+        else:
+            raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
+        with TemporaryDirectory() as folder:
+            parts = split_parts(data, config, valid=held_out)
+            trials = prepared(parts, config, effort, Path(folder), valid=held_out)
+            workers = effort.workers or effective_n_jobs(self.n_jobs)  # pyright: ignore[reportArgumentType]
+            self.tuning_ = searched(trials, replace(effort, workers=workers))
+        return replace(config, **self.tuning_.setting)
 
     def _config(self, share: float) -> TrainConfig:
         same = {entry.name for entry in fields(TrainConfig)} & self.get_params(deep=False).keys()

@@ -15,7 +15,7 @@ from seqreg.training.learning import Learned
 class SequenceRegressor(NumberEstimator, NetworkEstimator):
     """A 1-D convolutional network that predicts a number for each sequence, regularized as its parameters say.
 
-    Parameters are those of `SequenceClassifier`, but for what concerns classes (positive, class_weight) and `tune`.
+    Parameters are those of `SequenceClassifier`, but for what concerns classes (positive, class_weight).
     Values are standardised on the training part, and predicted in the unit of y.
 
     loss: "squared", which is also what None means, or "huber", to which outliers matter less.
@@ -48,6 +48,7 @@ class SequenceRegressor(NumberEstimator, NetworkEstimator):
         calibration: str = "temperature",
         vectors: Any = None,
         valid: Any = 0.15,
+        tune: Any = None,
         device: str = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -71,6 +72,7 @@ class SequenceRegressor(NumberEstimator, NetworkEstimator):
         self.calibration = calibration
         self.vectors = vectors
         self.valid = valid
+        self.tune = tune
         self.device = device
         self.n_jobs = n_jobs
         self.random_state = random_state

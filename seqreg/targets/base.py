@@ -34,8 +34,8 @@ class Target(ABC):
     task: the kind, as files say it. field: the column or header field that inputs have it in. range: what a row of p
     may be, in words. probabilistic: whether p are probabilities. confidence_name: what the size of a confidence is
     called. without_classes: what is to be said of sequences where `one_class` is None. metrics: what a prediction is
-    measured by. headline: those of them that decide, the first that is defined. names: of the K classes or labels that
-    p has columns for; none where it has one column, of values.
+    measured by. headline: those of them that decide, the first that is defined; tie_breaker: what tells equals apart.
+    names: of the K classes or labels that p has columns for; none where it has one column, of values.
     """
 
     task: ClassVar[str]
@@ -46,6 +46,7 @@ class Target(ABC):
     without_classes: ClassVar[str] = "may carry several labels each"
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
     headline: ClassVar[tuple[str, ...]] = ("auroc", "balanced_accuracy", "accuracy")
+    tie_breaker: ClassVar[str] = "log_loss"
     names: tuple[str, ...]
 
     @property

@@ -35,6 +35,7 @@ class Values(Target):
     without_classes: ClassVar[str] = "have values, not classes"
     metrics: ClassVar[Mapping[str, Metric]] = VALUE_METRICS
     headline: ClassVar[tuple[str, ...]] = ("spearman", "rmse")
+    tie_breaker: ClassVar[str] = "rmse"
     names: tuple[str, ...] = ()
     title: str = "value"
     unit: str = ""

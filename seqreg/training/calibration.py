@@ -69,12 +69,16 @@ def intervals_from(
     once: Once = afresh,
     report: Callable[[Progress], None] | None = None,
 ) -> Conformal | None:
-    """What intervals of values are made from; None for probabilities, and where a validation part has to do it.
+    """What intervals of values are made from; None for probabilities, and where nothing is held out.
 
-    The errors of predictions out of fold: unseen, y and outputs (N, K), where the training has made some, otherwise
-    of cross-fitting. folder, once, report: as for `calibrated`.
+    The errors on the validation part, otherwise of predictions out of fold: unseen, y and outputs (N, K), where the
+    training has made some, or of cross-fitting. folder, once, report: as for `calibrated`.
     """
-    if network.target.probabilistic or parts.valid is not None or config.calibration == "none":
+    if network.target.probabilistic:
+        return None
+    if parts.valid is not None:
+        return Conformal.of(*parts.valid.labelled(), network.probabilities(parts.valid), "valid")
+    if config.calibration == "none":
         return None
     y, outputs = unseen or _cross_fitted(network, parts, config, folder, once, report)[:2]
     return Conformal.of(network.target, y, network.target.predict(outputs), FOLDS) if len(y) else None
@@ -142,12 +146,7 @@ def write_conformal(
 
 
 def held_out(parts: Parts) -> tuple[str, SequenceSet | None]:
-    """The part that prediction sets are learned from: validation, so that the test part can judge them, else test.
-
-    Intervals of values have their own way (`intervals_from`), and leave the test part alone.
-    """
-    if parts.valid is None and not parts.train.labelled()[0].probabilistic:
-        return "valid", None
+    """The part that prediction sets are learned from: validation, so that the test part can judge them, else test."""
     return ("test", parts.test) if parts.valid is None else ("valid", parts.valid)
 
 

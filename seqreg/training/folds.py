@@ -117,6 +117,8 @@ class Work:
         learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
         place = self.output / WORK / "unfinished" / f"{repeat}-{fold}"
         config = replace(self.config, seed=self.config.seed + repeat * self.asked.folds + fold, test=0.0, threads=1)
+        if not self.data.labelled()[0].probabilistic:
+            config = replace(config, calibration="none")  # nobody reads the intervals of a fold
         with threadpool_limits(limits=1):
             learned = learn(learned_from, replace(config, by=self.by, train_size=None), folder=place)
             before, p = learned.network.both_probabilities(rest)

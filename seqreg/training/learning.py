@@ -31,8 +31,7 @@ MOST_REFERENCES = 500  # training sequences that vectors are compared with
 class Learned:
     """A trained network, the configuration with every choice made, and a row per epoch.
 
-    seconds: what training and calibration took. conformal: what intervals of values are made from; of
-    `learn_from_parts`, where no validation part is there for it.
+    seconds: what training and calibration took. conformal: what intervals of values are made from.
     """
 
     network: TrainedNetwork
@@ -64,11 +63,7 @@ def learn(
     with reproducible(config, device), unfinished(place, **about) as once:
         network = untrained(config, parts.train, device)
         going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
-        learned = learn_from_parts(network, config, parts, resume=True, most_folds=most_folds, **going_on)
-        if parts.valid is None or learned.network.target.probabilistic:
-            return learned
-        p = learned.network.probabilities(parts.valid)
-        return replace(learned, conformal=Conformal.of(*parts.valid.labelled(), p, "valid"))
+        return learn_from_parts(network, config, parts, resume=True, most_folds=most_folds, **going_on)
 
 
 def untrained(config: TrainConfig, train: SequenceSet, device: torch.device) -> TrainedNetwork:

@@ -209,8 +209,9 @@ def _write_learned(output: Path, learned: Learned, parts: Parts) -> Conformal | 
     write_json(output / "motifs.json", {"motifs": motifs}, "motifs")
     learned.network.save(output)
     write_seen(output, parts.train_and_valid)
-    if learned.conformal is not None:
-        write_json(output / CONFORMAL, learned.conformal, "calibration")
+    if not learned.network.target.probabilistic:
+        if learned.conformal is not None:
+            write_json(output / CONFORMAL, learned.conformal, "calibration")
         return learned.conformal
     return write_conformal(output, held_out(parts), learned.network.probabilities)
 

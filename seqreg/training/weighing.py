@@ -13,6 +13,8 @@ from seqreg.networks import Objective, objective_of
 # A choice: parts that say the same share their weight, and a weight of 1 costs a hundredth of a unit of mean loss, as
 # scores have spread 1.
 RIDGE = 0.01
+# Where no part is of use to the loss, sums of nothing would rank all sequences alike: parts count by this, the same.
+LEAST = 1e-3
 
 
 def stacking_weights(
@@ -21,6 +23,7 @@ def stacking_weights(
     """Weights (P,) >= 0 and an offset (K,) for parts' scores (P, n, K), whose weighted sum predicts y best.
 
     They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
+    Weights that would all be 0 are LEAST.
     """
     parts, _, outputs = scores.shape
     each, total = weight[:, None], weight.sum() * outputs
@@ -34,7 +37,8 @@ def stacking_weights(
 
     bounds = [(0, None)] * parts + [(None, None)] * outputs
     found: Any = minimize(objective, np.repeat([1 / parts, 0], [parts, outputs]), bounds=bounds, method="L-BFGS-B")
-    return found.x[:parts] / spread, found.x[parts:]
+    weights = found.x[:parts] if found.x[:parts].any() else np.full(parts, LEAST)
+    return weights / spread, found.x[parts:]
 
 
 def factors_to_one_spread(scores: Array, labels: NDArray[Any], learned: NDArray[np.bool_], weight: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqreg.errors import SeqregError
-from seqreg.metrics import METRICS
+from seqreg.targets import EVERY_METRIC
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
 
 
@@ -37,7 +37,7 @@ def choose(search: Search, state: State, scores: Scores) -> Choice:
     best = min(finalists, key=lambda each: scores.rank(each, met))
     equals = more_regularized_equals(search, state.candidates, best, scores)
     chosen = equals[0] if equals else best
-    metric = METRICS[search.metric].title
+    metric = EVERY_METRIC[search.metric].title
     why = [f"{_title(best)} has the best mean {metric} over {len(met)} held-out folds, {_measured(best, scores, met)}."]
     if chosen is not best:
         why.append(

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqreg.records import read_json, to_plain, write_json, write_tsv
 from seqreg.tuning.choice import Choice
-from seqreg.tuning.search import TIE_BREAKER, Candidate, Scores, Search, State, mean, standard_error
+from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
 from seqreg.tuning.space import USUAL, written
 
 SETTING = (
@@ -21,7 +21,8 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """metric: what decided. chosen, best: trial numbers. what: of the chosen one, for people. why: sentences.
+    """metric: what decided, tie_breaker: where that was equal. chosen, best: trial numbers. what: of the chosen one,
+    for people. why: sentences.
 
     setting: fields of a `TrainConfig`, or `baseline` with a name. tried: candidates; folds: on each of which the best
     were scored; seconds: of all trainings together. rows: of `trials.tsv`.
@@ -41,12 +42,13 @@ class Outcome:
     paths: tuple[dict[str, Any], ...]
     rows: tuple[Row, ...] = ()
     metric: str = "auroc"
+    tie_breaker: str = "log_loss"
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Of `trials.tsv`."""
         head = ("trial", "what", "status", self.metric, "standard_error", "over_default", "over_default_error")
-        return (*head, TIE_BREAKER, "folds", "scores", "seconds", *SETTING)
+        return (*head, self.tie_breaker, "folds", "scores", "seconds", *SETTING)
 
     def to_plain(self) -> dict[str, Any]:
         """What `tuning.json` holds: all but the table."""
@@ -86,13 +88,14 @@ class Outcome:
             paths=tuple(_paths(search, state, scores, choice.chosen)),
             rows=tuple(_rows(search, state, scores, choice)),
             metric=search.metric,
+            tie_breaker=search.tie_breaker,
         )
 
 
 def _rows(search: Search, state: State, scores: Scores, choice: Choice) -> Iterator[Row]:
     default = scores.of(state.candidates[0])
     for each in state.candidates:
-        values, losses, seconds = (scores.of(each, name) for name in (search.metric, TIE_BREAKER, "seconds"))
+        values, losses, seconds = (scores.of(each, name) for name in (search.metric, search.tie_breaker, "seconds"))
         met, setting = np.isfinite(seconds), written(each.setting)
         yield (
             each.number,

@@ -142,8 +142,6 @@ def prepared(
 
     Raises InputError for too few sequences, UsageError for an ensemble of networks that are no sums.
     """
-    if not parts.train.labelled()[0].probabilistic:
-        raise UsageError("settings are searched for classes and labels only; values are learned by seqreg train")
     default = with_defaults(config, parts.train, parts.valid)
     assert default.model is not None
     if effort.ensemble and not default.model.of_parts:
@@ -168,6 +166,7 @@ def prepared(
         more=len(splits) - len(first),
         seed=config.seed,
         metric=sequences.labelled()[0].headline[0],
+        tie_breaker=sequences.labelled()[0].tie_breaker,
     )
     return Trials(search=search, results=Results(path=path), splits=splits, valid=valid, config=config, by=by)
 

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.metrics import METRICS
 from seqreg.records import to_plain
+from seqreg.targets import EVERY_METRIC
 from seqreg.tuning.space import Point, Space, written
 
-TIE_BREAKER = "log_loss"  # where the metric that decides is equal
 # How a search spends its trainings is a choice, none of it measured. One fold that all meet and a better half that goes
 # on are a round of successive halving (Jamieson and Talwalkar, 2016); generations are small, so that the next learns.
 SCREENED = 1  # folds that every candidate meets
@@ -65,11 +64,12 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The results of candidates as arrays over all `folds`; metric: the one that decides."""
+    """The results of candidates as arrays over all `folds`. metric: what decides, tie_breaker: between equals."""
 
     record: Lookup
     folds: int
     metric: str
+    tie_breaker: str
 
     def of(self, candidate: Candidate, name: str | None = None) -> NDArray[np.float64]:
         """(folds,) of one candidate, of the deciding metric if no other is named; NaN where there is none."""
@@ -90,8 +90,8 @@ class Scores:
     def rank(self, candidate: Candidate, folds: Sequence[int]) -> tuple[float, float, int]:
         """The smaller the better: by the means over these folds of metric and tie-breaker, then who came first."""
         first, second = (
-            mean(self.of(candidate, name)[list(folds)]) * (1 if METRICS[name].less_is_better else -1)
-            for name in (self.metric, TIE_BREAKER)
+            mean(self.of(candidate, name)[list(folds)]) * (1 if EVERY_METRIC[name].less_is_better else -1)
+            for name in (self.metric, self.tie_breaker)
         )
         return (first if np.isfinite(first) else 0.0, second if np.isfinite(second) else 0.0, candidate.number)
 
@@ -112,7 +112,8 @@ class State:
 class Search:
     """What decides a search. trials: candidates at most, None for no end. baselines: names of those that take part.
 
-    folds: of the first partition; more: those of the second, for the finalists. metric: what decides.
+    folds: of the first partition; more: those of the second, for the finalists. metric: what decides, tie_breaker:
+    between equals.
     """
 
     space: Space
@@ -122,10 +123,11 @@ class Search:
     more: int
     seed: int
     metric: str
+    tie_breaker: str = "log_loss"
 
     def scores(self, record: Lookup) -> Scores:
         """The results as arrays over the folds of both partitions."""
-        return Scores(record=record, folds=self.folds + self.more, metric=self.metric)
+        return Scores(record=record, folds=self.folds + self.more, metric=self.metric, tie_breaker=self.tie_breaker)
 
     def state(self, record: Lookup, *, exploring: bool = True) -> State:
         """Where the search stands. Not `exploring`: on to the final with the candidates that have come far enough."""

@@ -16,7 +16,7 @@ from seqreg.errors import SeqregError
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, learn
 from seqreg.tuning.folds import Pair, score
-from seqreg.tuning.search import TIE_BREAKER, Candidate, Scores, Search, State, mean
+from seqreg.tuning.search import Candidate, Scores, Search, State, mean
 from seqreg.unfinished import unfinished
 from seqreg.workers import SECONDS_BETWEEN_LOOKS, Results, in_processes
 
@@ -70,7 +70,7 @@ class Trials:
         """The record of one training: scores on the fold that it has not seen, or why there are none."""
         begun = time.perf_counter()
         kept, held_out = self.splits[fold]
-        found: dict[str, float | None] = dict.fromkeys((self.search.metric, TIE_BREAKER))
+        found: dict[str, float | None] = dict.fromkeys((self.search.metric, self.search.tie_breaker))
         error = None
         try:
             with threadpool_limits(limits=1):
