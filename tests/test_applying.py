@@ -24,6 +24,7 @@ from seqreg.evaluation.conformal import Conformal, load_conformal
 from seqreg.metrics import log_loss
 from seqreg.predictors.network import TrainedNetwork
 from seqreg.records import read_json, read_tsv
+from seqreg.sensitivity.substitutions import all_substitutions, columns_of_substitutions
 from seqreg.sensitivity.variants import score_variants
 from seqreg.sequences import (
     InputSpec,
@@ -279,6 +280,28 @@ def network(data: SequenceSet, target: Target, **fields: object) -> TrainedNetwo
     found = untrained(f"cnn:{spec}", data, target=target, temperature=0.7)
     found.module.eval()
     return found
+
+
+@pytest.mark.parametrize(
+    "target", [Classes(names=("a", "b"), asked_for="a"), Classes(names=("a", "b", "c")), Labels(names=("a", "b", "c"))]
+)
+def test_all_substitutions_are_the_variants_of_one_letter(protein: SequenceSet, target: Target) -> None:
+    model = network(protein, target, depth=2)
+    found = all_substitutions(model, protein.subset(np.array([4, 9])))
+    places = [(4, 2), (9, 0), (9, 20)]
+    listed = [
+        ListedVariant("list", 1, protein.names[row], f"p.{protein.sequence(row)[i]}{i + 1}W") for row, i in places
+    ]
+    for score, (_, i) in zip(
+        score_variants(model, protein, listed),
+        [place for place in places for _ in range(3 if isinstance(target, Labels) else 1)],
+        strict=True,
+    ):
+        (matrix,) = (each for each in found if (each.id, each.named) == (score.id, score.named))
+        change = matrix.changes[i, PROTEIN.letters.index("W")]
+        assert change == pytest.approx(score.logit_after - score.logit_before, abs=1e-9)
+    (row, *_) = found[0].rows(target)
+    assert dict(zip(columns_of_substitutions(model), row, strict=True))["class"] == found[0].named
 
 
 @pytest.mark.parametrize(

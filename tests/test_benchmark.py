@@ -1,5 +1,6 @@
 """Benchmarks: what a suite may say, what its cells may see, and that work is neither lost nor done twice."""
 
+import hashlib
 import itertools
 import os
 import re
@@ -92,8 +93,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_data_set(folder: Path, sequences: SequenceSet, columns: Mapping[str, list[str]] | None = None) -> None:
     """A named data set: for classification, or with further columns for homology."""
-    import hashlib
-
     folder.mkdir(parents=True)
     about = columns or {"label": [sequences.label(i) for i in range(len(sequences))]}
     lines = [",".join(["id", "sequence", *about])]
@@ -258,6 +257,79 @@ def test_draws_keep_groups_and_given_parts_apart(protein: SequenceSet) -> None:
     task = tasks.drawn_task(replace(protein, split=parts), size=20, most_tested=1000, seed=0)
     assert task.test.names == protein.names[:25]
     assert set(task.train.names) <= set(protein.names[25:])
+
+
+def test_values_are_measured_by_rank_and_coverage_on_groups_that_were_not_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    effect = np.random.default_rng(1).normal(size=(6, 4))
+    codes = rng.integers(4, size=(60, 6))
+    values = effect[np.arange(6), codes].sum(1) + 0.1 * rng.normal(size=60)
+    lines = ["id,sequence,value,group"]
+    for i, (row, value) in enumerate(zip(codes, values, strict=True)):
+        lines.append(f"s{i},{''.join('ACGT'[letter] for letter in row)},{value},g{i // 10}")
+    (tmp_path / "assay").mkdir()
+    (tmp_path / "assay" / "table.csv").write_text("\n".join(lines) + "\n")
+    about = {"name": "assay", "title": "made up", "alphabet": "dna", "kind": "regression", "target": "value"}
+    about |= {"unit": "log", "file": "table.csv", "source": "a test", "licence": "none"}
+    about["sha256"] = hashlib.sha256((tmp_path / "assay" / "table.csv").read_bytes()).hexdigest()
+    (tmp_path / "assay" / "dataset.toml").write_text("".join(f'{key} = "{text}"\n' for key, text in about.items()))
+    monkeypatch.setenv("SEQREG_DATA", str(tmp_path))
+    (tmp_path / "values.toml").write_text(
+        """
+title = "Values"
+protocol = "small-data-values"
+data = ["assay"]
+sizes = [16, 24]
+seeds = [0]
+metric = "spearman"
+also = ["rmse", "coverage"]
+reference = "network"
+
+[network]
+model = "sum:spectrum=1,pooling=none"
+epochs = 1
+
+[[methods]]
+name = "one-hot"
+learner = "one-hot-ridge"
+set = { folds = 2 }
+
+[[methods]]
+name = "of classes"
+learner = "kmer-logistic"
+
+[[methods]]
+name = "network"
+"""
+    )
+    suite = read_suite(tmp_path / "values.toml")
+    library = tasks.Library()
+    where: dict[str, Any] = {"data": "assay", "task": "", "seed": 0, "stage": "report"}
+    small, large = (tasks.task_of(suite, library, size=size, **where) for size in suite.sizes)
+    assert set(small.train.names) < set(large.train.names)
+    assert small.train.group is not None
+    assert small.test.group is not None
+    assert len(set(small.train.group)) > 16 / 10  # not one whole group after another
+    assert not set(large.train.group) & set(large.test.group)  # pyright: ignore[reportArgumentType]
+    rows = computed(suite, tmp_path / "out")
+    assert {row["left_out"] for row in rows if row["method"] == "of classes"} == {"values are learned"}
+    for row in rows:
+        if row["method"] != "of classes":
+            assert float(row["spearman"]) > 0.3
+            assert 0 <= float(row["coverage"]) <= 1
+            assert float(row["mean_width"]) > 0
+    table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert "| network: mean over seeds | assay |" in table
+    for old, new, said in (
+        ('"spearman"', '"auroc"', "Unknown metric 'auroc'"),
+        ('"coverage"', '"coverge"', "Did you mean 'coverage'"),
+    ):
+        text = (tmp_path / "values.toml").read_text()
+        (tmp_path / "wrong.toml").write_text(text.replace(old, new, 1))
+        with pytest.raises(UsageError, match=said):
+            read_suite(tmp_path / "wrong.toml")
 
 
 def test_a_task_with_a_planted_leak_is_refused(protein: SequenceSet) -> None:

@@ -237,6 +237,14 @@ def test_an_explanation_is_in_the_unit_of_the_values(X: list[str], y: NDArray[np
     assert len(model.explain(X[:3]).sequences) == 3
 
 
+def test_settings_are_chosen_by_rank_correlation(X: list[str], y: NDArray[np.float64], tmp_path: Path) -> None:
+    model = SequenceRegressor(**{**TINY, "penalty": None, "epochs": 2, "tune": "halving:trials=2,folds=2"})
+    model.set_params(random_state=0).fit(X, y)
+    assert (model.tuning_.metric, model.tuning_.tried) == ("spearman", 2)
+    model.save(tmp_path / "run")
+    assert SequenceRegressor.load(tmp_path / "run").tune == model.tune
+
+
 # ---- scikit-learn's own tools
 
 

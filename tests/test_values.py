@@ -25,6 +25,7 @@ from seqreg.linear import fit_ridge, fit_svr, inner_folds
 from seqreg.metrics import UndefinedMetricError
 from seqreg.networks import Value
 from seqreg.predictors import TrainedNetwork, load_trained
+from seqreg.predictors.loading import load_predictor
 from seqreg.predictors.network import Architecture
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity import evaluate_shifts
@@ -597,6 +598,35 @@ def test_variants_and_comparisons_of_values(run: Path, tmp_path: Path, call: Cal
     done = call("compare", run, "-o", tmp_path / "c.json")
     assert done.returncode == 0, done.stderr
     assert list(read_tsv(tmp_path / "c.tsv")[0])[3:] == list(VALUE_METRICS)
+
+
+@pytest.mark.parametrize("kind", ["network", "baseline"])
+def test_all_substitutions_are_a_matrix_of_changes_in_the_unit(
+    kind: str, run: Path, tmp_path: Path, call: Call
+) -> None:
+    data = additive(160, noise=1.0)
+    model = run if kind == "network" else run / "baseline"
+    write_store(tmp_path / "x.h5", data.subset(np.array([3, 1])))
+    done = call("predict", model, tmp_path / "x.h5", "--all-substitutions", "-o", tmp_path / "s.tsv")
+    assert done.returncode == 0, done.stderr
+    rows = read_tsv(tmp_path / "s.tsv")
+    assert list(rows[0]) == ["id", "position", "letter", "A", "C", "G", "T"]
+    assert [(row["id"], row["position"]) for row in rows] == [(f"s{i}", str(1 + j)) for i in (3, 1) for j in range(12)]
+    predictor = load_predictor(model)
+    codes = data.codes.reshape(160, -1)
+    before = predictor.probabilities(data)[:, 0]
+    for row in rows[::5]:
+        i, position = int(row["id"][1:]), int(row["position"]) - 1
+        assert row["letter"] == data.sequence(i)[position]
+        assert row[row["letter"]] == "0"
+        for letter in "ACGT":
+            mutant = codes.copy()
+            mutant[i, position] = "ACGT".index(letter)
+            change = predictor.probabilities(replace(data, codes=mutant.ravel()))[i, 0] - before[i]
+            assert float(row[letter]) == pytest.approx(change, abs=2e-4)
+    both = call("predict", model, tmp_path / "x.h5", "--all-substitutions", "--scan", "1")
+    assert both.returncode == 2
+    assert "--scan and --all-substitutions do not go together" in both.stderr
 
 
 def test_settings_are_searched_by_rank_correlation(tmp_path: Path, call: Call) -> None:

@@ -28,6 +28,7 @@ COUNTED = ("longer", "too_long", "shorter", "known", "letters", "nucleotides")
 NUCLEOTIDES = 0.95  # share of A, C, G, T and N from which on letters are hardly those of proteins
 TIMES_AS_LONG = 10  # as the longest sequence of training is a sequence that is still scored
 PIECE = 8192  # sequences read, sorted by length and scored at a time
+MUTATED = 256  # the same where each becomes a table
 BED = ("#chrom", "start", "end", "class", "score", "strand", "probability")
 BED_OF_VALUES = ("#chrom", "start", "end", "name", "score", "strand", "value")
 
@@ -264,6 +265,24 @@ def _rows_of_windows(
         yield (*place, target.shown_names[k], str(target.bed_score(value)), strand[i], f"{value:.6g}")
 
 
+def substitution_rows(
+    model: "Predictor", pieces: "Iterable[SequenceSet]", once: "Once", moved: Moved
+) -> Iterator[Sequence[str]]:
+    """A row per position of each sequence: by what each letter there would change what the model says."""
+    from seqreg.sensitivity.substitutions import all_substitutions
+
+    done = 0
+    for sequences in pieces:
+        rows = once(
+            lambda sequences=sequences: {
+                "rows": [row for each in all_substitutions(model, sequences) for row in each.rows(model.target)]
+            }
+        )["rows"]
+        yield from rows
+        done += len(sequences)
+        moved(done)
+
+
 def variant_rows(
     terminal: Terminal, model: "Predictor", data: "InputOptions", variants: Path, window: int | None
 ) -> list[tuple[str, ...]]:
@@ -291,7 +310,7 @@ def variant_rows(
             spec = data.spec()
             if "-" in map(str, spec.paths):
                 raise UsageError("with VCF the sequences are read twice: give a file, not standard input")
-            names = (name for piece in _pieces(model, spec) for name in piece.names)
+            names = (name for piece in stream(model, spec) for name in piece.names)
             listed = in_regions(alleles, names, remarks)
         if not listed:
             where = f"no variant lies in the sequences of {spec.source}"
@@ -310,18 +329,19 @@ def _scored_variants(
     from seqreg.sensitivity.variants import score_variants
     from seqreg.sequences import only_named
 
-    stream = _pieces(model, spec)
-    sequences = only_named(stream, {one.id for one in listed})
+    pieces = stream(model, spec)
+    sequences = only_named(pieces, {one.id for one in listed})
     if sequences is None:
         raise listed[0].error(f"{spec.source} has no sequence of this id")
-    terminal.warn(stream.warnings)
+    terminal.warn(pieces.warnings)
     return [
         (score.row() if model.target.probabilistic else score.row_of_value())
         for score in score_variants(model, sequences, listed)
     ]
 
 
-def _pieces(model: "Predictor", spec: "InputSpec") -> "SequenceStream":
+def stream(model: "Predictor", spec: "InputSpec", batch: int = PIECE) -> "SequenceStream":
+    """The sequences of an input, `batch` at a time."""
     from seqreg.sequences import stream_batches
 
-    return stream_batches(check_alphabet(model, spec), model.alphabet, batch=PIECE)
+    return stream_batches(check_alphabet(model, spec), model.alphabet, batch=batch)

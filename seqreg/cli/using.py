@@ -74,6 +74,10 @@ VariantList = Annotated[
     Path | None,
     option(LISTED, "--variants", "FILE", "Score variants of the sequences: id, tab, p.A12V or 12A>G a line; or VCF."),
 ]
+AllSubstitutions = Annotated[
+    bool,
+    option(LISTED, "--all-substitutions", None, "Change of the score by each letter at each position, as a matrix."),
+]
 
 
 @command(panel=PANEL, example="seqreg predict runs/promoters new.fa.gz -o predictions.tsv")
@@ -88,6 +92,7 @@ def predict(
     window: Window = None,
     threshold: Threshold = None,
     variants: VariantList = None,
+    all_substitutions: AllSubstitutions = False,
     batch_size: BatchSize = 256,
     embed_with: EmbedWith = None,
     device: Device = "auto",
@@ -95,14 +100,15 @@ def predict(
 ) -> None:
     """Score sequences of any number, windows of long sequences, or variants, with a trained model.
 
-    Without --scan and --variants: a table of id, prediction, p_CLASS ... [, prediction_set, decision], reason; of
-    values id, prediction, low, high, reason.
+    Without --scan, --variants and --all-substitutions: a table of id, prediction, p_CLASS ... [, prediction_set,
+    decision], reason; of values id, prediction, low, high, reason.
     """
     from seqreg.cli import predicting
-    from seqreg.sequences import read_ahead, read_seen, stream_batches
+    from seqreg.sequences import read_ahead, read_seen
     from seqreg.unfinished import unfinished
 
     modes = {"--abstain": abstain, "--scan": scan, "--variants": variants}
+    modes |= {"--all-substitutions": all_substitutions or None}
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} do not go together: run predict once for each")
@@ -111,10 +117,11 @@ def predict(
     model = load_model(terminal, run, device, threads, batch_size)
     predicting.check_modes(model.target, abstain=abstain, coverage=coverage, threshold=threshold)
     tables = data.tables()
-    if scan is not None or variants is not None:
+    if scan is not None or variants is not None or all_substitutions:
         compute_vectors(model, embed_with or (), device)
     read = None if variants is not None else input_identity(data.spec())
     about = {"read": read, "scan": scan, "window": window, "threshold": threshold}
+    about |= {"all_substitutions": True} if all_substitutions else {}
     about |= {**model_identity(run, device), "abstain": abstain, "coverage": coverage, "batch_size": batch_size}
     about |= {"embed_with": embed_with} if embed_with else {}
     about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
@@ -135,9 +142,15 @@ def predict(
                 columns_of(model.target),
                 predicting.variant_rows(terminal, model, data, variants, window),
             )
+        elif all_substitutions:
+            from seqreg.sensitivity.substitutions import columns_of_substitutions
+
+            pieces = predicting.stream(model, data.spec(), predicting.MUTATED)
+            rows = predicting.substitution_rows(model, pieces, once, moved)
+            _write(terminal, output, columns_of_substitutions(model), rows)
         else:
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
-            pieces = stream_batches(check_alphabet(model, data.spec()), model.alphabet, batch=predicting.PIECE)
+            pieces = predicting.stream(model, data.spec())
             scores = predicting.Scores(model=model, conformal=conformal, coverage=level, seen=read_seen(run))
             rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), once, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
