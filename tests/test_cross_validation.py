@@ -14,17 +14,22 @@ from seqreg.alphabet import DNA, PROTEIN
 from seqreg.baselines import OF_CLASSES, OF_VALUES
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
+from seqreg.explain.attributions import attributions
 from seqreg.metrics import METRICS
+from seqreg.predictors import ByFold
 from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
+from seqreg.sensitivity import evaluate_shifts
+from seqreg.sensitivity.norm import norm_report
 from seqreg.sensitivity.robustness import evaluate_robustness
-from seqreg.sequences import InputSpec, SequenceSet, read_input, read_strings, write_fasta
+from seqreg.sequences import InputSpec, SequenceSet, read_attributions, read_input, read_strings, write_fasta
 from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
 from seqreg.training.folds import planned
 from tests.conftest import different, planted
 
 Call = Callable[..., CompletedProcess[str]]
+FOLDS = ("fold1", "fold2", "fold3")
 TARGET = Classes(names=("a", "b"), asked_for="b")
 TINY = TrainConfig(
     model="cnn:filters=4,width=5", penalty=(), epochs=2, threads=1, device="cpu", calibration="none", by="stratified",
@@ -328,3 +333,73 @@ def test_language_models_are_given_to_the_networks_of_folds(
     assert found is not None
     assert [(module, models) for module, models in given] == [(each.module, {"esm2": len}) for each in found.networks]
     assert by_fold(Terminal(quiet=True), run, proteins.subset(np.arange(59)), "cpu") is None
+
+
+def test_explanations_of_folds_are_of_networks_that_have_not_seen_the_sequences(
+    run: Path, proteins: SequenceSet, tmp_path: Path, call: Call
+) -> None:
+    """Against the attributions of each network by itself, in the order of the input."""
+    write_fasta(tmp_path / "x.fa", proteins)
+    done = call("explain", run, tmp_path / "x.fa", "-o", tmp_path / "e", "--sequences", 2, "--batch-size", 7)
+    assert done.returncode == 0, done.stderr
+    assert "had not seen it" in done.stderr
+    found = read_attributions(tmp_path / "e" / "attributions.h5")
+    assert [each.id for each in found] == list(proteins.names)
+    folds = np.array([row["split"] for row in read_tsv(run / "splits.tsv")])
+    for fold in (1, 2, 3):
+        rows = np.flatnonzero(folds == f"fold{fold}")
+        network = load_trained(run / "folds" / f"fold{fold}")
+        for i, alone in zip(rows.tolist(), attributions(network, proteins.subset(rows)), strict=True):
+            assert found[i].mutagenesis == pytest.approx(alone.mutagenesis, abs=1e-6)
+            assert found[i].integrated_gradients == pytest.approx(alone.integrated_gradients, abs=1e-6)
+    about = read_json(tmp_path / "e" / "explain.json")
+    assert about["networks"] == 3
+    rows = {row["id"]: row for row in read_tsv(run / "predictions.tsv") if row["repeat"] == "1"}
+    for each in about["sequences"]:
+        assert each["p"] == pytest.approx(float(rows[each["id"]][f"p_{each['prediction']}"]), rel=1e-3)
+
+
+def test_norms_of_folds_are_the_largest_of_networks_that_have_not_seen_the_sequences(
+    run: Path, proteins: SequenceSet, tmp_path: Path, call: Call
+) -> None:
+    write_fasta(tmp_path / "x.fa", proteins)
+    done = call("norm", run, tmp_path / "x.fa", "-o", tmp_path / "n.json", "--workers", 1, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    found = read_json(tmp_path / "n.json")
+    folds = np.array([row["split"] for row in read_tsv(run / "splits.tsv")])
+    alone = []
+    for fold in (1, 2, 3):
+        network = load_trained(run / "folds" / f"fold{fold}")
+        alone.append(norm_report(network, proteins.subset(np.flatnonzero(folds == f"fold{fold}"))))
+    assert (found["n"], found["networks"], found["margin_bound"]) == (60, 3, None)
+    assert found["lipschitz_upper_bound"] == pytest.approx(max(each.lipschitz_upper_bound or 0 for each in alone))
+    for name in ("gradient", "adversarial"):
+        assert found["lower_bounds"][name] == pytest.approx(max(each.lower_bounds[name] or 0 for each in alone))
+        assert found["lower_bounds"][name] <= found["lipschitz_upper_bound"]
+    layers = [row["operator_norm_upper_bound"] for row in found["layers"]]
+    each_layer = zip(*([row["operator_norm_upper_bound"] for row in each.layers] for each in alone), strict=True)
+    assert layers == pytest.approx([max(of_one) for of_one in each_layer])
+    assert read_json(run / "run.json")["data"]["n"] == 60
+
+
+def test_robustness_of_folds_of_values_is_in_their_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of folds have scales of their own: each prediction is that of its own network."""
+    rng = np.random.default_rng(1)
+    texts = ["".join(rng.choice(list("ACDEFGHIKL"), size=12)) for _ in range(16)]
+    rows = [f"s{i},{text},{100 * text.count('K') + rng.normal():.4f}" for i, text in enumerate(texts)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,sequence,value", *rows]) + "\n")
+    data = read_input(InputSpec(input=tmp_path / "x.csv", require_labels=True))
+    quick = TrainConfig(**{**vars(TINY), "baselines": False, "epochs": 1})
+    train(data, quick, tmp_path / "run", folds=CrossValidation(folds=2))
+    network, folds = load_trained(tmp_path / "run"), [load_trained(tmp_path / "run" / "folds" / f) for f in FOLDS[:2]]
+    held_out = np.array([row["split"] for row in read_tsv(tmp_path / "run" / "splits.tsv")])
+    fold = np.array([FOLDS.index(each) for each in held_out])
+    found = evaluate_shifts(network, data, unseen=ByFold(networks=tuple(folds), fold=fold), max_substitutions=1)
+    for number, each in enumerate(folds):
+        mine = np.flatnonzero(fold == number)
+        alone = evaluate_shifts(each, data.subset(mine), max_substitutions=1)
+        for i, one in zip(mine.tolist(), alone.sequences, strict=True):
+            both = [(each.edits, each.prediction, each.attacked_shift) for each in (found.sequences[i], one)]
+            assert (both[0][0], both[0][1:]) == (both[1][0], pytest.approx(both[1][1:]))
+            assert found.sequences[i].certified_shift == pytest.approx(one.certified_shift)
+    assert found.tolerance == pytest.approx(evaluate_shifts(network, data, max_substitutions=0).tolerance)

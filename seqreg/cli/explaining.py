@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from seqreg.cli.app import command
-from seqreg.cli.loading import load_network, only_part
+from seqreg.cli.loading import by_fold, load_network, only_part
 from seqreg.cli.options import OUTPUT, BatchSize, Device, InputOptions, Output, Part, Run, Threads, option
 from seqreg.cli.terminal import Terminal
 from seqreg.errors import UsageError
@@ -42,13 +42,15 @@ def explain(
         raise UsageError(f"--sequences must be at least 0; got {sequences}")
     network = load_network(terminal, run, device, threads)
     given = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
-    given = in_terms_of(only_part(terminal, run, given, part), network.target)
+    unseen = by_fold(terminal, run, given, device) if part is None else None
+    given = in_terms_of(given if unseen is not None else only_part(terminal, run, given, part), network.target)
     with terminal.progress("Explained") as moved:
         write_explanation(
             output,
             network,
             given,
             model_sha256=hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+            unseen=unseen,
             run=run.resolve().name,
             pictures=sequences,
             show=show or (),

@@ -168,20 +168,29 @@ def norm(
     threads: Threads = None,
     workers: Workers = None,
 ) -> None:
-    """Bound how fast a network can change its mind: from above for all inputs, from below on sequences."""
+    """Bound how fast a network can change its mind: from above for all inputs, from below on sequences.
+
+    Of a cross-validated run, on its own input: the largest figures of the networks of the folds, each on what it had
+    not seen.
+    """
     from seqreg.records import to_plain, write_json
-    from seqreg.sensitivity.norm import norm_report
+    from seqreg.sensitivity.norm import norm_of_folds, norm_report
     from seqreg.sequences import in_terms_of
     from seqreg.training.claim import note_written
 
     network = load_network(terminal, run, device, threads)
-    sequences = None
+    sequences, unseen = None, None
     if data.given:
         sequences = data.read(terminal, alphabet=network.alphabet.name, task=network.target.task)
+        unseen = by_fold(terminal, run, sequences, device)
         sequences = in_terms_of(sequences, network.target)
     with terminal.progress("Climbed from sequences, some at a time:") as moved:
         spread = side_by_side(terminal, workers, threads, network.device)
-        found = norm_report(network, sequences, sample=sample, seed=seed, spread=spread, progress=moved)
+        how: dict[str, Any] = {"sample": sample, "seed": seed, "spread": spread, "progress": moved}
+        if unseen is not None and sequences is not None:
+            found = norm_of_folds(unseen, sequences, **how)
+        else:
+            found = norm_report(network, sequences, **how)
     report: dict[str, Any] = to_plain(found)
     if output is not None:
         note_written(output.parent, [output.name])

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqreg.explain.motifs import evaluating
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import SequenceNetwork, as_onehot, parts_of
-from seqreg.predictors.network import TrainedNetwork
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.sequences import Attribution, SequenceSet, padded_batches
 
 BASELINE = "the unknown letter, which is the mixture of all letters, at every position"
@@ -17,41 +19,57 @@ _NUMBERS = 1 << 22  # in the mutagenesis of a batch: what a laptop holds without
 
 
 def attributions(
-    network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64, steps: int = STEPS
+    network: TrainedNetwork,
+    sequences: SequenceSet,
+    *,
+    unseen: ByFold | None = None,
+    batch: int = 64,
+    steps: int = STEPS,
 ) -> Iterator[Attribution]:
     """The attributions of each sequence, in order, computed as they are asked for, at most `batch` at a time.
 
     Of a binary task they are those of the positive class, whichever of the two that is (`Target.logit_of`).
-    steps: points at which `integrated_gradients` looks at the gradient.
+    unseen: the networks of a cross-validation; then each sequence has those of its own. steps: points at which
+    `integrated_gradients` looks at the gradient.
     """
-    model = network.module
-    for part in parts_of(model):
-        part.demand("edits", "gradients")
-    device = model.mixtures.device
+    asked = unseen or ByFold.alone(network, len(sequences))
+    for each in asked.networks:
+        for part in parts_of(each.module):
+            part.demand("edits", "gradients")
     per_letter = sequences.alphabet.size * network.architecture.outputs
     for index in padded_batches(sequences.lengths, batch, _NUMBERS // per_letter):
-        ids = torch.from_numpy(sequences.padded(index)).to(device)
-        with evaluating(model):
-            logits = model(ids).detach()
-            slopes = gradient_times_input(model, ids)
-            integrated, baseline_logits = integrated_gradients(model, ids, steps)
-            changes = substitution_scores(model, ids) - logits[:, None, None]  # n, L, A, K
-        target = network.target
-        found = [target.told(each) for each in (logits, baseline_logits)]
-        found += [target.told_change(each) for each in (changes, slopes, integrated)]
-        arrays = [each.float().cpu().numpy() for each in found]
-        for row, i in enumerate(map(int, index)):
-            of_logits, of_baseline, *per_position = (each[row] for each in arrays)
-            mutagenesis, slope, path = (each[: sequences.lengths[i]] for each in per_position)
-            yield Attribution(
-                id=sequences.names[i],
-                sequence=sequences.sequence(i),
-                logits=of_logits,
-                baseline_logits=of_baseline,
-                mutagenesis=mutagenesis,
-                gradient_times_input=slope,
-                integrated_gradients=path,
-            )
+        found: dict[int, Attribution] = {}
+        for each, rows in asked.subset(index).pairs():
+            found.update(zip(index[rows].tolist(), _of_batch(each, sequences, index[rows], steps), strict=True))
+        yield from (found[i] for i in map(int, index))
+
+
+def _of_batch(
+    network: TrainedNetwork, sequences: SequenceSet, index: NDArray[np.int64], steps: int
+) -> Iterator[Attribution]:
+    """The attributions of some of the sequences."""
+    model, target = network.module, network.target
+    ids = torch.from_numpy(sequences.padded(index)).to(model.mixtures.device)
+    with evaluating(model):
+        logits = model(ids).detach()
+        slopes = gradient_times_input(model, ids)
+        integrated, baseline_logits = integrated_gradients(model, ids, steps)
+        changes = substitution_scores(model, ids) - logits[:, None, None]  # n, L, A, K
+    found = [target.told(each) for each in (logits, baseline_logits)]
+    found += [target.told_change(each) for each in (changes, slopes, integrated)]
+    arrays = [each.float().cpu().numpy() for each in found]
+    for row, i in enumerate(map(int, index)):
+        of_logits, of_baseline, *per_position = (each[row] for each in arrays)
+        mutagenesis, slope, path = (each[: sequences.lengths[i]] for each in per_position)
+        yield Attribution(
+            id=sequences.names[i],
+            sequence=sequences.sequence(i),
+            logits=of_logits,
+            baseline_logits=of_baseline,
+            mutagenesis=mutagenesis,
+            gradient_times_input=slope,
+            integrated_gradients=path,
+        )
 
 
 def gradient_times_input(model: SequenceNetwork, ids: Tensor) -> Tensor:

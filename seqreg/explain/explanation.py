@@ -12,7 +12,7 @@ from seqreg.explain.attributions import BASELINE, STEPS, attributions
 from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
-from seqreg.predictors import TrainedNetwork
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
 from seqreg.writing import atomic_write
@@ -56,7 +56,7 @@ class Explanation:
 def explain(network: TrainedNetwork, sequences: SequenceSet, *, batch: int = 64, steps: int = STEPS) -> Explanation:
     """Everything in memory: 4 (A + 2) K bytes per letter."""
     found = tuple(attributions(network, sequences, batch=batch, steps=steps))
-    p = _probabilities(network, [each.logits for each in found])
+    p = _probabilities(ByFold.alone(network, len(found)), [each.logits for each in found])
     return Explanation(
         letters=network.alphabet.letters,
         classes=network.target.names,
@@ -72,6 +72,7 @@ def write_explanation(
     sequences: SequenceSet,
     *,
     model_sha256: str,
+    unseen: ByFold | None = None,
     run: str = "",
     pictures: int = 12,
     show: Sequence[str] = (),
@@ -80,6 +81,8 @@ def write_explanation(
 ) -> None:
     """Write attributions.h5, motifs.meme, motifs.tsv, logos/*.svg and, last, explain.json.
 
+    unseen: the networks of a cross-validation; then attributions and predictions are those of the one that has not seen
+    the sequence, while motifs are those of `network`.
     pictures: how many sequences are drawn, the most confident of each predicted class in turn. show: ids of sequences
     that are drawn besides, before them. Raises InputError for an id that is not there.
     """
@@ -96,18 +99,19 @@ def write_explanation(
         "baseline": BASELINE,
         "model_sha256": model_sha256,
         "source": sequences.source,
+        **({} if unseen is None else {"networks": len(unseen.networks)}),
     }
     logits: list[NDArray[np.float32]] = []
 
     def noted() -> Iterator[Attribution]:
-        for each in attributions(network, sequences, batch=batch):
+        for each in attributions(network, sequences, unseen=unseen, batch=batch):
             logits.append(each.logits)
             yield each
             if progress is not None:
                 progress(len(logits), len(sequences))
 
     write_attributions(folder / "attributions.h5", noted(), about)
-    p = _probabilities(network, logits)
+    p = _probabilities(unseen or ByFold.alone(network, len(logits)), logits)
     motifs = motifs_of(network, sequences, p)
     _write_motifs(folder, network, sequences, p, motifs)
     shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
@@ -140,10 +144,13 @@ def motifs_of(network: TrainedNetwork, sequences: SequenceSet, p: NDArray[np.flo
     return find_motifs(network.module, sequences)
 
 
-def _probabilities(network: TrainedNetwork, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+def _probabilities(asked: ByFold, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """(N, number of classes), from N arrays (K,) of logits that speak for the positive class."""
     told = np.stack(logits).astype(np.float64)
-    return network.target.predict_told(told, network.temperature)
+    pairs = list(asked.pairs())
+    found = [network.target.predict_told(told[rows], network.temperature) for network, rows in pairs]
+    back = np.argsort(np.concatenate([rows for _, rows in pairs]))
+    return np.concatenate(found)[back]
 
 
 def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:

@@ -21,7 +21,7 @@ from seqreg.certificates import layer_norms, lipschitz_upper_bound, margins
 from seqreg.deformations import DEFORMATIONS
 from seqreg.errors import UsageError
 from seqreg.networks import InputView, SequenceNetwork, added, as_onehot, parts_of
-from seqreg.predictors import TrainedNetwork
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.sequences import SequenceSet
 from seqreg.unfinished import Piece
 from seqreg.workers import Spread, one_after_another
@@ -41,7 +41,10 @@ MARGIN_REMARK = (
 
 @dataclass(frozen=True, kw_only=True)
 class NormReport:
-    """The content of norm.json; what is unknown is None. per_class holds the same figures for each logit."""
+    """The content of norm.json; what is unknown is None. per_class holds the same figures for each logit.
+
+    networks: how many, where there are several; then every figure is the largest of theirs.
+    """
 
     n: int
     layers: list[dict[str, Any]]
@@ -50,6 +53,7 @@ class NormReport:
     lower_bounds: dict[str, float | None]
     per_class: dict[str, dict[str, Any]]
     margin_bound: dict[str, Any] | None
+    networks: int = 1
 
 
 def norm_report(
@@ -109,6 +113,54 @@ def norm_report(
         per_class=per_class,
         margin_bound=_margin_terms(network, data, upper),
     )
+
+
+def norm_of_folds(
+    unseen: ByFold,
+    data: SequenceSet,
+    *,
+    sample: int = 200,
+    seed: int = 0,
+    spread: Spread = one_after_another,
+    progress: Told | None = None,
+) -> NormReport:
+    """Of the networks of a cross-validation the largest of each figure, each on sequences that it has not seen.
+
+    Bounds stay bounds: from above of all these networks, from below of the largest. sample: sequences looked at, in
+    all. The margin bound, which is about training margins, has no place here.
+    """
+    if len(data) > sample:
+        rows = np.sort(np.random.default_rng(seed).choice(len(data), sample, replace=False))
+        data, unseen = data.subset(rows), unseen.subset(rows)
+    found = [
+        norm_report(network, data.subset(rows), seed=seed, spread=spread, progress=progress)
+        for network, rows in unseen.pairs()
+    ]
+    upper = _largest([each.rkhs["upper_bound"] for each in found])
+    return NormReport(
+        n=len(data),
+        layers=[
+            {
+                "name": rows[0]["name"],
+                **{name: _largest([row[name] for row in rows]) for name in rows[0] if name != "name"},
+            }
+            for rows in zip(*(each.layers for each in found), strict=True)
+        ],
+        lipschitz_upper_bound=_largest([each.lipschitz_upper_bound for each in found]),
+        rkhs={
+            "upper_bound": upper,
+            "upper_bound_log10": math.log10(upper) if upper else None,
+            "exact_for": found[0].rkhs["exact_for"],
+        },
+        lower_bounds=_largest_of_each([each.lower_bounds for each in found]),
+        per_class={name: _largest_of_each([each.per_class[name] for each in found]) for name in found[0].per_class},
+        margin_bound=None,
+        networks=len(found),
+    )
+
+
+def _largest_of_each(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    return {name: _largest([row[name] for row in rows]) for name in rows[0]}
 
 
 def _lower_bounds(
