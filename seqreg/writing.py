@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -25,15 +25,30 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     regular file (a device, a pipe, /dev/stdout) is written through to. Raises UsageError for a folder and for a place
     where nothing can be written, DiskFullError where the disk is full; both name `path`.
     """
+    refuse_folder(path)
     target = resolved(path)
-    if target.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder. Give the name of a file as {option('output')}")
     if "b" in mode:
         text: dict[str, Any] = {}
     else:
         text = {"encoding": "utf-8", "newline": ""}
     with naming(path), _through(target, mode, text) if is_stream(target) else _beside(target, mode, text) as handle:
         yield handle
+
+
+def refuse_folder(path: str | Path) -> None:
+    """Raises UsageError for a folder where a file is to be written: said before long work, not after it."""
+    if resolved(path).is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder. Give the name of a file as {option('output')}")
+
+
+def refuse_to_replace(folder: Path, names: Iterable[str]) -> None:
+    """Raises UsageError where one of these is in a folder already that seqreg did not write."""
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if there:
+        raise UsageError(
+            f"{folder} holds what would be replaced and seqreg did not write: {', '.join(there)}. Move it away, or "
+            f"choose another {option('output')}"
+        )
 
 
 def is_stream(path: str | Path) -> bool:

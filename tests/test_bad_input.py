@@ -59,6 +59,9 @@ SEQUENCES = {
     "duplicate id": Bad(
         "encode in.fa -o out", "in.fa, record 5 (a): duplicate id 'a'", {"in.fa": FASTA + ">a label=x\nACGT\n"}
     ),
+    "nothing but comments": Bad(
+        "encode in.fa -o out", "in.fa: no sequences: a table has a header line", {"in.fa": "#a\nACGT\n"}
+    ),
     "no column of sequences": Bad(
         "encode in.csv -o out", "in.csv: no column 'sequence'", {"in.csv": "id,seq\na,ACGT\n"}
     ),
@@ -211,6 +214,42 @@ USING = {
         "robustness run in.fa --protect p.bed",
         "p.bed, record 1: position 9 is beyond the 8 letters of a",
         {"p.bed": "a\t0\t9\n"},
+    ),
+    "a window of no scan": Bad("predict run in.fa --window 5 -o out", "--window and --threshold are for --scan STEP"),
+    "a window of listed variants": Bad(
+        "predict run in.fa --variants v.tsv --window 5 -o out",
+        "--window goes with --scan STEP, or with VCF and --genome alone",
+        {"v.tsv": "id\tvariant\na\t1A>C\n"},
+    ),
+    "a window of regions": Bad(
+        "predict run --bed r.bed --genome g.fa --variants v.vcf --window 5 -o out",
+        "--window goes with --scan STEP, or with VCF and --genome alone",
+        {"v.vcf": "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n", "r.bed": "", "g.fa": ""},
+    ),
+    "coverage of a scan": Bad(
+        "predict run in.fa --scan 2 --coverage 0.9 -o out", "--coverage and --scan do not go together"
+    ),
+    "coverage of variants": Bad(
+        "predict run in.fa --variants v.tsv --coverage 0.9 -o out", "--coverage and --variants do not go together"
+    ),
+    "a language model where nothing is edited": Bad(
+        "predict run in.fa --embed-with esm -o out", "--embed-with is for --scan, --variants and --all-sub"
+    ),
+    "a folder for predictions": Bad(
+        "predict run in.fa -o folder", "cannot write folder: it is a folder", {"folder/x": ""}
+    ),
+    "a folder for robustness": Bad(
+        "robustness run in.fa -o folder", "cannot write folder: it is a folder", {"folder/x": ""}
+    ),
+    "files of somebody else's beside an explanation": Bad(
+        "explain run in.fa -o folder",
+        "folder holds what would be replaced and seqreg did not write: motifs.tsv, logos. Move it away",
+        {"folder/motifs.tsv": "mine", "folder/logos/x": ""},
+    ),
+    "files of somebody else's beside a benchmark": Bad(
+        "benchmark tiny -o folder",
+        "folder holds what would be replaced and seqreg did not write: suite.json, report.html. Move it away",
+        {"folder/report.html": "mine", "folder/suite.json": "{}"},
     ),
     "a part that is not there": Bad(
         "evaluate run in.fa --part test -o out", "--part test: neither run nor the input says", {"in.fa": FASTA}

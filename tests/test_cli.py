@@ -42,7 +42,9 @@ def test_without_a_command_the_help_is_shown(call: Call) -> None:
 @pytest.mark.parametrize("plural", FAMILIES)
 def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
     members = FAMILIES[plural].members()
-    listed = json.loads(call(plural, "--json").stdout)
+    printed = json.loads(call(plural, "--json").stdout)
+    assert list(printed) == ["schema_version", plural]
+    listed = printed[plural]
     assert list(listed) == list(members)
     for name, cls in members.items():
         assert {row["field"] for row in listed[name]["fields"]} == {entry.name for entry in fields(cls)}
@@ -51,7 +53,7 @@ def test_listings_name_every_member_and_field(plural: str, call: Call) -> None:
     assert {len(line) for line in lines} == {5}
     assert {line[0] for line in lines[1:]} == set(members)
     first = next(iter(members))
-    assert list(json.loads(call(plural, first, "--json").stdout)) == [first]
+    assert list(json.loads(call(plural, first, "--json").stdout)[plural]) == [first]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_what_was_meant_is_named_in_the_words_of_any_typer(words: list[str], nea
 def test_a_config_file_gives_options_and_flags_win(tmp_path: Path, call: Call) -> None:
     config = tmp_path / "models.toml"
     config.write_text('json = true\nname = "cnn"\n')
-    assert list(json.loads(call("models", "--config", config).stdout)) == ["cnn"]
+    assert list(json.loads(call("models", "--config", config).stdout)["models"]) == ["cnn"]
     assert "Unknown model 'other'" in call("models", "other", "--config", config).stderr
 
 

@@ -65,7 +65,7 @@ def test_one_fasta_per_class(folder: Path, call: Call) -> None:
 
 
 def test_data_sets_are_listed_shown_and_checked(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = {each["name"]: each for each in json.loads(call("datasets", "list", "--json").stdout)}
+    listed = {each["name"]: each for each in printed(call("datasets", "list", "--json"))["datasets"]}
     assert {"amp", "splice"} <= set(listed)
     assert printed(call("datasets", "show", "splice", "--json")) == listed["splice"]
     assert f"licence\t{listed['splice']['licence']}\n" in call("datasets", "show", "splice").stdout

@@ -206,7 +206,7 @@ def oracle_fields(text: str) -> dict[str, str] | None:
             rest = rest[len(value) :]
         if rest and not rest[0].isspace():
             return None
-        fields[name], rest = value, rest.strip()
+        fields[name], rest = value.strip(), rest.strip()
     validation = fields.pop("validation", "false").lower()
     if validation not in ("true", "false"):
         return None

@@ -333,3 +333,10 @@ def test_a_damaged_checkpoint_is_no_checkpoint(damage: str, tmp_path: Path) -> N
     kept.write_bytes({"empty": b"", "cut": raw[:-100], "foreign": foreign, "of another network": other}[damage])
     train(planted(), config, tmp_path / "run", resume=True)
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_three_sequences_are_trained_on_without_a_temperature(tmp_path: Path) -> None:
+    """Two are left to learn from, too few to hold any out."""
+    data = planted(6).subset(np.array([0, 1, 2]))
+    found = train(data, replace(SMALL, epochs=1, calibration="temperature"), output=tmp_path / "run")
+    assert found.network.temperature == 1

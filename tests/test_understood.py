@@ -70,6 +70,12 @@ FILES = {
     ),
     "small letters": Understood(text=">a\nmkvlqwpdefk\n", sequences=["MKVLQWPDEFK"]),
     "masked": Understood(text=">a\nMKVLQWPDEFkkkkkkMM\n", sequences=["MKVLQWPDEFKKKKKKMM"]),
+    "spaces in quotes": Understood(
+        text='>a label=" z"\nAC\n>b label=z group=" g h "\nCA\n',
+        labels=["z", "z"],
+        group=["", "g h"],
+        notes=("2 fields from headers: label, group",),
+    ),
     "comments above FASTA": Understood(text="; made by hand\n# twice\n\n>a\nAC\n", names=["a"], sequences=["AC"]),
     "comments above a table": Understood(text="# made\n#id\tsequence\na\tAC\n", names=["a"], sequences=["AC"]),
     "Excel's separator": Understood(text="sep=;\nid;sequence;label\na;AC;x,y\n", names=["a"], labels=["x,y"]),
@@ -197,10 +203,16 @@ def test_what_is_refused_in_memory(case: str) -> None:
         refused(**about)
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, "", "  ", b"x"], ids=repr)
+@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, "", "  ", b"x", "\ud800", "x\n"], ids=repr)
 def test_classifiers_refuse_missing_labels(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"missing|NaN|bytes|of one type"):
+    with pytest.raises(ValueError, match=r"missing|NaN|bytes|of one type|control character"):
         KmerClassifier("majority").fit(TEXTS, ["x", "y", value, "y"])
+
+
+@pytest.mark.parametrize("y", [5, 0.5, object()], ids=repr)
+def test_classifiers_refuse_what_is_no_column(y: Any) -> None:
+    with pytest.raises(UsageError, match=f"y must be a list, an array or a column; got {type(y).__name__}"):
+        KmerClassifier("majority").fit(TEXTS, y)
 
 
 def test_classifiers_refuse_one_number_written_in_two_ways() -> None:

@@ -2,10 +2,12 @@
 
 import copy
 import hashlib
+import io
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import h5py
 import numpy as np
@@ -207,6 +209,40 @@ def test_letters_find_vectors_where_ids_are_not_known(tmp_path: Path) -> None:
         np.testing.assert_array_equal(each([s.lower() for s in SEQUENCES[::-1]]), VECTORS[::-1])
     with pytest.raises(InputError, match="AAA"):
         known(["AAA"])
+
+
+def test_a_table_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npz(tmp_path / "v.npz")
+    (tmp_path / "x.fa").write_text("".join(f">{n}\n{s}\n" for n, s in zip(IDS, SEQUENCES, strict=True)))
+    monkeypatch.chdir(tmp_path)
+    known = pickle.dumps(VectorTable.open("v.npz", sequences="x.fa"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    np.testing.assert_array_equal(pickle.loads(known)(SEQUENCES), VECTORS)
+
+
+class Lengths:
+    """A language model whose vectors are lengths."""
+
+    dimension = 1
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __call__(self, sequences: list[str]) -> np.ndarray:
+        return np.array([[len(sequence)] for sequence in sequences], dtype=np.float32)
+
+
+@pytest.mark.parametrize("words", [(), ("--alphabet", "protein")])
+def test_standard_input_is_embedded_whole(
+    words: tuple[str, ...], tmp_path: Path, call: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fasta = "".join(f">{n}\n{s}\n" for n, s in zip(IDS, SEQUENCES, strict=True))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(fasta.encode())))
+    monkeypatch.setattr("seqreg.vectors.language_model.LanguageModel", Lengths)
+    done = call("embed", "-", "--with", "x", *words, "-o", tmp_path / "v.h5", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    found = VectorTable.open(tmp_path / "v.h5").take(IDS, SEQUENCES)
+    np.testing.assert_array_equal(found[:, 0], [len(each) for each in SEQUENCES])
 
 
 def a_set() -> SequenceSet:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from seqreg.benchmark.cells import Cell
-from seqreg.benchmark.folder import SuiteFolder
+from seqreg.benchmark.folder import SUITE, SuiteFolder
 from seqreg.benchmark.rows import rows_of, write_rows
 from seqreg.benchmark.suite import Suite
 from seqreg.benchmark.summary import Summary, summarize
@@ -21,7 +21,7 @@ def write_results(
     """
     rows = rows_of(suite, folder.finished(cells))
     summary = summarize(suite, rows, total=len(cells), absent=absent or {})
-    write_json(folder.path / "suite.json", suite, "suite")
+    write_json(folder.path / SUITE, suite, "suite")
     write_rows(folder.path / "results.tsv", rows)
     write_json(folder.path / "summary.json", summary, "summary")
     with atomic_write(folder.path / "table.md") as handle:

@@ -140,7 +140,8 @@ def _list(terminal: Terminal) -> None:
 
     suites = [read_suite(name) for name in packaged()]
     if terminal.as_json:
-        terminal.json([{"name": each.name, "title": each.title, "protocol": each.protocol} for each in suites])
+        listed = [{"name": each.name, "title": each.title, "protocol": each.protocol} for each in suites]
+        terminal.json({"suites": listed}, "printed")
         return
     rows = [(each.name, each.protocol, ", ".join(each.data), len(each.methods), each.title) for each in suites]
     terminal.table(("suite", "protocol", "data", "methods", "title"), rows)

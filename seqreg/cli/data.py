@@ -26,7 +26,7 @@ def list_(terminal: Terminal) -> None:
     found = list_data_sets()
     terminal.warn(f"{name} is left out: {error}" for name, error in unreadable_data_sets().items())
     if terminal.as_json:
-        terminal.json(found)
+        terminal.json({"datasets": found}, "printed")
         return
     rows = [(each.name, each.alphabet, each.kind, each.sequences, len(each.classes), each.title) for each in found]
     terminal.table(("name", "alphabet", "kind", "sequences", "classes", "title"), rows)
@@ -62,7 +62,7 @@ def check(
             for each, error in unreadable_data_sets().items()
         ]
     if terminal.as_json:
-        terminal.json(checks)
+        terminal.json({"checks": checks}, "printed")
     else:
         rows = [(each.name, each.sequences, _counts(each.classes), each.problem or "ok") for each in checks]
         terminal.table(("name", "sequences", "classes", "result"), rows)

@@ -30,7 +30,8 @@ def embed(
 ) -> None:
     """Compute the vectors that a language model has of sequences, for --vectors NAME=FILE.
 
-    Writes HDF5, a data set of half precision for each id. Killed, the same command goes on where it was.
+    Writes HDF5, a data set of half precision for each id. Killed, the same command goes on where it was. Letters are
+    held in memory where the alphabet is to be inferred over all of them; with --alphabet, a piece of them at a time.
     """
     import torch
 
@@ -45,14 +46,13 @@ def embed(
     language_model = LanguageModel(model, place)
     terminal.note(f"Model: {model}, {language_model.dimension:,} numbers per sequence; device {place}")
     spec = data.spec()
-    alphabet = spec.known_alphabet or data.read(terminal).alphabet
-    pieces = stream_batches(spec, alphabet, batch=PIECE)
+    known = spec.known_alphabet
+    stream = None if known is None else stream_batches(spec, known, batch=PIECE)
+    pieces = [data.read(terminal)] if stream is None else read_ahead(stream)
     about = {"read": input_identity(spec), "model": str(Path(model).resolve()), "per_residue": per_residue}
     kept = None if about["read"] is None else unfinished_file(Path(output))
     with terminal.progress("Embedded") as moved, unfinished(kept, **about, device=str(place)) as once:
-        number, size = run(
-            read_ahead(pieces), language_model, output, per_residue=per_residue, once=once, progress=moved
-        )
-    terminal.warn(pieces.warnings)
+        number, size = run(pieces, language_model, output, per_residue=per_residue, once=once, progress=moved)
+    terminal.warn(() if stream is None else stream.warnings)
     remove_unfinished(Path(output))
     terminal.wrote(output, {"sequences": number, "dimension": size})

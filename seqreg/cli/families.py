@@ -82,19 +82,21 @@ Names = Annotated[
 
 def _add(plural: str, family: Family) -> None:
     def listing(terminal: Terminal, name: Names = None) -> None:
-        _list(terminal, family, name or [])
+        _list(terminal, plural, name or [])
 
     listing.__doc__ = f"{family.about} Every name with its fields, types, defaults and meaning."
     command(panel=PANEL, example=family.example, name=plural)(listing)
 
 
-def _list(terminal: Terminal, family: Family, texts: list[str]) -> None:
+def _list(terminal: Terminal, plural: str, texts: list[str]) -> None:
+    family = FAMILIES[plural]
     members = family.members()
     asked_for = {type(parse(family.kind, members, text)) for text in texts}
     chosen = {name: cls for name, cls in members.items() if cls in asked_for or not texts}
     if terminal.as_json:
         terminal.json(
-            {key: {"meaning": meaning(cls), "fields": field_table(cls)} for key, cls in chosen.items()},
+            {plural: {key: {"meaning": meaning(cls), "fields": field_table(cls)} for key, cls in chosen.items()}},
+            "printed",
         )
         return
     rows: list[tuple[str, ...]] = []

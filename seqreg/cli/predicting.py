@@ -294,12 +294,16 @@ def variant_rows(
     from seqreg.sequences import is_vcf, read_variants
     from seqreg.sequences.vcf import in_regions, in_windows, read_vcf
 
-    if not is_vcf(variants):
+    around = data.genome is not None and data.bed is None
+    listing = not is_vcf(variants)
+    if window is not None and (listing or not around):
+        raise UsageError("--window goes with --scan STEP, or with VCF and --genome alone, where windows are taken")
+    if listing:
         return _scored_variants(terminal, model, data.spec(), read_variants(variants))
     remarks: Counter[str] = Counter()
     alleles = read_vcf(variants, remarks)
     with TemporaryDirectory() as folder:
-        if data.genome is not None and data.bed is None:
+        if around:
             length = window or model.length
             if length is None:
                 raise UsageError("this baseline reads sequences of any length: say how long a window is by --window")

@@ -86,8 +86,10 @@ def robustness(
     from seqreg.sequences.splits import train_subset
     from seqreg.training.claim import note_written
     from seqreg.unfinished import unfinished
-    from seqreg.writing import is_stream
+    from seqreg.writing import is_stream, refuse_folder
 
+    if output is not None:
+        refuse_folder(output)
     network = load_network(terminal, run, device, threads)
     called = network.target.probabilistic
     columns = of_calls.COLUMNS if called else of_values.COLUMNS
@@ -177,7 +179,10 @@ def norm(
     from seqreg.sensitivity.norm import norm_of_folds, norm_report
     from seqreg.sequences import in_terms_of
     from seqreg.training.claim import note_written
+    from seqreg.writing import refuse_folder
 
+    if output is not None:
+        refuse_folder(output)
     network = load_network(terminal, run, device, threads)
     sequences, unseen = None, None
     if data.given:

@@ -106,14 +106,20 @@ def predict(
     from seqreg.cli import predicting
     from seqreg.sequences import read_ahead, read_seen
     from seqreg.unfinished import unfinished
+    from seqreg.writing import refuse_folder
 
-    modes = {"--abstain": abstain, "--scan": scan, "--variants": variants}
+    modes = {"--abstain": abstain, "--coverage": coverage, "--scan": scan, "--variants": variants}
     modes |= {"--all-substitutions": all_substitutions or None}
     chosen = [name for name, value in modes.items() if value is not None]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} do not go together: run predict once for each")
     if scan is None and (threshold is not None or (window is not None and variants is None)):
         raise UsageError("--window and --threshold are for --scan STEP")
+    if embed_with and not (all_substitutions or scan is not None or variants is not None):
+        asked = "--scan, --variants and --all-substitutions"
+        raise UsageError(f"--embed-with is for {asked}; give vectors of whole sequences by --vectors")
+    if output != "-":
+        refuse_folder(output)
     model = load_model(terminal, run, device, threads, batch_size)
     predicting.check_modes(model.target, abstain=abstain, coverage=coverage, threshold=threshold)
     tables = data.tables()
@@ -209,8 +215,10 @@ def evaluate(
     from seqreg.evaluation.thresholds import threshold_rows
     from seqreg.records import to_plain, write_json, write_tsv
     from seqreg.sequences import in_terms_of
-    from seqreg.writing import is_stream
+    from seqreg.writing import is_stream, refuse_folder
 
+    if output is not None:
+        refuse_folder(output)
     model = load_model(terminal, run, device, threads, batch_size)
     check_alphabet(model, data.spec())
     sequences = data.read(

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from seqreg.errors import UsageError
 from seqreg.sequences import SequenceSet, as_column, is_missing, missing_like, read_strings
+from seqreg.sequences.collect import unwritable
 from seqreg.sequences.duplicates import duplicate_remarks
 from seqreg.targets import SEPARATOR, Classes, Labels, Target, Values, same_number
 from seqreg.vectors import as_tables, with_vectors
@@ -173,6 +174,8 @@ def labels(y: Any) -> NDArray[Any] | list[set[Any]]:
         y = y.toarray()
     if isinstance(y, Iterator):
         y = list(y)
+    if not isinstance(y, Iterable) and not hasattr(y, "__array__"):
+        raise UsageError(f"y must be a list, an array or a column; got {type(y).__name__}")
     if (sets := _label_sets(y)) is not None:
         _check_texts(label for row in sets for label in row)
         return sets
@@ -205,6 +208,8 @@ def _check_texts(values: Iterable[Any]) -> None:
             raise UsageError(f"y: label {number} is missing ({written}); leave its sequence out, or give one")
         if isinstance(value, bytes):
             raise UsageError(f"y: label {number} is bytes, {value!r:.40}; give text, value.decode()")
+        if isinstance(value, str) and not value.isprintable() and (odd := unwritable(value)) is not None:
+            raise UsageError(f"y: label {number}, {value!r:.40}, holds {odd!r}, a line break or control character")
 
 
 def read_sequences(

@@ -15,7 +15,11 @@ from seqreg.explain.meme import meme
 from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import Attribution, SequenceSet, read_attributions, write_attributions
-from seqreg.writing import atomic_write
+from seqreg.sequences.attributions import holds_attributions
+from seqreg.writing import atomic_write, refuse_to_replace
+
+ATTRIBUTIONS = "attributions.h5"  # written before all else
+NAMES = (ATTRIBUTIONS, "motifs.meme", "motifs.tsv", "logos", "explain.json", "explain.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +88,11 @@ def write_explanation(
     unseen: the networks of a cross-validation; then attributions and predictions are those of the one that has not seen
     the sequence, while motifs are those of `network`.
     pictures: how many sequences are drawn, the most confident of each predicted class in turn. show: ids of sequences
-    that are drawn besides, before them. Raises InputError for an id that is not there.
+    that are drawn besides, before them. Raises InputError for an id that is not there, and UsageError where a file or
+    folder of one of these names is there already, and no attributions of seqreg's with it.
     """
+    if not holds_attributions(folder / ATTRIBUTIONS):
+        refuse_to_replace(folder, NAMES)
     absent = [name for name in show if name not in set(sequences.names)]
     if absent:
         raise InputError(f"no sequence {absent[0]!r} to show", file=sequences.source, remedy="Give ids of the input.")
@@ -110,13 +117,13 @@ def write_explanation(
             if progress is not None:
                 progress(len(logits), len(sequences))
 
-    write_attributions(folder / "attributions.h5", noted(), about)
+    write_attributions(folder / ATTRIBUTIONS, noted(), about)
     p = _probabilities(unseen or ByFold.alone(network, len(logits)), logits)
     motifs = motifs_of(network, sequences, p)
     _write_motifs(folder, network, sequences, p, motifs)
     shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
     for number, (each, found) in enumerate(
-        zip(shown, read_attributions(folder / "attributions.h5", [each.index for each in shown]), strict=True), start=1
+        zip(shown, read_attributions(folder / ATTRIBUTIONS, [each.index for each in shown]), strict=True), start=1
     ):
         path = folder / "logos" / f"sequence-{number}.svg"
         draw_attribution(path, found, network.alphabet.letters, each.k, each.target)

@@ -57,6 +57,15 @@ class Attribution:
     integrated_gradients: NDArray[np.float32]
 
 
+def holds_attributions(path: str | Path) -> bool:
+    """Whether there is a file of this format."""
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == FORMAT
+    except OSError:
+        return False
+
+
 def write_attributions(path: str | Path, found: Iterable[Attribution], about: Mapping[str, Any]) -> None:
     """Write attributions as they come, atomically: memory holds a few sequences, whatever their number.
 

@@ -253,12 +253,15 @@ def _clean(record: RawRecord, what: str, text: str) -> str:
     if is_spreadsheet_error(text):
         remedy = "Write the name as text there, and save the file again."
         raise record.error(f"the {what} is {text!r}, an error of a spreadsheet", remedy)
-    if not text.isprintable():
-        for character in text:
-            if category(character) in _UNWRITABLE:
-                problem = f"the {what} {text!r:.60} holds {character!r}, a line break or control character"
-                raise record._replace(name="").error(problem, "Remove it.")
+    if not text.isprintable() and (odd := unwritable(text)) is not None:
+        problem = f"the {what} {text!r:.60} holds {odd!r}, a line break or control character"
+        raise record._replace(name="").error(problem, "Remove it.")
     return text
+
+
+def unwritable(text: str) -> str | None:
+    """The first character of a name that no line of a table can hold."""
+    return next((character for character in text if category(character) in _UNWRITABLE), None)
 
 
 def infer_alphabet(counts: NDArray[np.int64]) -> Alphabet:

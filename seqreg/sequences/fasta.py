@@ -48,7 +48,7 @@ def fields_of(description: str) -> dict[str, str] | None:
         name = _FIELD.get(key.lower())
         if name is None or name in fields:
             return None
-        fields[name] = value[1:-1].replace('""', '"') if value.startswith('"') else value
+        fields[name] = value[1:-1].replace('""', '"').strip() if value.startswith('"') else value
     if _WORD.sub("", description).strip():
         return None
     validation = fields.pop("validation", "false").lower()

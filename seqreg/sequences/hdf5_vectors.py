@@ -30,11 +30,11 @@ class Hdf5Vectors:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not is_hdf5(path):
-            raise InputError("not an HDF5 file", file=path)
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
+            if not is_hdf5(path):
+                raise InputError("not an HDF5 file", file=path) from None
             raise InputError(f"the HDF5 file is damaged: {error}", file=path, remedy="Write it again.") from None
 
     def first(self) -> str | None:
@@ -47,7 +47,8 @@ class Hdf5Vectors:
             node = self._get(key)
             if node is not None and _id_of(node) in (None, name):
                 return key
-        keys = self._by_id.get(name) or self._by_first_word.get(name) or self._by_first_word.get(replaced(name)) or []
+        by_id, by_first_word = self._said
+        keys = by_id.get(name) or by_first_word.get(name) or by_first_word.get(replaced(name)) or []
         if len(keys) > 1:
             problem = f"{len(keys)} vectors for this id, {keys[0]!r} and {keys[1]!r}"
             raise InputError(problem, file=self.path, record_id=name, remedy="Keep one of them.")
@@ -85,23 +86,20 @@ class Hdf5Vectors:
                 yield name
 
     @cached_property
-    def _by_id(self) -> dict[str, list[str]]:
-        """Keys by the attribute `original_id`; asked only where keys say nothing, as it takes a look at them all."""
-        found: dict[str, list[str]] = {}
+    def _said(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Keys by the attribute `original_id`, and those that are whole headers, or have one there, by its first word;
+        asked only where keys say nothing, as it takes a look at them all.
+        """
+        by_id: dict[str, list[str]] = {}
+        by_first_word: dict[str, list[str]] = {}
         for key in self._keys():
-            if (name := _id_of(self._dataset(key))) is not None:
-                found.setdefault(name, []).append(key)
-        return found
-
-    @cached_property
-    def _by_first_word(self) -> dict[str, list[str]]:
-        """Keys by their first word, or by that of their `original_id`, where they are whole headers."""
-        found: dict[str, list[str]] = {}
-        for key in self._keys():
-            word, *more = (_id_of(self._dataset(key)) or key).split(None, 1)
+            name = _id_of(self._dataset(key))
+            if name is not None:
+                by_id.setdefault(name, []).append(key)
+            word, *more = (name or key).split(None, 1)
             if more:
-                found.setdefault(word, []).append(key)
-        return found
+                by_first_word.setdefault(word, []).append(key)
+        return by_id, by_first_word
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Hdf5Vectors, (self.path,)

@@ -75,12 +75,16 @@ def table_records(handle: TextIO, file: str, column: str | None = None) -> Itera
 
     column: the one that holds the labels or values, whatever its name.
     """
+    number = 0
     for number, row in table_rows(handle, file):
         _require(row, ("sequence",), file)
         if "id" in row and not row["id"]:
             raise InputError("the id is empty", file=file, record=number)
         optional = _said(row, column, file)
         yield RawRecord(file, number, row.get("id", f"seq{number}"), row["sequence"]).saying(**optional)
+    if not number:
+        problem = "no sequences: a table has a header line and a row for each, FASTA headers that begin with '>'"
+        raise InputError(problem, file=file)
 
 
 def fasta_with_table(

@@ -1,6 +1,7 @@
 """What a run learns from its held-out sequences once the network is trained: a temperature, and prediction sets."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -100,10 +101,10 @@ def _cross_fitted(
     data = parts.train_and_valid
     parameter = next(network.module.parameters())
     related: dict[str, Any] = {"by": config.by, "similarity": config.similarity, "identity": config.identity}
-    try:
-        fold_of = folds(data, CROSS_FITTED, **related, seed=config.seed).part
-    except InputError:  # too few groups, equal sequences being one, for any to be held out
-        fold_of = np.zeros(len(data), dtype=np.int64)
+    fold_of = np.zeros(len(data), dtype=np.int64)
+    if len(data) >= CROSS_FITTED:
+        with suppress(InputError):  # too few groups, equal sequences being one, for any to be held out
+            fold_of = folds(data, CROSS_FITTED, **related, seed=config.seed).part
     logits: list[NDArray[Any]] = []
     rows: list[NDArray[np.int64]] = []
     numbers = np.unique(fold_of)

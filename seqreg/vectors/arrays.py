@@ -55,12 +55,7 @@ class NpzVectors(_Array):
                 if missing := sorted({"ids", "vectors"} - set(stored.files)):
                     raise InputError(f"no array {missing[0]!r}", file=path, remedy=remedy)
                 ids = stored["ids"]
-            stored_rows = _StoredRows.of(path, "vectors.npy")
-            if stored_rows is None:
-                with np.load(path, allow_pickle=False) as stored:
-                    rows: Any = stored["vectors"]
-            else:
-                rows = stored_rows
+                rows: Any = _StoredRows.of(path, stored.zip, "vectors.npy") or stored["vectors"]
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             if isinstance(error, InputError):
                 raise
@@ -84,16 +79,15 @@ class _StoredRows:
         weakref.finalize(self, self._handle.close)
 
     @classmethod
-    def of(cls, path: Path, member: str) -> "_StoredRows | None":
-        """None for what is compressed, or does not lie row by row."""
-        with zipfile.ZipFile(path) as archive:
-            about = archive.getinfo(member)
-            with archive.open(about) as header:
-                version = np.lib.format.read_magic(header)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, fortran, dtype = read(header)
-                before = header.tell()
-        if about.compress_type != zipfile.ZIP_STORED or fortran or dtype.hasobject:
+    def of(cls, path: Path, archive: zipfile.ZipFile, member: str) -> "_StoredRows | None":
+        """None for what is compressed, or does not lie row by row, and where there is no row."""
+        about = archive.getinfo(member)
+        with archive.open(about) as header:
+            version = np.lib.format.read_magic(header)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(header)
+            before = header.tell()
+        if about.compress_type != zipfile.ZIP_STORED or fortran or dtype.hasobject or not shape or not shape[0]:
             return None
         with path.open("rb") as handle:
             handle.seek(about.header_offset + 26)  # of the header that comes before the member itself

@@ -128,7 +128,8 @@ class VectorTable:
                 raise InputError(problem, file=self.path, record_id=_called(names, sequences, i), remedy=remedy)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self.path.absolute(), self.sequences)
+        sequences = None if self.sequences is None else Path(self.sequences).absolute()
+        return _reopened, (type(self), self.path.absolute(), sequences)
 
     def __deepcopy__(self, memo: object) -> Self:
         return self  # it never changes; scikit-learn copies the parameters of what it clones

@@ -147,7 +147,7 @@ def unknown_suites():
 def known_suites():
     """The names of suites that come with seqreg."""
     listing = subprocess.run(["seqreg", "benchmark", "--json"], capture_output=True, text=True, check=True)
-    return [suite["name"] for suite in json.loads(listing.stdout)]
+    return [suite["name"] for suite in json.loads(listing.stdout)["suites"]]
 
 
 def listed():
