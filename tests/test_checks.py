@@ -19,7 +19,7 @@ from seqreg.errors import UsageError
 from seqreg.evaluation.thresholds import threshold_rows
 from seqreg.metrics import ece
 from seqreg.records import dump_json, read_json, read_tsv
-from seqreg.sequences import SequenceSet, read_strings, write_fasta
+from seqreg.sequences import SequenceSet, read_strings, shuffled_background, write_fasta
 from seqreg.targets import Classes, Labels, Target
 
 Call = Callable[..., CompletedProcess[str]]
@@ -186,6 +186,26 @@ def test_a_baseline_below_chance_is_a_warning() -> None:
     assert (check.status, check.value) == ("warn", {"kmer-svm": 0.25})
     assert "group=" in check.remedy
     assert found(data, **parts, baselines={"a": usual})["below-chance"].status == "ok"
+
+
+def test_shuffles_on_the_other_side_of_a_split_are_called_so_and_groups_mend_it(tmp_path: Path) -> None:
+    """What a sequence and its shuffle share is all that pairs of letters tell, and their labels are opposite."""
+    from seqreg.training import TrainConfig, train_baseline
+
+    rng = np.random.default_rng(7)
+    positives = read_strings(proteins(60, rng, 12, 16))
+    shuffled = shuffled_background(positives, seed=1)
+    texts = [part.sequence(i) for part in (positives, shuffled) for i in range(len(part))]
+    labels = ["positive"] * 60 + ["negative"] * len(shuffled)
+    groups = [*positives.names, *(shuffled.group if shuffled.group is not None else ())]
+    how: dict[str, Any] = {"baseline": "kmer-logistic:k=2"}
+    found = {}
+    for name, group in (("alone", None), ("together", groups)):
+        train_baseline(read_strings(texts, labels, groups=group), TrainConfig(test=0.4), tmp_path / name, **how)
+        metrics = read_json(tmp_path / name / "metrics.json")
+        checks = {each["name"]: each["status"] for each in metrics["checks"]}
+        found[name] = (checks["below-chance"], metrics["verdict"]["outcome"])
+    assert found == {"alone": ("warn", "behind"), "together": ("ok", "guessing")}
 
 
 def test_suspects_are_those_of_confident_learning_one_by_one() -> None:

@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from seqreg.alphabet import DNA
 from seqreg.errors import ModelError, UsageError
@@ -55,6 +56,65 @@ def fake_run(folder: Path, *, model: dict[str, str], values: dict[str, float | N
     beside = {name: {"n": 7, "auroc": value} for name, value in baselines.items()}
     put_json(folder / "metrics.json", {"n": 7, **values, "baselines": beside})
     return folder
+
+
+def cross_validated(folder: Path, scores: list[float], fold: list[int] | None = None) -> Path:
+    """A run of 3 folds, drawn twice, of 6 sequences."""
+    run = fake_run(folder, model={"kind": "network"}, values={"auroc": statistics.mean(scores)})
+    keys = [(repeat, number) for repeat in (1, 2) for number in (1, 2, 3)]
+    folds = [{"repeat": r, "fold": f, "network": {"auroc": score}} for (r, f), score in zip(keys, scores, strict=True)]
+    put_json(run / "metrics.json", {**read_json(run / "metrics.json"), "folds": folds})
+    rows = [f"s{i}\t{number}\t{repeat}" for repeat in (1, 2) for i, number in enumerate(fold or [1, 2, 3, 1, 2, 3])]
+    (run / "predictions.tsv").write_text("\n".join(["id\tfold\trepeat", *rows]) + "\n")
+    return run
+
+
+def test_runs_on_the_same_folds_are_tested_in_pairs(tmp_path: Path, call: Call) -> None:
+    """Against the corrected resampled t-test and Holm's rule, written out."""
+    rng = np.random.default_rng(0)
+    good = rng.normal(0.9, 0.01, size=6)
+    scores = {
+        "good": good,
+        "fair": good + rng.normal(0, 0.02, size=6),
+        "poor": good - 0.1 + rng.normal(0, 0.01, size=6),
+    }
+    runs = [cross_validated(tmp_path / name, values.tolist()) for name, values in scores.items()]
+    found = compare_runs(runs)
+    slow = []
+    for first, second in (("good", "fair"), ("good", "poor"), ("fair", "poor")):
+        apart = scores[first] - scores[second]
+        error = np.sqrt(apart.var(ddof=1) * (1 / 6 + (1 / 3) / (2 / 3)))
+        slow.append(2 * student.sf(abs(apart.mean()) / error, 5))
+    assert [each.p for each in found.tests] == pytest.approx(slow)
+    order = np.argsort(slow)
+    steps = [slow[i] * (3 - rank) for rank, i in enumerate(order)]
+    adjusted = dict(zip(order.tolist(), np.minimum(1, np.maximum.accumulate(steps)).tolist(), strict=True))
+    assert [each.adjusted for each in found.tests] == pytest.approx([adjusted[i] for i in range(3)])
+    assert [each.outcome for each in found.tests] == ["tie", "ahead", "ahead"]
+    assert found.verdict is not None
+    best, other = sorted(("good", "fair"), key=lambda name: -scores[name].mean())
+    assert (found.verdict.outcome, found.verdict.against) == ("tie", str(tmp_path / other))
+    assert f"a tie with {tmp_path / other} (+0." in found.verdict.sentence
+    assert f"ahead of {tmp_path / 'poor'} (+0." in found.verdict.sentence
+    assert f"predict {tmp_path / best} INPUT" in found.verdict.next
+    done = call("compare", *runs, "-o", tmp_path / "c.json")
+    assert f"Verdict: {found.verdict.sentence}" in done.stderr
+    assert "Which is better?" in (tmp_path / "c.html").read_text(encoding="utf-8")
+    two = compare_runs([runs[2], runs[0]])
+    assert two.verdict is not None
+    assert (two.verdict.outcome, two.tests[0].outcome) == ("ahead", "behind")
+    assert two.verdict.difference == -two.tests[0].difference > 0
+
+
+def test_runs_on_other_folds_are_not_tested(tmp_path: Path) -> None:
+    runs = [cross_validated(tmp_path / "a", [0.9] * 6), cross_validated(tmp_path / "b", [0.8] * 6, [1, 1, 2, 2, 3, 3])]
+    assert compare_runs(runs).tests == ()
+    assert compare_runs(runs).verdict is None
+    one_split = fake_run(tmp_path / "c", model={}, values={"auroc": 0.5})
+    assert compare_runs([runs[0], one_split]).verdict is None
+    same = compare_runs([runs[0], cross_validated(tmp_path / "d", [0.9] * 6)])
+    assert [(each.p, each.difference, each.outcome) for each in same.tests] == [(1.0, 0.0, "tie")]
+    assert same.tests[0].interval[0] < 0 < same.tests[0].interval[1]
 
 
 def test_means_are_over_the_runs_that_define_a_metric(tmp_path: Path) -> None:

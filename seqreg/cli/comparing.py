@@ -24,6 +24,7 @@ Side = Annotated[
 def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
     """Set the test metrics of several runs side by side, with their mean: folds, seeds, or rival settings.
 
+    Rivals that were cross-validated on the same folds are tested: one sentence says which is better, if any.
     With -o x.json, x.tsv beside it has a row per run and model, and x.html is a page to read.
     """
     from seqreg.evaluation.comparison import compare_runs
@@ -44,10 +45,15 @@ def compare(terminal: Terminal, runs: Runs, output: Side = None) -> None:
             (name, *(_with_deviation(of_metric[name]) for of_metric in found.spread.values())) for name in found.metrics
         ]
         terminal.table((f"mean of {len(runs)} runs ± standard deviation", *found.spread), rows)
+        if found.tests:
+            tested = [(t.first, t.second, t.difference, t.p, t.adjusted, t.outcome) for t in found.tests]
+            terminal.table(("first", "second", found.tests[0].metric, "p", "p after Holm", "the first is"), tested)
     if output is not None:
         terminal.note(f"Wrote {output}")
         if not is_stream(output):
             terminal.note(f"Report: {output.with_suffix('.html')}")
+    if found.verdict is not None:
+        terminal.note(f"Verdict: {found.verdict.sentence}\nNext: {found.verdict.next}")
 
 
 def _with_deviation(spread: "Spread") -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from seqreg.errors import ModelError, UsageError
+from seqreg.evaluation.rival_runs import PairTest, judge_runs, pair_tests, same_folds
+from seqreg.evaluation.verdict import Verdict
 from seqreg.model_files import is_baseline
 from seqreg.records import read_json
 from seqreg.targets import Classes, Values
@@ -34,12 +36,15 @@ class Comparison:
     runs: folders, in the order given. n: test sequences of each. values: model -> metric -> value in each run, None
     where it is undefined or the run has no such model. spread: model -> metric -> its mean over runs.
     The network of a run is called "network"; folds of one set are not independent, so no interval is claimed.
+    tests, verdict: of cross-validated runs that have the same folds, every two beside each other (see `rival_runs`).
     """
 
     runs: tuple[str, ...]
     n: tuple[int, ...]
     values: Mapping[str, Mapping[str, tuple[float | None, ...]]]
     spread: Mapping[str, Mapping[str, Spread]]
+    tests: tuple[PairTest, ...] = ()
+    verdict: Verdict | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -76,8 +81,12 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
         name: {metric: tuple(models.get(name, {}).get(metric) for models in found) for metric in metrics}
         for name in names
     }
+    runs = tuple(map(str, folders))
+    tests, verdict = _rivals(folders, runs, Values if all(measured) else Classes)
     return Comparison(
-        runs=tuple(map(str, folders)),
+        tests=tests,
+        verdict=verdict,
+        runs=runs,
         n=tuple(next(iter(models.values()))["n"] for models in found),
         values=values,
         spread={
@@ -85,6 +94,21 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
             for name, of_metric in values.items()
         },
     )
+
+
+def _rivals(
+    folders: Sequence[Path], runs: Sequence[str], kind: type[Classes | Values]
+) -> tuple[tuple[PairTest, ...], Verdict | None]:
+    """The tests of runs that were cross-validated on the same folds, and what they say; nothing for other runs."""
+    metrics = [read_json(folder / "metrics.json") for folder in folders]
+    if len(folders) < 2 or not same_folds(folders, metrics):
+        return (), None
+    tests = pair_tests(runs, metrics, {name: kind.metrics[name] for name in kind.headline})
+    if not tests:
+        return (), None
+    name = tests[0].metric
+    means = {run: each[name] for run, each in zip(runs, metrics, strict=True)}
+    return tests, judge_runs(tests, means, kind.metrics[name])
 
 
 def spread_of(values: Sequence[float | None]) -> Spread:

@@ -66,6 +66,25 @@ def metric_interval(metric: Metric, scores: ArrayLike, folds: int, n: int) -> In
     return max(bottom, found.interval[0]), min(top, found.interval[1])
 
 
+def difference_over_folds(
+    metric: Metric, ours: ArrayLike, theirs: ArrayLike, folds: int, n: int
+) -> tuple[Mean, Interval]:
+    """The mean difference of a metric over (K R,) folds, and its 95 % interval.
+
+    Where no fold differs from another, the intervals of both means are put together as Newcombe does; n: independent
+    sequences behind them.
+    """
+    ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    found = mean_over_folds(ours - theirs, folds)
+    if found.interval is not None:
+        return found, found.interval
+    means = float(ours.mean()), float(theirs.mean())
+    (low, high), (their_low, their_high) = (flat_interval(metric, each, n) or (each, each) for each in means)
+    below = float(np.hypot(means[0] - low, their_high - means[1]))
+    above = float(np.hypot(high - means[0], means[1] - their_low))
+    return found, (found.value - below, found.value + above)
+
+
 def judge_folds(
     target: Target,
     name: str,
@@ -87,13 +106,7 @@ def judge_folds(
     if own is None or (theirs is None and metric.chance is None):
         return None
     against = np.full(len(ours), metric.chance) if theirs is None else np.asarray(theirs, dtype=np.float64)
-    difference = mean_over_folds(np.asarray(ours, dtype=np.float64) - against, folds)
-    limits = difference.interval
-    if limits is None:
-        both = [flat_interval(metric, each, n) or (each, each) for each in (value, float(against.mean()))]
-        below = float(np.hypot(value - both[0][0], both[1][1] - against.mean()))
-        above = float(np.hypot(both[0][1] - value, against.mean() - both[1][0]))
-        limits = (difference.value - below, difference.value + above)
+    difference, limits = difference_over_folds(metric, ours, against, folds, n)
     outcome: Outcome = "tie"
     if metric.chance is not None and own[0] <= metric.chance <= own[1]:
         outcome = "guessing"

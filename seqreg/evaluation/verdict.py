@@ -174,9 +174,7 @@ def in_numbers(
     if rival is None:
         return _against_chance(outcome, metric, values[0], own)
     pair = f"{metric.title} {_number(values[0])} against {_number(values[1])}"
-    apart = (
-        f"a difference of {_signed(values[0] - values[1])}, 95 % interval {_signed(limits[0])} to {_signed(limits[1])}"
-    )
+    apart = f"a difference of {signed(values[0] - values[1])}, 95 % interval {signed(limits[0])} to {signed(limits[1])}"
     if outcome == "guessing":
         return (
             f"No better than guessing: the 95 % interval of its {metric.title}, {_number(own[0])} to "
@@ -201,7 +199,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     """With a sign and as many decimals as it needs not to be 0."""
     digits = next((d for d in (3, 4, 5, 6) if round(abs(value), d) > 0), 3)
     return f"{value:+.{digits}f}".replace("-", "−")

@@ -19,7 +19,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         .render(
             version=__version__,
             comparison=comparison,
-            headings={"means": "Means", "runs": "Run by run"},
+            headings={"verdict": "Which is better?", "means": "Means", "runs": "Run by run"},
             metrics=[_metric(comparison, name) for name in comparison.metrics],
         )
     )
