@@ -48,6 +48,19 @@ methods = [
 """
 COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train", "data.fa", *SMALL, "--no-baselines", "--resume", "-o", "out/run"),
+    "folds": (
+        "train",
+        "data.fa",
+        *SMALL,
+        "--folds",
+        "2",
+        "--repeats",
+        "1",
+        "--no-baselines",
+        "--resume",
+        "-o",
+        "out/run",
+    ),
     "baseline": ("baseline", "data.fa", "--model", "kmer-logistic:k=2", "--quiet", "--resume", "-o", "out/run"),
     "tune": ("tune", "data.fa", *SMALL, *TUNING, "--resume", "-o", "out/run"),
     "benchmark": ("benchmark", "suite.toml", "-o", "out/suite", "--device", "cpu", "--quiet"),

@@ -7,9 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import openpyxl
 import pytest
 from Bio import SeqIO
@@ -20,6 +23,7 @@ from seqreg.errors import InputError, SeqregError
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, read_strings, read_variants, write_store
 from seqreg.sequences.fasta import fields_of
 from seqreg.sequences.vcf import is_vcf, read_vcf
+from seqreg.vectors import VectorTable
 
 FEW, MANY = 200, 10_000
 SECONDS = 5.0  # of processor time that reading one file may take
@@ -263,6 +267,63 @@ def check_cells(rows: list[list[str | int | None]], folder: Path) -> None:
     assert told[0] == told[1]
 
 
+VECTORS = np.arange(12, dtype=np.float32).reshape(3, 4)
+IDS = ["a", "b", "c"]
+
+
+def check_vectors(raw: bytes, folder: Path, suffix: str, oracle: Callable[[Path], dict[str, Any]]) -> None:
+    """What another reader of such files finds under the ids, or a sentence; nothing where that one finds nothing."""
+    path = folder / f"v{suffix}"
+    path.write_bytes(raw)
+    try:
+        table = VectorTable(path)
+        found = table.take(IDS, ["ACGT", "CCG", "GG"])
+    except SeqregError as error:
+        named(error, path.name)
+        return
+    assert found.shape == (3, table.dimension)
+    assert np.isfinite(found).all()
+    try:
+        wanted = oracle(path)
+    except Exception:  # noqa: BLE001  # checksums of what was not asked for, for one
+        return
+    for name, row in zip(IDS, found, strict=True):
+        np.testing.assert_array_equal(row, np.asarray(wanted[name], dtype=np.float32))
+
+
+def of_npz(path: Path) -> dict[str, Any]:
+    with np.load(path) as stored:
+        names = [
+            each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in stored["ids"].tolist()
+        ]
+        return dict(zip(names, stored["vectors"], strict=True))
+
+
+def of_hdf5(path: Path) -> dict[str, Any]:
+    with h5py.File(path) as stored:
+        return {name: stored[name][()] for name in IDS}
+
+
+def of_table(path: Path) -> dict[str, Any]:
+    lines = [line for line in plain(path.read_bytes()).split("\n") if line.strip()]
+    mark = next((mark for mark in "\t,;" if mark in lines[0]), ",")
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
+    where = [cell.removeprefix("#").lower() for cell in rows[0]].index("id")
+    return {row[where]: [float(cell) for i, cell in enumerate(row[: len(rows[0])]) if i != where] for row in rows[1:]}
+
+
+def npz_bytes(folder: Path) -> bytes:
+    np.savez(folder / "whole.npz", ids=np.array(IDS), vectors=VECTORS)
+    return (folder / "whole.npz").read_bytes()
+
+
+def hdf5_bytes(folder: Path) -> bytes:
+    with h5py.File(folder / "whole.hdf5", "w") as stored:
+        for name, row in zip(IDS, VECTORS, strict=True):
+            stored[name] = row
+    return (folder / "whole.hdf5").read_bytes()
+
+
 def save_workbook(path: Path, rows: list[Any]) -> None:
     book = openpyxl.Workbook()
     sheet = book.active
@@ -322,6 +383,19 @@ READERS: dict[str, Reader] = {
     "store": Reader(files=lambda folder: st.tuples(damaged(store_bytes(folder))), check=check_store),
     "workbook": Reader(
         files=lambda folder: st.tuples(damaged(workbook_bytes(folder))), check=check_workbook, share=0.5
+    ),
+    "vectors-table": text_reader(
+        b"id,d0,d1\na,0.5,1\nb,-2,3e-1\nc,4,5\n", partial(check_vectors, suffix=".csv", oracle=of_table)
+    ),
+    "vectors-npz": Reader(
+        files=lambda folder: st.tuples(damaged(npz_bytes(folder))),
+        check=partial(check_vectors, suffix=".npz", oracle=of_npz),
+        share=0.5,
+    ),
+    "vectors-hdf5": Reader(
+        files=lambda folder: st.tuples(damaged(hdf5_bytes(folder))),
+        check=partial(check_vectors, suffix=".h5", oracle=of_hdf5),
+        share=0.5,
     ),
     "cells": Reader(files=lambda _: st.tuples(ROWS), check=check_cells, share=0.25),
 }

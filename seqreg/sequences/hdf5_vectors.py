@@ -6,6 +6,7 @@ id as attribute `original_id`, as bio_embeddings and biotrainer do, whose keys m
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from seqreg.sequences.hdf5 import written_hdf5
 from seqreg.sequences.opening import is_hdf5
 
 ID = "original_id"
-_DAMAGED = (OSError, KeyError, ValueError, RuntimeError, UnicodeDecodeError)
+_DAMAGED = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError, OverflowError)
 
 
 class Hdf5Vectors:
@@ -39,15 +40,17 @@ class Hdf5Vectors:
 
     def first(self) -> str | None:
         """The key of a data set, None in a file without any."""
-        return next(self._keys(), None)
+        with self._reading():
+            return next(self._keys(), None)
 
     def find(self, name: str) -> str | None:
         """The key of the vector of this id. Raises InputError where several data sets carry the id."""
-        for key in (name, replaced(name)):
-            node = self._get(key)
-            if node is not None and _id_of(node) in (None, name):
-                return key
-        by_id, by_first_word = self._said
+        with self._reading(name):
+            for key in (name, replaced(name)):
+                node = self._get(key)
+                if node is not None and _id_of(node) in (None, name):
+                    return key
+            by_id, by_first_word = self._said
         keys = by_id.get(name) or by_first_word.get(name) or by_first_word.get(replaced(name)) or []
         if len(keys) > 1:
             problem = f"{len(keys)} vectors for this id, {keys[0]!r} and {keys[1]!r}"
@@ -57,14 +60,21 @@ class Hdf5Vectors:
     def find_sequence(self, sequence: str) -> str | None:
         """The key that is the hash of these letters, as biotrainer computes it."""
         key = sequence_hash(sequence)
-        return None if self._get(key) is None else key
+        with self._reading():
+            return None if self._get(key) is None else key
 
     def read(self, key: str) -> NDArray[Any]:
         """The array of a key, (D,) or (residues, D)."""
-        try:
+        with self._reading(key):
             return self._dataset(key)[()]
+
+    @contextmanager
+    def _reading(self, name: str | None = None) -> Iterator[None]:
+        """Raises InputError for whatever HDF5 says of a damaged file."""
+        try:
+            yield
         except _DAMAGED as error:
-            raise InputError(f"the HDF5 file is damaged: {error}", file=self.path, record_id=key) from None
+            raise InputError(f"the HDF5 file is damaged: {error}", file=self.path, record_id=name) from None
 
     def _get(self, key: str) -> h5py.Dataset | None:
         """The data set of exactly this key: HDF5 reads `.`, `//` and a `/` in front as paths of others."""

@@ -1,7 +1,10 @@
 """Vectors in one array with their ids beside it: `.npz`, tables of text, Parquet."""
 
+import math
+import struct
 import weakref
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +16,12 @@ from numpy.typing import NDArray
 from seqreg.errors import InputError, UsageError
 from seqreg.sequences.opening import open_text
 from seqreg.sequences.tables import table_rows
+
+# What zipfile and numpy raise at archives that are damaged, cut short, or made by something else.
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error),
+    *(MemoryError, OverflowError, TypeError, struct.error),
+)
 
 
 class _Rows(Protocol):
@@ -51,16 +60,19 @@ class NpzVectors(_Array):
     def __init__(self, path: Path) -> None:
         remedy = "Write it as numpy.savez(path, ids=ids, vectors=vectors), ids as an array of text."
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                if missing := sorted({"ids", "vectors"} - set(stored.files)):
-                    raise InputError(f"no array {missing[0]!r}", file=path, remedy=remedy)
-                ids = stored["ids"]
-                rows: Any = _StoredRows.of(path, stored.zip, "vectors.npy") or stored["vectors"]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
+                if missing := sorted({"ids.npy", "vectors.npy"} - set(archive.namelist())):
+                    raise InputError(f"no array {missing[0][:-4]!r}", file=path, remedy=remedy)
+                ids = _array_of(archive, "ids.npy")
+                rows: Any = _StoredRows.of(path, archive, "vectors.npy")
+                if rows is None:
+                    rows = _array_of(archive, "vectors.npy")
+        except FileNotFoundError:
+            raise InputError("no such file", file=path, remedy=remedy) from None
+        except _DAMAGED as error:
             if isinstance(error, InputError):
                 raise
-            problem = "no such file" if not path.is_file() else f"cannot be read: {error}"
-            raise InputError(problem, file=path, remedy=remedy) from None
+            raise InputError(f"cannot be read: {error}", file=path, remedy=remedy) from None
         if ids.ndim != 1 or ids.dtype.kind not in "US" or len(rows.shape) != 2 or rows.dtype.kind != "f":
             problem = f"ids are {ids.dtype} {ids.shape}, vectors {rows.dtype} {rows.shape}"
             raise InputError(f"{problem}; texts (N,) and floats (N, D) are wanted", file=path, remedy=remedy)
@@ -68,6 +80,11 @@ class NpzVectors(_Array):
             raise InputError(f"{len(ids):,} ids, but {len(rows):,} vectors", file=path, remedy=remedy)
         names = (each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in ids.tolist())
         super().__init__(path, names, rows)
+
+
+def _array_of(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
+    with archive.open(member) as handle:
+        return np.lib.format.read_array(handle, allow_pickle=False)
 
 
 class _StoredRows:
@@ -92,7 +109,10 @@ class _StoredRows:
         with path.open("rb") as handle:
             handle.seek(about.header_offset + 26)  # of the header that comes before the member itself
             name, extra = (int.from_bytes(handle.read(2), "little") for _ in range(2))
-        return cls(path, about.header_offset + 30 + name + extra + before, shape, dtype)
+        start = about.header_offset + 30 + name + extra + before
+        if start + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+            raise ValueError(f"{member} is cut short")
+        return cls(path, start, shape, dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -123,7 +143,8 @@ class TextVectors(_Array):
 
 def _numbers(row: dict[str, str], path: Path, number: int, name: str) -> NDArray[np.float32]:
     try:
-        return np.array(list(row.values()), dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinite, which whoever takes the vector is told
+            return np.array(list(row.values()), dtype=np.float32)
     except ValueError:
         for column, text in row.items():
             try:
