@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import t as student
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.baselines import OF_CLASSES, OF_VALUES
+from seqreg.baselines import OF_CLASSES, OF_VALUES, fit_baseline
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
 from seqreg.explain.attributions import attributions
@@ -26,6 +26,7 @@ from seqreg.sequences import InputSpec, SequenceSet, read_attributions, read_inp
 from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
 from seqreg.training.folds import planned
+from seqreg.training.judging import kept_baseline
 from tests.conftest import different, planted
 
 Call = Callable[..., CompletedProcess[str]]
@@ -199,7 +200,22 @@ def test_the_model_that_is_kept_has_learned_from_all(run: Path, proteins: Sequen
     assert (run / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
     assert read_json(run / "run.json")["data"]["n"] == 60
     assert not (run / "cross-validation").exists()
-    assert set(read_json(run / "files.json")["files"]) >= {"folds", "metrics.json", "suspects.tsv"}
+    assert set(read_json(run / "files.json")["files"]) >= {"baseline", "folds", "metrics.json", "suspects.tsv"}
+
+
+def test_the_simple_model_of_folds_is_kept_for_what_is_measured_later(
+    run: Path, proteins: SequenceSet, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has learned from all sequences too, and stands beside the network on new ones."""
+    one_quick_baseline(monkeypatch)
+    kept = kept_baseline(run)
+    assert kept is not None
+    again = fit_baseline("kmer-logistic", proteins)
+    assert kept.probabilities(proteins) == pytest.approx(again.probabilities(proteins))
+    write_fasta(tmp_path / "new.fa", planted(PROTEIN, "WKHFCC", n=40, longest=33))
+    done = call("evaluate", run, tmp_path / "new.fa", "-o", tmp_path / "e.json")
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "e.json")["verdict"]["against"] == "kmer-logistic"
 
 
 def test_folds_are_in_report_and_card(run: Path) -> None:

@@ -35,8 +35,7 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
     names = [name for name in scores[0] if all(name in each for each in scores)]
     means = {name: _mean(work, target, [each[name] for each in scores]) for name in names if name != PICKED}
     headline = next((name for name in target.headline if means[NETWORK][name] is not None), target.headline[-1])
-    chosen = Counter(pick for record in records if (pick := picked(record)) is not None)
-    rival = chosen.most_common(1)[0][0] if chosen else None
+    rival = rival_of(records)
     found = {name: [each[name][headline] for each in scores if name in each] for name in (NETWORK, PICKED)}
     ours, theirs = ([value for value in values if value is not None] for values in found.values())
     verdict = None
@@ -67,6 +66,12 @@ def picked(record: Mapping[str, Any]) -> str | None:
     """The baseline that inner cross-validation on the fold's training part prefers; None where none was fitted."""
     names = [name for name in record["baselines"] if name not in GUESSING]
     return names[0] if names else None
+
+
+def rival_of(records: Sequence[Mapping[str, Any]]) -> str | None:
+    """The baseline that is picked in most folds, the first of several; None where none was fitted."""
+    chosen = Counter(pick for record in records if (pick := picked(record)) is not None)
+    return chosen.most_common(1)[0][0] if chosen else None
 
 
 def out_of_fold(work: Work, records: Sequence[Mapping[str, Any]], said: str = "p") -> Array:

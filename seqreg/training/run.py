@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqreg.baselines import FittedBaseline
+from seqreg.baselines import FittedBaseline, fit_baseline
 from seqreg.errors import UsageError, option
 from seqreg.evaluation import Metrics
 from seqreg.evaluation.conformal import FILE as CONFORMAL
@@ -23,9 +23,9 @@ from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet, with_positive, write_seen
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import BASELINES, PIECES
-from seqreg.training.claim import WORK, alone, claim_folder
+from seqreg.training.claim import BASELINE, WORK, alone, claim_folder
 from seqreg.training.config import TrainConfig, with_defaults
-from seqreg.training.cross_validation import of_folds, out_of_fold, picked, write_out_of_fold
+from seqreg.training.cross_validation import of_folds, out_of_fold, rival_of, write_out_of_fold
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
 from seqreg.training.folds import CrossValidation, Work, planned
 from seqreg.training.judging import check_folds, check_run, keep, opponent, score_all, verdict_of, write_thresholds
@@ -183,8 +183,10 @@ def _write_folds(
 ) -> None:
     """Write what a cross-validation shows, and remove what is only needed until it is over."""
     data, mean = work.data, out_of_fold(work, records)
-    chosen = next((pick for record in records if (pick := picked(record)) is not None), None)
-    steps = steps_after_training(command, output, data.source, chosen, folds=True)
+    rival = rival_of(records)
+    if rival is not None:
+        fit_baseline(rival, data, seed=config.seed).save(output / BASELINE)
+    steps = steps_after_training(command, output, data.source, rival, folds=True)
     found = of_folds(work, records, steps, temperature)
     write_predictions(output, data, mean, None)
     write_out_of_fold(output, work, records)
