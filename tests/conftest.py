@@ -24,6 +24,7 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.schemas import Schema
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes
+from seqreg.training.evidence import FEWEST as USUALLY_FEWEST
 from seqreg.training.folds import SMALL as USUALLY_SMALL
 from tests.described import check
 
@@ -99,14 +100,18 @@ def one_split_of_small_sets() -> Iterator[None]:
     """What tests train is small, and most of them are about other things than the folds it would be given."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seqreg.training.folds.SMALL", 0)
+        # Most tests are not about strands and positions either, which take time to decide.
+        patch.setattr("seqreg.training.evidence.FEWEST", sys.maxsize)
         yield
 
 
 @pytest.fixture(autouse=True)
 def folds_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that have folds in their name get what users get."""
+    """Tests that have folds, or evidence, in their name get what users get."""
     if "folds" in request.node.name:
         monkeypatch.setattr("seqreg.training.folds.SMALL", USUALLY_SMALL)
+    if "evidence" in request.node.name:
+        monkeypatch.setattr("seqreg.training.evidence.FEWEST", USUALLY_FEWEST)
 
 
 def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, longest: int = 34) -> SequenceSet:

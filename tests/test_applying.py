@@ -51,9 +51,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run` reads both strands as one, `strands` does not; `long.fa` holds sequences of many lengths."""
     folder = tmp_path_factory.mktemp("applying")
     write_fasta(folder / "data.fa", planted(DNA, "TGACGTCA"))
-    for name, *words in (("run",), ("strands", "--no-reverse-complement")):
+    for name, word in (("run", "--reverse-complement"), ("strands", "--no-reverse-complement")):
         with pytest.raises(SystemExit, match="0"):
-            app(["train", str(folder / "data.fa"), "-o", str(folder / name), *QUICK, *words, "--quiet"])
+            app(["train", str(folder / "data.fa"), "-o", str(folder / name), *QUICK, word, "--quiet"])
     rng = np.random.default_rng(1)
     texts = {name: "".join(rng.choice(list("ACGTN"), n)) for name, n in (("a", 150), ("b", 34), ("c", 9), ("d", 35))}
     texts["gap"] = "N" * 80 + texts["b"]

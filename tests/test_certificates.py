@@ -67,7 +67,7 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
     if aligned or seed % 3 == 2:
         neighbours = pick(0, 3)
         linear = Sum(
-            spectrum=pick(0, 1, 2) if alphabet is PROTEIN else pick(0, 1, 2, 3),
+            spectrum=pick((0,), (1,), (2,), (1, 2)) if alphabet is PROTEIN else pick((0,), (2,), (1, 2), (1, 3)),
             positions=pick(True, False),
             alignments=3 if aligned else 0,
             neighbours=neighbours,
@@ -158,7 +158,7 @@ def test_the_constant_holds_for_sequences_longer_than_those_trained_on(seed: int
     if seed % 2:
         net = CNN(filters=2, width=2, pooling="position", activation="identity").build(DNA, **shape)
     else:
-        net = parts_of(Sum(spectrum=0, pooling=("none",)).build(DNA, **shape))[0]
+        net = parts_of(Sum(spectrum=(0,), pooling=("none",)).build(DNA, **shape))[0]
     net = net.double().eval()
     if seed == 0:  # where both strands see a letter, what it adds on one it takes away on the other
         net.output.weight.data = torch.tensor([[0.0, 1, 0, 1]], dtype=torch.float64).repeat_interleave(4, dim=1)

@@ -21,7 +21,7 @@ from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Values
 from seqreg.training import TrainConfig, fit, with_defaults
-from seqreg.training.config import MOST_NEIGHBOURS, default_model
+from seqreg.training.defaults import MOST_NEIGHBOURS, default_model
 
 ALONE = Sum(spectrum=0, positions=False, pooling=("none",), neighbours=30)
 
@@ -170,8 +170,8 @@ def test_what_is_remembered_of_effects_is_of_the_same_weights() -> None:
 
 def test_values_of_proteins_of_one_length_have_neighbours_by_default() -> None:
     data = mutants(PROTEIN, 12)
-    assert default_model(data).neighbours == 12 <= MOST_NEIGHBOURS
-    assert default_model(mutants(DNA, 12)).neighbours == 0
+    assert default_model(data, in_place=True).neighbours == 12 <= MOST_NEIGHBOURS
+    assert default_model(mutants(DNA, 12), in_place=True).neighbours == 0
     shorter = data.subset(np.arange(11))
     unequal = SequenceSet(
         alphabet=PROTEIN,
@@ -181,7 +181,7 @@ def test_values_of_proteins_of_one_length_have_neighbours_by_default() -> None:
         target=data.target,
         y=data.y,
     )
-    assert default_model(unequal).neighbours == 0
+    assert default_model(unequal, in_place=True).neighbours == 0
 
 
 def test_both_strands_are_refused() -> None:

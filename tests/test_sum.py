@@ -30,6 +30,7 @@ from seqreg.training.weighing import RIDGE, mean_loss, stacking_weights
 
 LENGTHS = torch.tensor([17, 3, 8, 1, 12])
 NETWORKS = [(DNA, 3, False), (DNA, 2, True), (PROTEIN, 2, False)]
+SEVERAL = [*NETWORKS, (DNA, (1, 2, 3), True), (PROTEIN, (2, 1), False)]
 
 
 def random_ids(alphabet: Alphabet, symbols: int | None = None) -> torch.Tensor:
@@ -38,9 +39,9 @@ def random_ids(alphabet: Alphabet, symbols: int | None = None) -> torch.Tensor:
     return ids.masked_fill(torch.arange(17) >= LENGTHS[:, None], alphabet.pad)
 
 
-def build(alphabet: Alphabet, k: int, strands: bool, outputs: int = 3) -> SumNet:
+def build(alphabet: Alphabet, k: int | tuple[int, ...], strands: bool, outputs: int = 3) -> SumNet:
     torch.manual_seed(1)
-    spec = Sum(spectrum=k, filters=8, width=4, pooling=("max", "position"))
+    spec = Sum(spectrum=k if isinstance(k, tuple) else (k,), filters=8, width=4, pooling=("max", "position"))
     net = spec.build(alphabet, outputs=outputs, length=15, reverse_complement=strands).double().eval()
     with torch.no_grad():
         for part in parts_of(net):
@@ -82,7 +83,7 @@ def test_a_mixture_counts_in_parts_and_two_in_a_window_do_not() -> None:
     assert torch.equal(net(torch.tensor([[n, n]], dtype=torch.uint8))[0], net.output.bias)
 
 
-@pytest.mark.parametrize(("alphabet", "k", "strands"), NETWORKS)
+@pytest.mark.parametrize(("alphabet", "k", "strands"), SEVERAL)
 def test_every_way_to_score_a_sum_agrees_and_padding_does_not_matter(alphabet: Alphabet, k: int, strands: bool) -> None:
     net, ids = build(alphabet, k, strands), random_ids(alphabet)
     view = as_onehot(net, ids)
@@ -97,9 +98,13 @@ def test_every_way_to_score_a_sum_agrees_and_padding_does_not_matter(alphabet: A
     torch.testing.assert_close(view.gradient(view.logits[:, 1]), view.masked(dense), **close)
 
 
-@pytest.mark.parametrize(("alphabet", "k", "strands"), NETWORKS)
-def test_edits_of_a_sum_score_like_edited_sequences(alphabet: Alphabet, k: int, strands: bool) -> None:
-    net, ids = build(alphabet, k, strands), random_ids(alphabet)[[0, 2]]
+@pytest.mark.parametrize("symbols", ["letters", "mixtures"])
+@pytest.mark.parametrize(("alphabet", "k", "strands"), SEVERAL)
+def test_edits_of_a_sum_score_like_edited_sequences(alphabet: Alphabet, k: int, strands: bool, symbols: str) -> None:
+    net, ids = (
+        build(alphabet, k, strands),
+        random_ids(alphabet, alphabet.size if symbols == "letters" else None)[[0, 2]],
+    )
     torch.testing.assert_close(substitution_scores(net, ids), forward_substitution_scores(net, ids), atol=1e-10, rtol=0)
     inserted, deleted = insertion_scores(net, ids), deletion_scores(net, ids)
     for place in (0, 3, 7):
@@ -118,23 +123,58 @@ def test_sums_that_cannot_be_are_refused() -> None:
         Sum(spectrum=3).build(PROTEIN, **shape)
     with pytest.raises(UsageError, match=r"width=8\+8 repeats itself; several CNNs of a kind are networks=2"):
         Sum(spectrum=2, width=(8, 8)).build(PROTEIN, **shape)
+    with pytest.raises(UsageError, match=r"sum: spectrum=1\+2\+1 repeats itself$"):
+        Sum(spectrum=(1, 2, 1)).build(PROTEIN, **shape)
     with pytest.raises(UsageError, match="no part is left"):
         Sum(spectrum=0, positions=False, pooling=("none",)).build(DNA, **shape)
     with pytest.raises(UsageError, match="reverse_complement=True needs dna or rna"):
         Sum(spectrum=2).build(PROTEIN, **shape, reverse_complement=True)
 
 
-@pytest.mark.parametrize(("alphabet", "k"), [(DNA, 4), (RNA, 4), (PROTEIN, 2)])
-def test_what_is_left_to_the_alphabet_is_written_down(alphabet: Alphabet, k: int) -> None:
-    left, said = (TrainConfig(model=Sum(spectrum=chosen, width=(7,))) for chosen in (None, k))
+@pytest.mark.parametrize(("alphabet", "lengths"), [(DNA, (1, 2, 3, 4, 5)), (RNA, (1, 2, 3, 4, 5)), (PROTEIN, (1, 2))])
+def test_what_is_left_to_the_alphabet_is_written_down(alphabet: Alphabet, lengths: tuple[int, ...]) -> None:
+    left, said = (TrainConfig(model=Sum(spectrum=chosen, width=(7,))) for chosen in (None, lengths))
     filled = with_defaults(left, replace(random_set(), alphabet=alphabet), None)
     assert filled == with_defaults(said, replace(random_set(), alphabet=alphabet), None)
-    assert filled.to_plain()["model"].startswith(f"sum:spectrum={k},")
+    assert filled.to_plain()["model"].startswith(f"sum:spectrum={'+'.join(map(str, lengths))},")
     shape = {"outputs": 1, "length": 12}
-    built = Sum().build(alphabet, **shape).part("spectrum").width
-    assert built == Sum(spectrum=k).build(alphabet, **shape).part("spectrum").width == alphabet.size**k
-    assert Sum().in_words == Sum(spectrum=k).in_words.replace(f"{k}-mers", "k-mers")
-    assert "spectrum" not in Sum(spectrum=0).build(alphabet, **shape).parts, "none is a choice"
+    built = Sum().build(alphabet, **shape)
+    assert {name: built.part(name).width for name in built.kinds()["spectrum"]} == {
+        f"spectrum-{k}": alphabet.size**k for k in lengths
+    }
+    assert Sum(spectrum=4).in_words == Sum().in_words.replace("k-mers", "4-mers")
+    assert Sum(spectrum=(1, 2, 3)).in_words == Sum().in_words.replace("k-mers", "1-, 2- and 3-mers")
+    assert "spectrum" not in Sum(spectrum=0).build(alphabet, **shape).kinds(), "none is a choice"
+
+
+def test_spectra_of_several_lengths_are_one_regression_on_all_their_kmers() -> None:
+    data = random_set()
+    net = Sum(spectrum=(1, 2), positions=False, pooling=("none",)).build(DNA, outputs=1, length=12)
+    model = "sum:spectrum=1+2,positions=false,pooling=none"
+    config = with_defaults(TrainConfig(model=model, threads=1), data, None)
+    fitted = fit_parts(net, config, data, None)
+    blocks = [count_kmers(data, k).toarray() / (12 - k + 1) for k in (1, 2)]
+    x = np.concatenate([block / np.sqrt((block**2).sum(1).mean() * 2) for block in blocks], 1)
+    losses = {}
+    for c in STRENGTHS:
+        scores = np.zeros((len(data), 1))
+        for inner, outer in inner_folds(data, FOLDS_OF_FEW, config.seed):
+            solved = LogisticRegression(C=c, max_iter=5000).fit(x[inner], data.y[inner])
+            scores[outer, 0] = solved.decision_function(x[outer])
+        losses[c] = mean_loss(scores, fitted.y, fitted.weight)
+    best = min(losses, key=lambda c: losses[c])
+    assert fitted.scores.shape == (1, len(data), 1)
+    assert mean_loss(fitted.scores[0], fitted.y, fitted.weight) == pytest.approx(
+        losses[best], rel=2e-3
+    )  # as far as the solver goes
+    whole = LogisticRegression(C=best, max_iter=5000).fit(x, data.y).decision_function(x)
+    together = net(torch.from_numpy(data.padded())).detach().numpy()[:, 0]
+    assert np.corrcoef(together, whole)[0, 1] > 1 - 1e-4
+    np.testing.assert_allclose(together.mean(), whole.mean(), atol=0.02)
+    weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
+    fit(net, config, data, None)
+    weighed = net(torch.from_numpy(data.padded())).detach().numpy()[:, 0]
+    np.testing.assert_allclose(weighed, weights[0] * together + offset, atol=1e-3)
 
 
 def trained(model: str, data: SequenceSet, valid: SequenceSet | None = None, **fields: object) -> SumNet:
@@ -320,7 +360,7 @@ def test_sums_learn_several_labels_of_proteins() -> None:
     )
     config = with_defaults(TrainConfig(epochs=4, threads=1), data, None)
     assert isinstance(config.model, Sum)
-    assert config.model.spectrum == 2
+    assert config.model.spectrum == (1, 2)
     torch.manual_seed(0)
     net = architecture_of(config, data).build()
     fit(net, config, data, None)  # pyright: ignore[reportArgumentType]

@@ -97,38 +97,19 @@ def test_baselines_that_learned_beside_the_network_are_read_and_not_learned_agai
         assert beside.replace(b"/two", b"/one") == (tmp_path / "one" / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("alphabet", "lengths", "kept"),
-    [
-        ("protein", (30, 174), True),
-        ("protein", (30, 201), False),
-        ("rna", (200, 200), True),
-        ("dna", (60, 60), True),
-        ("dna", (59, 60), False),
-        ("dna", (200, 200), False),
-    ],
-)
-def test_positions_are_kept_where_they_may_mean_something(alphabet: str, lengths: tuple[int, ...], kept: bool) -> None:
-    sequences = [letter * length for letter in "AG" for length in lengths]
-    data = read_strings(sequences, labels=["a", "a", "b", "b"], alphabet=alphabet)
-    config = with_defaults(TrainConfig(), data, None)
-    assert ("position" in str(config.model).partition("pooling=")[2]) == kept
-    assert config.reverse_complement == (alphabet == "dna" and not kept)
-
-
 SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}
 
 
 def test_resume_refuses_another_configuration_and_returns_at_once_when_done(tmp_path: Path) -> None:
     data = planted()
     told: list[Any] = []
-    train(data, SMALL, tmp_path / "run", chosen=told.append, report=told.append)
+    train(data, SMALL, tmp_path / "run", chosen=lambda config, reasons: told.append(config), report=told.append)
     chosen, *epochs = told
     written = read_json(tmp_path / "run" / "config.json")
     assert {**written, **json.loads(json.dumps(chosen.to_plain()))} == written, "what was chosen comes first, and whole"
     assert all(isinstance(each, Progress) for each in epochs)
     before = weights(tmp_path / "run")
-    again = {"chosen": lambda _: pytest.fail("chosen again"), "report": lambda _: pytest.fail("trained again")}
+    again = {"chosen": lambda *_: pytest.fail("chosen again"), "report": lambda _: pytest.fail("trained again")}
     train(data, SMALL, tmp_path / "run", resume=True, **again)
     with pytest.raises(UsageError, match="epochs was 8, now 9"):
         train(data, replace(SMALL, epochs=9), tmp_path / "run", resume=True)

@@ -17,7 +17,8 @@ from importlib import import_module
 # What programs have at hand, and what in it is made small: whatever a page does not choose itself.
 MODULES = ("seqreg", "seqreg.cli", "seqreg.estimator", "seqreg.tuning", "seqreg.report", "seqreg.export", "onnxruntime")
 SMALL = {
-    "seqreg.training.config": {"EXAMPLES_SEEN_WITHOUT_VALIDATION": 0},  # the fewest epochs there are
+    "seqreg.training.defaults": {"EXAMPLES_SEEN_WITHOUT_VALIDATION": 0},  # the fewest epochs there are
+    "seqreg.training.evidence": {"FEWEST": sys.maxsize},  # strands and positions are not what pages are about
     "seqreg.training.held_out": {"FOLDS_OF_FEW": 2},
     "seqreg.training.heads": {"STRENGTHS": (1.0, 10.0)},
     "seqreg.training.folds": {"SMALL": 0},  # else each training of a few sequences is one of folds: eleven of them

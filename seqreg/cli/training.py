@@ -1,5 +1,6 @@
 """Commands that make a run folder: train, tune and baseline."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -301,8 +302,10 @@ def _remark(progress: "SearchProgress") -> str:
     return ", ".join(words)
 
 
-def _say_choice(terminal: Terminal, config: "TrainConfig") -> None:
-    """What is trained, every choice made."""
+def _say_choice(terminal: Terminal, config: "TrainConfig", reasons: Sequence[str]) -> None:
+    """What is trained, every choice made, and why where evidence made it."""
+    for reason in reasons:
+        terminal.note(reason)
     values = config.to_plain()
     for name in RESOLVED:
         if values[name] not in (None, []):

@@ -83,21 +83,21 @@ def _edit_scores(model: SequenceNetwork, ids: Tensor, edit: Edit) -> Tensor:
 
 
 def _part_scores(part: Part, ids: Tensor, edit: Edit) -> Tensor:
-    """Those of a part: window by window where it has them, by what it says of substitutions, or else whole."""
+    """Those of a part: by what it says of substitutions, window by window where it has them, or else whole."""
     part.demand("edits")
     places = edit.places(part.lengths(ids), ids.shape[1])
     letters = part.alphabet.size if edit.letters else 1
     scores = plain_logits(part, ids)[:, None, None].repeat(1, places.shape[1], letters, 1)
     net = part.windowed()
     changes = part.substitution_changes(ids) if edit is SUBSTITUTION else None
-    if net is not None:
+    if changes is not None:
+        for row, change in enumerate(changes):
+            scores[row, : len(change)] += change.to(scores.dtype)
+    elif net is not None:
         channels = max(parameter.shape[0] for parameter in net.convs.parameters())
         few = max(1, _ELEMENTS // (channels * max(1, ids.shape[1])))
         for rows in torch.arange(len(ids), device=ids.device).split(few):
             _fill(net, ids[rows], edit, places[rows], scores, int(rows[0]))
-    elif changes is not None:
-        for row, change in enumerate(changes):
-            scores[row, : len(change)] += change.to(scores.dtype)
     else:
         _fill_whole(part, ids, edit, places, scores, 0)
     return scores

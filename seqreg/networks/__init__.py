@@ -18,6 +18,7 @@ from seqreg.networks.inputs import InputView, Loss, as_onehot, input_gradient, o
 from seqreg.networks.neighbours import NeighbourNet
 from seqreg.networks.objectives import Objective, Value, objective, objective_for, objective_of, per_example_loss
 from seqreg.networks.part import Ability, Part, Profile, added, can, parts_of
+from seqreg.networks.positions import positional_linear
 from seqreg.networks.residual import Residual
 from seqreg.networks.smooth import SmoothCNN, SmoothConvNet
 from seqreg.networks.spectrum import SpectrumNet
@@ -69,6 +70,7 @@ __all__ = [
     "open_batch",
     "parts_of",
     "per_example_loss",
+    "positional_linear",
     "smoothed_relu",
     "weights_of",
 ]

@@ -20,7 +20,8 @@ class SpectrumNet(ConvNet, proved=True):
     """A linear function of the share of windows that read each k-mer, `sum_v w[v] (count of v) / T + b`.
 
     Filter v, with bias 1 - k and ReLU, is 1 on its k-mer and 0 on any other, so in a window of k plain letters exactly
-    one filter fires. One mixture in a window counts in parts, two count as nothing. Only the head is trained.
+    one filter fires. One mixture in a window counts in parts, two count as nothing. Only the head is trained. Spectra
+    of several k in one sum are solved for together: one model whose penalty is the sum of theirs.
     """
 
     one_filter_fires = True
@@ -40,6 +41,55 @@ class SpectrumNet(ConvNet, proved=True):
         )
         kmers = torch.tensor(list(itertools.product(range(alphabet.size), repeat=k)))  # A^k, k
         self.fix_filters(identity(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
+
+    def features(self, ids: Tensor) -> Tensor:
+        """(N, A^k) share of windows that read each k-mer, of ids (N, L): what the filters give, counted."""
+        return self.join_strands(self._shares(torch.cat(self.strands(self.pad_ids(ids)))), len(ids))
+
+    def _shares(self, ids: Tensor) -> Tensor:
+        """The same on one strand, in as many steps as there are letters, whatever the number of k-mers."""
+        kmers, contents = len(self.first_bias()), self.contents(ids)
+        counts = self.window_counts(self.lengths(ids))[:, None]
+        inside = torch.arange(contents.shape[1], device=ids.device) < counts
+        shares = self.mixtures.new_zeros(len(ids), kmers + 1)
+        shares.scatter_add_(1, contents, inside.to(shares.dtype))
+        shares = shares[:, :kmers]
+        row, place = torch.nonzero(inside & (contents == kmers), as_tuple=True)
+        if len(row):
+            windows = ids.unfold(1, self.receptive_field, 1)[row, place]
+            shares.index_add_(0, row, self.activate(self.last_scores(windows))[:, 0])
+        return shares / counts
+
+    def substitution_changes(self, ids: Tensor) -> list[Tensor] | None:
+        """For each sequence of ids (N, L), (l, A, K) float64: what replacing position i by letter a adds to each logit.
+
+        Of every window over the position, the weight of the k-mer that it comes to read less that of the one it reads,
+        over T. None where a symbol is no letter: windows with mixtures are scored whole.
+        """
+        if bool(((ids >= self.alphabet.size) & (ids != self.alphabet.pad)).any()):
+            return None
+        lengths = self.lengths(ids).tolist()
+        return [self._changes(row[:length]) for row, length in zip(ids, lengths, strict=True)]
+
+    def _changes(self, ids: Tensor) -> Tensor:
+        """Those of one sequence, ids (l,)."""
+        forward, *backward = (self._strand_changes(strand[0]) for strand in self.strands(ids[None]))
+        for change in backward:
+            forward = (forward + change.flip(0)[:, self.complement[: self.alphabet.size]]) / 2
+        return forward
+
+    def _strand_changes(self, ids: Tensor) -> Tensor:
+        letters, k = self.alphabet.size, self.receptive_field
+        weight = self.output.weight.detach().double().t()  # A^k, K
+        changes = weight.new_zeros(len(ids), letters, weight.shape[1])
+        if len(ids) < k:
+            return changes
+        contents = self.contents(ids[None])[0]  # T
+        now = weight[contents][:, None]
+        for tap in range(k):
+            moved = torch.arange(letters, device=ids.device) - ids[tap : tap + len(contents), None].long()
+            changes[tap : tap + len(contents)] += weight[contents[:, None] + moved * letters ** (k - 1 - tap)] - now
+        return changes / len(contents)
 
     def contents(self, ids: Tensor) -> Tensor:
         """(N, T) int64 number of the k-mer that each window of ids (N, L) reads; A^k for one that is not all letters.

@@ -32,7 +32,7 @@ _TASK_COLUMNS = {
 class DataSet:
     """What `dataset.toml` says about a named data set. kind: one of KINDS; tasks: the table of homology tasks.
 
-    target: of a regression, the column of values; unit: theirs.
+    target: of a regression, the column of values; unit: theirs. strand: "both" where sequences are of either strand.
     """
 
     name: str
@@ -48,6 +48,7 @@ class DataSet:
     positive: str | None = None
     target: str | None = None
     unit: str | None = None
+    strand: str | None = None
     tasks: str | None = None
     sequences: int | None = None
     lengths: tuple[int, ...] = ()
@@ -149,6 +150,8 @@ def read_description(folder: Path) -> DataSet:
     for key in ("target", "unit"):
         if not isinstance(entries.get(key, ""), str):
             raise InputError(f"{key} {entries[key]!r} is not a text", file=file)
+    if entries.get("strand", "both") != "both":
+        raise InputError(f'strand {entries["strand"]!r}: it is "both", or there is no such entry', file=file)
     return DataSet(
         name=entries["name"],
         folder=folder,
@@ -163,6 +166,7 @@ def read_description(folder: Path) -> DataSet:
         positive=positive,
         target=entries.get("target", "value") if entries["kind"] == "regression" else None,
         unit=entries.get("unit"),
+        strand=entries.get("strand"),
         tasks=entries.get("tasks"),
         sequences=entries.get("sequences"),
         lengths=tuple(entries.get("lengths", ())),

@@ -134,6 +134,14 @@ class InputSpec:
             return DNA
         return ALPHABETS[self.data_set.alphabet] if self.data_set else None
 
+    def of_either_strand(self, names: Sequence[str]) -> bool:
+        """Whether the input says that its sequences, of these names, are of either strand: a data set by its `strand`,
+        a BED file by naming none.
+        """
+        if self.bed is not None:
+            return not any(mark in name for name in names for mark in ("(+)", "(-)"))
+        return self.data_set is not None and self.data_set.strand == "both"
+
 
 def raw_records(spec: InputSpec, remarks: Counter[str]) -> Iterator[RawRecord]:
     """The records of any input but a store, one at a time and unchecked; `remarks` counts what was noteworthy."""

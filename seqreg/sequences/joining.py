@@ -52,6 +52,7 @@ def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
         group=_filled([one.group for one in sets], sets, ""),
         weight=_filled([one.weight for one in sets], sets, 1.0),
         vectors=_vectors(parts),
+        both_strands=all(one.both_strands for one in sets),
         source=", ".join(dict.fromkeys(one.source for one in sets)),
     )
     remarks = [warning for one in sets for warning in one.warnings]

@@ -46,6 +46,8 @@ def read_input(spec: InputSpec) -> SequenceSet:
     if not len(collector):
         raise InputError("no sequences", file=spec.source)
     sequences = replace(collector.finish(spec.known_alphabet, spec.gaps, remarks), source=spec.source)
+    if spec.of_either_strand(sequences.names):
+        sequences = replace(sequences, both_strands=True)
     if data_set is not None and data_set.kind == "regression":
         task = spec.task or Values.task
         spec = replace(spec, task=task, target=spec.target or data_set.target, unit=spec.unit or data_set.unit)

@@ -23,8 +23,8 @@ class SequenceSet:
     target: what the labels mean, and y: the labels in its terms, a row per sequence; None without labels.
     split: (N,) of "train", "valid", "test" or "". group: (N,) names of groups that must stay on one side.
     weight: (N,) float64 sample weights. vectors: by name (N, D) float32, what language models say of the sequences as
-    they are; a set of edited ones has none. warnings: counted remarks of the reader. notes: what it understood the
-    input to say. source: where it came from.
+    they are; a set of edited ones has none. both_strands: whether they are said to be of either strand.
+    warnings: counted remarks of the reader. notes: what it understood the input to say. source: where it came from.
     """
 
     alphabet: Alphabet
@@ -37,6 +37,7 @@ class SequenceSet:
     group: NDArray[np.str_] | None = None
     weight: NDArray[np.float64] | None = None
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    both_strands: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""

@@ -48,6 +48,8 @@ def write_store(path: str | Path, sequences: SequenceSet) -> None:
                 "sha256": sequences.sha256,
             }
         )
+        if sequences.both_strands:
+            file.attrs["both_strands"] = True
         _write(file, "codes", sequences.codes)
         _write(file, "lengths", sequences.lengths)
         _write_text(file, "names", sequences.names)
@@ -67,6 +69,7 @@ def read_store(path: str | Path) -> SequenceSet:
         sequences = _slice(file, _offsets(file), 0, len(_array(file, "lengths")), _alphabet(file))
         sequences = replace(
             sequences,
+            both_strands=bool(file.attrs.get("both_strands", False)),
             warnings=_texts(file.attrs["warnings"]),
             source=str(file.attrs["source"]),
         )

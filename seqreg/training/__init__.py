@@ -5,7 +5,8 @@ config, train, valid)` trains a network alone.
 """
 
 from seqreg.training.baseline_run import train_baseline
-from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.config import TrainConfig
+from seqreg.training.defaults import with_defaults
 from seqreg.training.families import FAMILIES, Family
 from seqreg.training.folds import CrossValidation, usual
 from seqreg.training.learning import Learned, architecture_of, learn

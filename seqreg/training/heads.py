@@ -3,12 +3,13 @@
 The strength is the one whose scores of what is held out have the smallest loss.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, hstack, vstack
 
 from seqreg.linear import FITS, Array, as_piece, draw, short_views
 from seqreg.networks import Part, objective
@@ -27,45 +28,67 @@ USUAL_STRENGTH = 1.0
 STRENGTH_CHOSEN_ON, HEAD_FITTED_ON = 4_000, 50_000
 
 
-def fit_head(part: Part, config: TrainConfig, train: SequenceSet, held_out: HeldOut, once: Once) -> Array:
-    """Solve for the head of a part that is linear in its features; scores (n, K) of what was held out.
+def fit_head(
+    parts: Sequence[Part],
+    config: TrainConfig,
+    train: SequenceSet,
+    held_out: HeldOut,
+    once: Once,
+    strengths: Sequence[float] | None = None,
+) -> Array:
+    """Solve for the heads of parts that are linear in their features; scores (n, K) of their sum on what was held out.
 
-    Features are scaled to rows of mean square length 1, so that the same strengths serve every part.
+    Features are scaled to rows of mean square length 1, those of each part to an equal share of it, so that the same
+    strengths serve every part. Several parts are one model on the features of all. strengths: to choose from, STRENGTHS
+    by default.
     """
-    basis = once(lambda: {"basis": part.coordinates()})["basis"]
-    read = partial(_coordinates, part, basis, once)
+    bases = [once(lambda part=part: {"basis": part.coordinates()})["basis"] for part in parts]
+
+    def read(data: SequenceSet) -> list[csr_array | Array]:
+        return [_coordinates(part, basis, once, data) for part, basis in zip(parts, bases, strict=True)]
+
     few = draw(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
-    rows, weight = read(few), _repetitions(few, config)
-    scale = 1 / np.sqrt(max(float((rows * rows * weight[:, None]).sum()) / weight.sum(), 1e-12))
-    rows = rows * scale
+    blocks, weight = read(few), _repetitions(few, config)
+    squares = [float((rows * rows * weight[:, None]).sum()) / weight.sum() for rows in blocks]
+    scales = [1 / np.sqrt(max(each, 1e-12) * len(parts)) for each in squares]
+    rows = _beside(blocks, scales)
     if held_out.folds:
         splits = held_out.folds
         views = short_views(rows, splits, wide=rows.shape[1] > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
-        views = [(rows, read(held_out.data) * scale)]
+        views = [(rows, _beside(read(held_out.data), scales))]
     target, y = few.labelled()
     fit, criterion, labels = FITS[target.task], objective(target), target.learned(y)
 
     def of_held_out(c: float) -> Piece:
-        scores = np.zeros((len(held_out.data), part.outputs))
+        scores = np.zeros((len(held_out.data), parts[0].outputs))
         for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
             coef, intercept = fit(kept, labels[inner], c, weight[inner], config.seed)
             scores[outer] = left_out @ coef.T + intercept
         return {"scores": scores[held_out.rows]}
 
-    strengths = STRENGTHS if held_out.unseen else (USUAL_STRENGTH,)
+    strengths = (strengths or STRENGTHS) if held_out.unseen else (USUAL_STRENGTH,)
     scores = [once(partial(of_held_out, c))["scores"] for c in strengths]
     losses = [mean_loss(each, held_out.y, held_out.weight, criterion) for each in scores]
     best = losses.index(min(losses))
     many = draw(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
-        rows, weight = read(many) * scale, _repetitions(many, config)
+        rows, weight = _beside(read(many), scales), _repetitions(many, config)
     labels = target.learned(many.labelled()[1])
     solved = once(lambda: as_piece(*fit(rows, labels, strengths[best], weight, config.seed)))
     coef, intercept = solved["coef"], solved["intercept"]
-    part.set_head(coef * scale if basis is None else coef * scale @ basis.T, intercept)
+    columns = np.split(coef, np.cumsum([block.shape[1] for block in blocks])[:-1], axis=1)
+    for part, basis, scale, own in zip(parts, bases, scales, columns, strict=True):
+        part.set_head(own * scale if basis is None else own * scale @ basis.T, intercept)
+        intercept = np.zeros_like(intercept)
     return scores[best]
+
+
+def _beside(blocks: Sequence[csr_array | Array], scales: Sequence[float]) -> csr_array | Array:
+    """The features of parts, each times its scale, side by side."""
+    scaled = [block * scale for block, scale in zip(blocks, scales, strict=True)]
+    return scaled[0] if len(scaled) == 1 else csr_array(hstack(scaled, format="csr"))
 
 
 def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:

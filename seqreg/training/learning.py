@@ -17,7 +17,8 @@ from seqreg.sequences import SequenceSet, check_filter_width
 from seqreg.specs import write
 from seqreg.training.calibration import calibrated, intervals_from
 from seqreg.training.checkpoint import PIECES
-from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.config import TrainConfig
+from seqreg.training.defaults import with_defaults
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts

@@ -24,8 +24,9 @@ from seqreg.sequences import SequenceSet, with_positive, write_seen
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import BASELINES, PIECES
 from seqreg.training.claim import BASELINE, WORK, alone, claim_folder
-from seqreg.training.config import TrainConfig, with_defaults
+from seqreg.training.config import TrainConfig
 from seqreg.training.cross_validation import of_folds, out_of_fold, rival_of, write_out_of_fold
+from seqreg.training.defaults import decided
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
 from seqreg.training.folds import CrossValidation, Work, planned
 from seqreg.training.judging import check_folds, check_run, keep, opponent, score_all, verdict_of, write_thresholds
@@ -64,7 +65,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     tuned: Mapping[str, Any] | None = None,
-    chosen: Callable[[TrainConfig], object] | None = None,
+    chosen: Callable[[TrainConfig, Sequence[str]], object] | None = None,
     report: Callable[[Progress], None] | None = None,
     finish: Callable[[Path], object] | None = None,
 ) -> RunResult:
@@ -74,9 +75,9 @@ def train(
     part, and train what is kept on all sequences. workers: with more than one process, baselines learn beside the
     network, with the same results. tuned: what a search was asked that chose the
     configuration, into whose folder the run goes. chosen: told, before training begins, the configuration with every
-    choice made. finish: called with the folder when everything but the mark of completion is written (the HTML report
-    is made there). Raises UsageError for a folder in the way or a configuration that differs from the one resumed,
-    InputError for data that cannot be trained on.
+    choice made, and sentences on what evidence decided. finish: called with the folder when everything but the mark of
+    completion is written (the HTML report is made there). Raises UsageError for a folder in the way or a configuration
+    that differs from the one resumed, InputError for data that cannot be trained on.
     """
     started = now()
     device = choose_device(config.device)
@@ -91,16 +92,16 @@ def train(
         work = planned(data, config, folds, output)
         data = work.data
     parts = split_parts(data, config, valid=valid, test=test)
-    asked, config = (
-        config,
-        replace(with_defaults(config, parts.train, parts.valid), device=str(device), threads=threads),
-    )
+    asked = config
+    config, reasons = decided(config, parts.train, parts.valid)
+    config = replace(config, device=str(device), threads=threads)
     parts = parts.with_positive(config.positive)
     given = {"input": data, "valid": valid, "test": test}
     checksums = {f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None}
     resolved = {**config.to_plain(), **checksums, **({"tune": tuned} if tuned else {})}
     resolved |= {"folds": folds.folds, "repeats": folds.repeats} if folds is not None else {}
     resolved |= {"learning_curve": True} if folds is not None and folds.learning_curve else {}
+    resolved |= {"decided": list(reasons)} if reasons else {}
     resume = resume or tuned is not None
     with reproducible(config, device):
         network = untrained(config, parts.train, device)
@@ -109,7 +110,7 @@ def train(
         write_json(output / "config.json", resolved, "config")
         write_tsv(output / "splits.tsv", ("id", "split", "group"), parts.rows())
         if chosen is not None:
-            chosen(config)
+            chosen(config, reasons)
         records: Sequence[Mapping[str, Any]] = ()
         clock = perf_counter()
         if work is not None:

@@ -68,8 +68,9 @@ def fit(
         keep((y[fitted.rows], np.tensordot(weights, fitted.scores, 1) + offset))
     with torch.no_grad():
         for names, weight in zip(model.kinds().values(), weights, strict=True):
+            averaged = 1 if model.part(names[0]).head_only else len(names)
             for name in names:
-                model.part(name).scale(weight / len(names))
+                model.part(name).scale(weight / averaged)
         parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
@@ -80,7 +81,7 @@ class FittedParts:
     """What trained parts say of the sequences held out: scores (P, n, K), what they are compared with, y, the classes
     `within` which spreads are looked at, weights (n,), their history, and which rows of all sequences they are.
 
-    P: kinds of parts, those of a kind being averaged. learned (P,): which of them are CNNs.
+    P: kinds of parts, those of a kind being averaged, or solved for together. learned (P,): which of them are CNNs.
     unseen: False for an average, of whose CNNs nothing is held out, and where there are too few sequences to hold any
     out; those trained on stand in.
     """
@@ -121,9 +122,10 @@ def fit_parts(
         if kind in learned:
             scores.append(fit_cnns(names, model, train, of_cnns, loops, history))
         else:
-            part = model.part(kind)
-            part.prepare(train, config.seed)
-            scores.append(fit_head(part, config, train, held_out, once))
+            parts = [model.part(name) for name in names]
+            for part in parts:
+                part.prepare(train, config.seed)
+            scores.append(fit_head(parts, config, train, held_out, once))
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,

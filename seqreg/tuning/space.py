@@ -41,7 +41,8 @@ FILTERS = (32, 64, 128)
 WIDTHS = (4, 6, 8, 12, 16)
 # Of a sum: no CNN at all, one, or two.
 POOLINGS_OF_SUM = (("none",), ("max",), ("max", "mean"))
-SPECTRA = {"protein": (0, 1, 2), "dna": (0, 3, 4, 5), "rna": (0, 3, 4, 5)}
+_OF_NUCLEOTIDES = ((0,), (3,), (4,), (5,))
+SPECTRA = {"protein": ((0,), (1,), (2,)), "dna": _OF_NUCLEOTIDES, "rna": _OF_NUCLEOTIDES}
 # What the CNNs of a sum are regularized by where nothing is said, which each of them knows by itself.
 USUAL = "usual penalties"
 
@@ -282,8 +283,8 @@ def space_of(asked: TrainConfig, default: TrainConfig, train: SequenceSet, *, he
                 free(name, "network", values, own[name], strength=name == "dropout")
     if asked.encoding is None and train.alphabet.name == "protein":
         free("encoding", "encoding", (OneHot(), Blosum62()), default.encoding)
-    if asked.reverse_complement is None and default.reverse_complement:
-        free("both strands", "reverse_complement", (False, True), True)
+    if asked.reverse_complement is None and train.alphabet.name == "dna":
+        free("both strands", "reverse_complement", (False, True), bool(default.reverse_complement))
     if asked.lr is None:
         free("learning rate", "lr", RATES, default.lr)
     if held_out:

@@ -1,0 +1,180 @@
+"""The default network beside the best linear baseline and an earlier commit, on few sequences of many sets.
+
+    git worktree add ../before 33f9f1a
+    PYTHONPATH=../before python benchmarks/default_against.py --method before
+    python benchmarks/default_against.py --method linear            # first what the suite p3-small has measured already
+    python benchmarks/default_against.py --method default            # and the section of RESULTS.md
+
+Resumable: each data set, size, draw and method is a row of results/default_against.tsv, computed once; `--minutes` ends
+a sitting. Tasks are those of the protocol `small-data`. *linear* is the one of k-mer logistic, k-mer SVM and one-hot
+logistic that cross-validation on the training sequences prefers. What is chosen is chosen on draws 10 to 14; draws 0
+to 4 are looked at once. Sets that are not found (put their folder on SEQREG_DATA) are left out and named.
+"""
+
+import argparse
+import gzip
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from cells import Rows, sitting
+from page import SECTIONS, data_sets, markdown_table, write_section
+
+from seqreg.alphabet import DNA
+from seqreg.benchmark.learners import NETWORK, Fitted, fit, inapplicable
+from seqreg.benchmark.tasks import Task, drawn_task
+from seqreg.evaluation.scores import evaluate
+from seqreg.sequences import SequenceSet
+
+P3 = ("amp", "signalp5", "coiled-coil", "splice", "ecoli-sigma70", "rbp-qki")
+OTHERS = ("rbp-qki as DNA", "subloc", "nanog", "enhancers-cohn", "nfe2")
+SIZES = (100, 300)
+LINEAR = ("kmer-logistic", "kmer-svm", "one-hot-logistic")
+METHODS = ("linear", "before", "default")
+MOST_TESTED = 5000
+COLUMNS = ("data_set", "n", "draw", "method", "auroc", "seconds", "chosen")
+# Of five draws: 95 % of a t distribution with four degrees of freedom.
+T_OF_FIVE = 2.776
+
+
+def in_dna(data: SequenceSet) -> SequenceSet:
+    """The same molecules, written with T for U: both alphabets give a letter one code."""
+    return replace(data, alphabet=DNA)
+
+
+def learned(method: str, task: Task, draw: int) -> tuple[Fitted, str]:
+    """A method trained on the training part of a task, and what it chose."""
+    if method != "linear":
+        fitted = fit(NETWORK, {}, task.train, seed=draw)
+        assert fitted.network is not None
+        architecture = fitted.network.architecture
+        return fitted, f"{architecture.model} {'both strands' * architecture.reverse_complement}".strip()
+    able = [name for name in LINEAR if inapplicable(name, task.train, task.test) is None]
+    fits = {name: fit(name, {}, task.train, seed=draw) for name in able}
+    best = max(able, key=lambda name: fits[name].cv_score or 0.0)
+    return fits[best], best
+
+
+def measure(data: SequenceSet, n: int, draw: int, method: str) -> tuple[float, float, str]:
+    """Test auroc, the seconds of the processor that learning took, and what was chosen."""
+    task = drawn_task(data, size=n, most_tested=MOST_TESTED, seed=draw)
+    begun = time.process_time()
+    fitted, chosen = learned(method, task, draw)
+    seconds = time.process_time() - begun
+    auroc = evaluate(*task.test.labelled(), fitted.predict(task.test), resamples=0).values["auroc"]
+    assert auroc is not None
+    return round(auroc, 5), round(seconds, 2), chosen
+
+
+def of_suite(method: str) -> list[tuple[str, int, int, str, float, float, str]]:
+    """Rows of *linear* or *before* that the suite `p3-small` measured on the same tasks."""
+    packed = gzip.decompress((SECTIONS / "p3-small.jsonl.gz").read_bytes()).decode().splitlines()
+    known = dict(map(json.loads, packed))
+    found = []
+    for name, n, draw in itertools.product(P3, SIZES, range(5)):
+        stems = ("k-mer-logistic", "k-mer-svm", "one-hot-logistic") if method == "linear" else ("seqreg",)
+        starts = tuple(f"{stem}-{name}-n{n}-s{draw}-" for stem in stems)
+        records = {key: each for key, each in known.items() if key.startswith(starts) and each["metrics"]}
+        if records:
+            best = max(records, key=lambda key: records[key]["cv_score"] or 0.0)
+            auroc, seconds = records[best]["metrics"]["auroc"], records[best]["seconds"]
+            found.append((name, n, draw, method, round(auroc, 5), seconds, f"p3-small {best.rsplit('-', 4)[0]}"))
+    return found
+
+
+def scores(rows: Sequence[dict[str, str]], name: str, n: int, method: str) -> dict[int, float]:
+    """By draw."""
+    mine = [row for row in rows if (row["data_set"], row["n"], row["method"]) == (name, str(n), method)]
+    return {int(row["draw"]): float(row["auroc"]) for row in mine}
+
+
+def paired(rows: Sequence[dict[str, str]], name: str, n: int, other: str) -> tuple[float, float, float] | None:
+    """Mean of the default, mean of how far it is ahead of another method, and the standard error of that."""
+    mine, theirs = (scores(rows, name, n, method) for method in ("default", other))
+    draws = sorted(mine.keys() & theirs.keys())
+    if len(draws) < 2:
+        return None
+    ahead = np.array([mine[draw] - theirs[draw] for draw in draws])
+    own = float(np.mean([mine[draw] for draw in draws]))
+    return own, float(ahead.mean()), float(ahead.std(ddof=1) / np.sqrt(len(draws)))
+
+
+def table(rows: Sequence[dict[str, str]], n: int) -> str:
+    """Every set, and the mean of the six of P3, at one size."""
+    lines = []
+    for name in (*P3, *OTHERS):
+        found = {other: paired(rows, name, n, other) for other in ("linear", "before")}
+        cells = ["-" if each is None else f"{each[1]:+.3f} ± {each[2]:.3f}" for each in found.values()]
+        own = scores(rows, name, n, "default")
+        took = [float(row["seconds"]) for row in rows if _is(row, name, n, "default")]
+        before = [float(row["seconds"]) for row in rows if _is(row, name, n, "before")]
+        times = [f"{np.median(each):.1f}" if each else "-" for each in (took, before)]
+        if own:
+            lines.append([name, f"{np.mean(list(own.values())):.3f}", *cells, *times, str(len(own))])
+    means = [(paired(rows, name, n, "linear"), paired(rows, name, n, "before")) for name in P3]
+    if all(one and other for one, other in means):
+        own = np.mean([one[0] for one, _ in means if one])
+        over = [_mean_of_sets(rows, n, other) for other in ("linear", "before")]
+        lines.append(["P3, mean", f"{own:.3f}", *over, "", "", ""])
+    columns = [f"auroc, n = {n}", "default", "ahead of linear", "ahead of before", "s", "s before", "draws"]
+    return markdown_table(columns, lines)
+
+
+def _is(row: dict[str, str], name: str, n: int, method: str) -> bool:
+    return (row["data_set"], row["n"], row["method"]) == (name, str(n), method)
+
+
+def _mean_of_sets(rows: Sequence[dict[str, str]], n: int, other: str) -> str:
+    """How far ahead on the mean of P3's sets, draw by draw, with its 95 % interval."""
+    by_set = [(scores(rows, name, n, "default"), scores(rows, name, n, other)) for name in P3]
+    draws = sorted(set.intersection(*[mine.keys() & theirs.keys() for mine, theirs in by_set]))
+    ahead = np.array([np.mean([mine[draw] - theirs[draw] for mine, theirs in by_set]) for draw in draws])
+    if len(draws) < 2:
+        return "-"
+    half = T_OF_FIVE * ahead.std(ddof=1) / np.sqrt(len(draws))
+    return f"{ahead.mean():+.3f} ({ahead.mean() - half:+.3f} to {ahead.mean() + half:+.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=METHODS, default="default")
+    parser.add_argument("--draws", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--sets", nargs="+", default=[*OTHERS, *P3])
+    sitting(parser)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = Rows(__file__, COLUMNS, key=4)
+    found, missing = data_sets(dict.fromkeys(name.removesuffix(" as DNA") for name in asked.sets))
+    found |= {name: in_dna(found[name.removesuffix(" as DNA")]) for name in asked.sets if name.endswith(" as DNA")}
+    cells = [
+        (name, n, draw, asked.method)
+        for draw, n, name in itertools.product(asked.draws, asked.sizes, asked.sets)
+        if name in found and n <= len(found[name]) // 2
+    ]
+    if asked.method != "default":
+        wanted = {(name, n, draw) for name, n, draw, _ in cells}
+        measured = {row[:4]: row for row in of_suite(asked.method) if row[:3] in wanted}
+        rows.add(measured[key] for key in rows.missing(measured))
+    for name, n, draw, method in rows.missing(cells, asked.minutes):
+        rows.add([(name, n, draw, method, *measure(found[name], n, draw, method))])
+    looked_at_once = [row for row in rows.read() if int(row["draw"]) < 10]
+    if asked.method == "default" and looked_at_once:
+        left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
+        write_section(
+            __file__,
+            "The default network beside linear baselines and an earlier commit",
+            f"Test auroc (macro one-vs-rest for `splice`), means over draws, on up to {MOST_TESTED} sequences; how far "
+            "the default is ahead, draw by draw, ± its standard error (of the mean of P3's sets: 95 % interval); "
+            "seconds of the processor for one training. Everything was chosen on other draws.\n\n"
+            + "\n\n".join(table(looked_at_once, n) for n in SIZES)
+            + left_out,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What linear models say of sequences held out: whether both strands count, and whether positions do.
+
+Strands and positions are decided by what is learned from, and not by letters and lengths alone: binding sites on RNA
+are often written in DNA letters, and DNA of one length may begin anywhere. Linear models on k-mers and on positions,
+the cheap parts of the default network, are fitted to folds of the training part, and the loss of what they had not seen
+decides. Where it cannot tell, one strand is kept: what both strands share of a molecule is for the data to show, or to
+say (`strand = "both"` of a data set, a BED file without strands).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from seqreg.linear import FITS, Array, draw
+from seqreg.networks import Part, SpectrumNet, objective, positional_linear
+from seqreg.networks.sum import OF_NUCLEOTIDES, OF_PROTEINS, POSITIONS
+from seqreg.sequences import SequenceSet
+from seqreg.training.config import TrainConfig
+from seqreg.training.heads import STRENGTHS, fit_head
+from seqreg.training.held_out import HeldOut
+from seqreg.training.weighing import mean_loss, stacking_weights
+from seqreg.unfinished import afresh
+
+# A choice: a draw by class stands for more sequences than this, whose loss is known to 3 % of its spread.
+DECIDED_ON = 1000
+# A choice: what fewer sequences say is noise; then one strand is kept, and positions where there are few of them.
+FEWEST = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was decided, and the sentence that says why."""
+
+    decided: bool
+    reason: str
+
+
+class Evidence:
+    """Losses, out of fold, of linear models on a training part; each is fitted when it is first asked for."""
+
+    def __init__(self, train: SequenceSet, config: TrainConfig) -> None:
+        self._train = draw(train, DECIDED_ON, config.seed)
+        self._config = replace(config, class_weight=config.class_weight or "none")
+
+    def strands(self) -> Finding:
+        """Whether DNA is read on both strands."""
+        if self._train.both_strands:
+            return Finding(decided=True, reason="Reads both strands: the data say that they are of either")
+        if self._too_few:
+            return Finding(decided=False, reason="Reads one strand: too few sequences to tell")
+        one, both = (self._loss(scores) for scores in (self._one, self._both))
+        compared = f"a loss of {min(one, both):.3f} against {max(one, both):.3f} out of fold"
+        if min(one, both) >= self._guessing:
+            return Finding(decided=False, reason="Reads one strand: k-mers of one or both tell nothing out of fold")
+        if both < one:
+            return Finding(decided=True, reason=f"Reads both strands: their k-mers have {compared}")
+        return Finding(decided=False, reason=f"Reads one strand: its k-mers have {compared}")
+
+    def positions(self) -> Finding:
+        """Whether a CNN keeps positions, counted from the first letter of sequences of up to POSITIONS letters."""
+        if self._train.lengths.max() > POSITIONS:
+            return Finding(decided=False, reason=f"Motifs anywhere: sequences of more than {POSITIONS} letters")
+        if self._too_few:
+            return Finding(decided=True, reason="Positions count: too few sequences to tell that they do not")
+        without, within = (self._weighed(each) for each in ([self._one], [self._one, self._placed]))
+        compared = f"with them k-mers have a loss of {within:.3f} against {without:.3f} out of fold"
+        if within < without:
+            return Finding(decided=True, reason=f"Positions count: {compared}")
+        return Finding(decided=False, reason=f"Motifs anywhere: {compared}")
+
+    @property
+    def _too_few(self) -> bool:
+        return len(self._train) < FEWEST or not self._held_out.unseen
+
+    @cached_property
+    def _held_out(self) -> HeldOut:
+        return HeldOut.of(self._train, None, self._config, None, None)
+
+    @cached_property
+    def _one(self) -> Array:
+        return self._scores(self._spectra(both=False))
+
+    @cached_property
+    def _both(self) -> Array:
+        return self._scores(self._spectra(both=True))
+
+    @cached_property
+    def _placed(self) -> Array:
+        longest = int(self._train.lengths.max())
+        return self._scores([positional_linear(self._train.alphabet, outputs=self._outputs, length=longest)])
+
+    @cached_property
+    def _guessing(self) -> float:
+        """The loss of a constant."""
+        target, _ = self._train.labelled()
+        y, weight = self._held_out.y, self._held_out.weight
+        _, constant = FITS[target.task](np.zeros((len(y), 1)), y, 1.0, weight, self._config.seed)
+        return self._loss(np.broadcast_to(constant, (len(y), self._outputs)).copy())
+
+    @property
+    def _outputs(self) -> int:
+        return self._train.labelled()[0].outputs
+
+    def _spectra(self, *, both: bool) -> list[SpectrumNet]:
+        """Those of the default network, of k-mers that sequences have room for."""
+        alphabet, longest = self._train.alphabet, int(self._train.lengths.max())
+        usual = OF_PROTEINS if alphabet.complement is None else OF_NUCLEOTIDES
+        shape = {"outputs": self._outputs, "length": longest, "reverse_complement": both}
+        return [SpectrumNet(alphabet, k, **shape) for k in usual if k <= longest]
+
+    def _scores(self, parts: Sequence[Part]) -> Array:
+        return fit_head(parts, self._config, self._train, self._held_out, afresh, STRENGTHS[::2])
+
+    def _loss(self, scores: Array) -> float:
+        target, _ = self._train.labelled()
+        return mean_loss(scores, self._held_out.y, self._held_out.weight, objective(target))
+
+    def _weighed(self, scores: Sequence[Array]) -> float:
+        """The loss of parts that are weighed as those of a sum are."""
+        target, _ = self._train.labelled()
+        stacked = np.stack(scores)
+        weights, offset = stacking_weights(stacked, self._held_out.y, self._held_out.weight, objective(target))
+        return self._loss(np.tensordot(weights, stacked, 1) + offset)

@@ -1,0 +1,135 @@
+"""What the training part decides: strands and positions; and that letters of RNA and DNA are the same molecules."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
+from seqreg.errors import InputError
+from seqreg.records import read_json
+from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, write_store
+from seqreg.sequences.datasets import read_description
+from seqreg.targets import Classes, Values
+from seqreg.training import TrainConfig, train, with_defaults
+from seqreg.training.defaults import decided
+from seqreg.training.evidence import Evidence
+
+MOTIF = np.array([3, 2, 0, 1, 2, 3, 3, 1], dtype=np.uint8)  # TGACGTTC
+
+
+def simulated(strands: int, seed: int, *, n: int = 200, length: int = 60, alphabet: Alphabet = DNA) -> SequenceSet:
+    """n sequences; every second one holds the motif, one letter of it changed, on one or on either of two strands."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, (n, length)).astype(np.uint8)
+    y = np.arange(n) % 2
+    for row in np.flatnonzero(y):
+        site = MOTIF.copy() if rng.random() * strands < 1 else 3 - MOTIF[::-1]
+        site[rng.integers(8)] = rng.integers(4)
+        begin = rng.integers(length - 7)
+        codes[row, begin : begin + 8] = site
+    return of_codes(codes, y, alphabet)
+
+
+def of_codes(codes: np.ndarray, y: np.ndarray, alphabet: Alphabet) -> SequenceSet:
+    n, length = codes.shape
+    return SequenceSet(
+        alphabet=alphabet,
+        names=[f"s{i}" for i in range(n)],
+        codes=codes.ravel(),
+        offsets=np.arange(n + 1) * length,
+        target=Classes(names=("absent", "with")),
+        y=y,
+    )
+
+
+@pytest.mark.parametrize("strands", [1, 2])
+def test_evidence_tells_one_strand_from_two(strands: int) -> None:
+    right = sum(
+        Evidence(simulated(strands, seed), TrainConfig()).strands().decided == (strands == 2) for seed in range(3)
+    )
+    assert right == 3  # of the simulations that the documentation tells of, 19 in 20 are
+
+
+def test_evidence_is_said_and_flags_and_data_come_before_it() -> None:
+    data = simulated(2, 0)
+    config, reasons = decided(TrainConfig(), data, None)
+    assert config.reverse_complement
+    assert reasons[0].startswith("Reads both strands: their k-mers have a loss of 0.")
+    assert len(reasons) == 1, "positions are not asked about where both strands are read"
+    assert decided(TrainConfig(reverse_complement=False, model="cnn"), data, None)[1] == ()
+    said = replace(simulated(1, 0), both_strands=True)
+    assert with_defaults(TrainConfig(), said, None).reverse_complement
+    assert not with_defaults(TrainConfig(reverse_complement=False), said, None).reverse_complement
+    assert with_defaults(TrainConfig(), replace(data, alphabet=RNA), None).reverse_complement is False
+    assert with_defaults(TrainConfig(model="cnn:pooling=position"), data, None).reverse_complement is False
+
+
+def test_little_evidence_leaves_one_strand() -> None:
+    rng = np.random.default_rng(0)
+    noise = of_codes(rng.integers(0, 4, (80, 30)).astype(np.uint8), np.arange(80) % 2, DNA)
+    found = Evidence(noise, TrainConfig()).strands()
+    assert not found.decided
+    assert "tell nothing" in found.reason
+    few = Evidence(noise.subset(np.arange(40)), TrainConfig()).strands()
+    assert not few.decided
+    assert "too few" in few.reason
+
+
+@pytest.mark.parametrize(("place", "kept"), [(True, True), (False, False)])
+def test_evidence_decides_on_positions(place: bool, kept: bool) -> None:
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 20, (120, 40)).astype(np.uint8)
+    y = np.arange(120) % 2
+    for row in np.flatnonzero(y):
+        begin = 5 if place else rng.integers(36)
+        codes[row, begin : begin + 4] = (18, 8, 4, 4)
+    config, reasons = decided(TrainConfig(), of_codes(codes, y, PROTEIN), None)
+    assert ("position" in config.model.pooling) == kept
+    assert reasons[0].startswith("Positions count" if kept else "Motifs anywhere")
+    longer = of_codes(np.tile(codes, (1, 6)), y, PROTEIN)
+    assert "more than 200 letters" in decided(TrainConfig(), longer, None)[1][0]
+
+
+@pytest.mark.parametrize("values", [False, True])
+def test_rna_and_dna_letters_give_the_same_network_by_evidence(tmp_path: Path, values: bool) -> None:
+    data = simulated(1, 3, n=60, length=30)
+    if values:
+        data = replace(data, target=Values(), y=data.y + np.linspace(0, 1, 60))
+    config = TrainConfig(epochs=1, threads=1, test=0.0, baselines=False, calibration="none")
+    config = replace(config, reverse_complement=False if values else None)
+    for alphabet in (DNA, RNA):
+        train(replace(data, alphabet=alphabet), config, tmp_path / alphabet.name)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("dna", "rna")]
+    assert weights[0] == weights[1]
+    assert values or any("one strand" in reason for reason in read_json(tmp_path / "dna" / "config.json")["decided"])
+
+
+def test_filters_are_no_longer_than_the_sequences() -> None:
+    lengths = np.array([6, 7, 9, 11] * 15)
+    data = of_codes(np.zeros((60, 6), np.uint8), np.arange(60) % 2, PROTEIN)
+    data = replace(data, codes=np.zeros(lengths.sum(), np.uint8), offsets=np.concatenate([[0], lengths.cumsum()]))
+    assert with_defaults(TrainConfig(), data, None).model.width == (6,)
+
+
+def test_data_say_that_sequences_are_of_either_strand(tmp_path: Path) -> None:
+    data = replace(simulated(1, 0, n=8), both_strands=True)
+    write_store(tmp_path / "set.h5", data)
+    assert read_store(tmp_path / "set.h5").both_strands
+    assert data.subset(np.arange(3)).both_strands
+    (tmp_path / "genome.fa").write_text(">chr1\nACGTACGTTTGACCATGACC\n")
+    for strands, said in ((("", ""), True), (("\t.\t+", "\t.\t."), False)):
+        rows = [f"chr1\t{2 * i}\t{2 * i + 9}\tyes{strand}" for i, strand in enumerate(strands)]
+        (tmp_path / "regions.bed").write_text("\n".join(rows) + "\n")
+        spec = InputSpec(bed=tmp_path / "regions.bed", genome=tmp_path / "genome.fa")
+        assert read_input(spec).both_strands is said
+    (tmp_path / "dataset.toml").write_text(
+        'name = "x"\ntitle = "x"\nalphabet = "dna"\nkind = "classification"\nfile = "x.csv"\nsha256 = ""\n'
+        'source = ""\nlicence = ""\nstrand = "both"\n'
+    )
+    assert read_description(tmp_path).strand == "both"
+    text = (tmp_path / "dataset.toml").read_text()
+    (tmp_path / "dataset.toml").write_text(text.replace('"both"', '"-"'))
+    with pytest.raises(InputError, match="strand '-'"):
+        read_description(tmp_path)
