@@ -23,7 +23,7 @@ from seqreg.records import to_plain
 from seqreg.report import write_suite_report
 from seqreg.writing import atomic_write
 
-SUITES = ("p1-small", "p2-small", "p3-small", "p4-small")
+SUITES = ("p1-small", "p2-small", "p3-small", "p4-small", "p5")
 SITTINGS = Rows("sittings", ("suite", "date", "device", "commit", "cells", "hours_of_one_core"), key=0)
 
 

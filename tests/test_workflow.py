@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -397,6 +398,46 @@ def test_installing_into_an_environment_needs_a_checkout(tmp_path: Path) -> None
     done = subprocess.run(["bash", str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "set SEQREG_CHECKOUT" in done.stderr
+
+
+def activities(folder: Path) -> None:
+    """Two samples of values: a named set, and a table whose column is named in the table of samples."""
+    draw = np.random.default_rng(0)
+    codes = draw.integers(4, size=(120, 10))
+    rows = ["".join("ACGT"[letter] for letter in row) for row in codes]
+    values = codes[:, 2] + 2.0 * (codes[:, 5] == 1) + draw.normal(size=120) / 5
+    table = [f"s{i},{row},{value:.4f}" for i, (row, value) in enumerate(zip(rows, values, strict=True))]
+    (folder / "activity.csv").write_text("\n".join(["id,sequence,activity", *table]) + "\n")
+    (folder / "new.fa").write_text("".join(f">n{i}\n{row}\n" for i, row in enumerate(rows[:5])))
+    lines = ["name\tinput\ttarget\tunit\tnew", "activity\tactivity.csv\tactivity\tlog\tnew.fa", "gb1\tgb1-stability"]
+    (folder / "values.tsv").write_text("\n".join(lines) + "\n")
+
+
+def test_samples_of_values_say_what_is_learned(folder: Path, snakemake: Snakemake) -> None:
+    activities(folder)
+    done = snakemake("models", *TINY, "--config", "samples=values.tsv", "tune=null")
+    assert done.returncode == 0, done.stdout
+    calls = asked(folder)
+    reading = [words for words in calls if "activity.csv" in words]
+    assert {words[0] for words in reading} >= {"split", "train", "evaluate", "robustness", "norm"}
+    for words in reading:
+        assert words[words.index("--target") + 1] == "activity"
+        assert words[words.index("--unit") + 1] == "log"
+    assert not any("--target" in words for words in calls if "gb1-stability" in words)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("true_seqreg")
+def test_two_samples_of_values_run(folder: Path, snakemake: Snakemake) -> None:
+    activities(folder)
+    done = snakemake("models", *TINY, "--config", "samples=values.tsv")
+    assert done.returncode == 0, done.stdout
+    results = folder / "runs" / "workflow"
+    for name, unit in (("activity", "log"), ("gb1", "kcal/mol")):
+        assert read_json(results / name / "evaluation.json")["unit"] == unit
+        assert len(read_json(results / name / "folds.json")["runs"]) == 2
+        assert "spearman" in read_tsv(results / name / "model" / "trials.tsv")[0]
+    assert list(read_tsv(results / "activity" / "predictions.tsv")[0]) == ["id", "prediction", "low", "high", "reason"]
 
 
 @pytest.mark.slow

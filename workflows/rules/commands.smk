@@ -46,7 +46,13 @@ def training_data(wildcards):
     row = SAMPLES[wildcards.sample]
     words = [word for column, flag in FLAGS.items() if column in row for word in (flag, row[column]) if word]
     words += [word for name, path in class_files(row) for word in ("--class", f"{name}={path}")]
-    return shlex.join([*words, *options({"alphabet": row.get("alphabet")})]) + vectors(wildcards)
+    return shlex.join([*words, *reading(wildcards)]) + vectors(wildcards)
+
+
+def reading(wildcards):
+    """What is said of how a sample is read."""
+    row = SAMPLES[wildcards.sample]
+    return options({name: row.get(name) for name in ("alphabet", "target", "unit")})
 
 
 def vectors(wildcards):
@@ -58,7 +64,7 @@ def vectors(wildcards):
 def test_data(wildcards):
     """The words that name the test sequences: a set of their own, or the test part of the run."""
     own = SAMPLES[wildcards.sample].get("test")
-    return shlex.quote(own) + vectors(wildcards) if own else f"{training_data(wildcards)} --part test"
+    return shlex.join([own, *reading(wildcards)]) + vectors(wildcards) if own else f"{training_data(wildcards)} --part test"
 
 
 def options(values):
