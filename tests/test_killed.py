@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from seqreg.alphabet import DNA
+from seqreg.alphabet import DNA, PROTEIN
 from seqreg.cli import app
 from seqreg.sequences import write_fasta
 from tests.conftest import planted
@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "--resume",
         "-o",
         "out/run",
+    ),
+    "train of values": (
+        *("train", "values.csv", "--model", "sum:spectrum=1,filters=4,width=5,neighbours=20", "--folds", "2"),
+        *(*SMALL[2:], "--no-baselines", "--resume", "-o", "out/run"),
     ),
     "baseline": ("baseline", "data.fa", "--model", "kmer-logistic:k=2", "--quiet", "--resume", "-o", "out/run"),
     "tune": ("tune", "data.fa", *SMALL, *TUNING, "--resume", "-o", "out/run"),
@@ -172,6 +176,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_fasta("data.fa", planted(DNA, "TGACGTCA"))
     Path("suite.toml").write_text(SUITE)
+    codes = np.random.default_rng(0).integers(20, size=(40, 12))
+    rows = [f"s{i},{PROTEIN.decode(row.astype(np.uint8))},{row[2] + row[5] / 7}" for i, row in enumerate(codes)]
+    Path("values.csv").write_text("\n".join(["id,sequence,value", *rows]) + "\n")
     assert in_a_fork(("train", "data.fa", *SMALL, "--no-baselines", "-o", "run"))[0] == 0
     return tmp_path
 

@@ -17,7 +17,7 @@ from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_s
 from seqreg.mutagenesis.scores import forward_substitution_scores
 from seqreg.networks import Blosum62, NeighbourNet, Sum, SumNet
 from seqreg.networks.neighbours import WIDTH
-from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of
+from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of, restored
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Values
 from seqreg.training import TrainConfig, fit, with_defaults
@@ -182,6 +182,17 @@ def test_values_of_proteins_of_one_length_have_neighbours_by_default() -> None:
         y=data.y,
     )
     assert default_model(unequal, in_place=True).neighbours == 0
+
+
+@pytest.mark.parametrize("first", ["neighbours.references", "neighbours.output.weight"])
+def test_it_is_restored_whatever_stands_first_in_a_file(first: str) -> None:
+    about = {"model": "sum:spectrum=0,positions=false,pooling=none,neighbours=3", "encoding": "one-hot"}
+    shape = {"alphabet": "protein", "length": 6, "shortest": 6, "reverse_complement": False}
+    architecture = Architecture(**about, **shape, target=Values(title="activity"))
+    weights = architecture.build().state_dict()
+    name = f"parts.{first}"
+    again = restored(architecture, {name: weights[name], **weights})
+    assert all(torch.equal(value, again.module.state_dict()[key]) for key, value in weights.items())
 
 
 def test_both_strands_are_refused() -> None:

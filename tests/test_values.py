@@ -461,6 +461,34 @@ def test_the_embedded_set_is_as_described() -> None:
     assert (len(data), data.target) == (813, Values(title="value", unit="kcal/mol"))
 
 
+@pytest.mark.slow
+def test_the_embedded_set_from_training_to_variants(tmp_path: Path, call: Call) -> None:
+    """With every default, as users type it."""
+    folder = tmp_path / "run"
+    done = call("train", "gb1-stability", "-o", folder, "--quiet")
+    assert done.returncode == 0, done.stderr
+    metrics = read_json(folder / "metrics.json")
+    assert metrics["spearman"] > 0.6
+    assert 0.8 < metrics["coverage"] < 1.0
+    assert metrics["verdict"]["outcome"] == "ahead"
+    words = ("gb1-stability", "--part", "test", "--sample", "20", "--max-substitutions", "2")
+    done = call("robustness", folder, *words, "-o", tmp_path / "robustness.json")
+    assert done.returncode == 0, done.stderr
+    found = read_json(tmp_path / "robustness.json")
+    for kind in ("median", "quantile_90"):
+        assert all(a <= c for a, c in zip(*(found[f"{x}_shift"][kind] for x in ("attacked", "certified")), strict=True))
+    data = read_input(InputSpec(input="gb1-stability"))
+    (tmp_path / "one.fa").write_text(f">one\n{data.sequence(0)}\n")
+    assert call("explain", folder, tmp_path / "one.fa", "-o", tmp_path / "explained").returncode == 0
+    (tmp_path / "variants.tsv").write_text(f"one\tp.{data.sequence(0)[9]}10W\n")
+    listed = ("--variants", tmp_path / "variants.tsv", "-o", tmp_path / "v.tsv")
+    assert call("predict", folder, tmp_path / "one.fa", *listed).returncode == 0
+    done = call("predict", folder, tmp_path / "one.fa", "--all-substitutions", "-o", tmp_path / "all.tsv")
+    assert done.returncode == 0, done.stderr
+    matrix = {row["position"]: row for row in read_tsv(tmp_path / "all.tsv")}
+    assert float(matrix["10"]["W"]) == pytest.approx(float(read_tsv(tmp_path / "v.tsv")[0]["change"]), abs=1e-4)
+
+
 # ---- shifts
 
 

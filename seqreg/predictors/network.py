@@ -254,7 +254,8 @@ def restored(architecture: Architecture, weights: dict[str, Tensor], device: str
     """The network with these weights, in evaluation mode; PyTorch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         module = architecture.build()
-    module.to(next((weight.dtype for weight in weights.values()), torch.float32)).load_state_dict(weights)
+    kinds = (weight.dtype for weight in weights.values() if weight.is_floating_point())  # references are letters
+    module.to(next(kinds, torch.float32)).load_state_dict(weights)
     return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
 
 
