@@ -102,7 +102,8 @@ def row(data: SequenceSet, method: str, name: str, draw: int) -> tuple[object, .
     """What a curve says, and what is so."""
     begun = time.perf_counter()
     curve, now, then = (of_network if method == "network" else of_regression)(data, draw)
-    points = [[float(size), *map(float, of_size)] for size, of_size in zip(curve.sizes, curve.scores.round(5), strict=True)]
+    of_sizes = zip(curve.sizes.tolist(), curve.scores.round(5).tolist(), strict=True)
+    points = [[float(size), *values] for size, values in of_sizes]
     (_, score), (_, gain) = curve.score(TIMES * SEQUENCES), curve.gain(SEQUENCES, TIMES * SEQUENCES)
     numbers = (round(each, 5) for each in (now, then, *score, *gain))
     return method, name, draw, json.dumps(points), *numbers, round(time.perf_counter() - begun)
