@@ -6,6 +6,7 @@ something of a file reaches the disk: before a file is flushed, before it is put
 
 import json
 import os
+import re
 import signal
 import subprocess
 import traceback
@@ -159,14 +160,16 @@ def check_whole(folder: Path) -> None:
 def results(folder: Path) -> dict[str, bytes]:
     found = files(folder)
     kept = {name: found[name] for name in found if "/" not in name or Path(name).name in RESULTS}
-    return {
-        name: without_seconds(content) if name.endswith("results.tsv") else content for name, content in kept.items()
-    }
+    return {name: without_seconds(name, content) for name, content in kept.items()}
 
 
-def without_seconds(table: bytes) -> bytes:
-    """A table without the column that says how long its rows took."""
-    rows = [line.split("\t") for line in table.decode().splitlines()]
+def without_seconds(name: str, content: bytes) -> bytes:
+    """A file without what says how long something took: a column of results.tsv, an entry of each fold's metrics."""
+    if name.endswith("metrics.json"):
+        return re.sub(rb'"seconds": [\d.]+', b"", content)
+    if not name.endswith("results.tsv"):
+        return content
+    rows = [line.split("\t") for line in content.decode().splitlines()]
     took = rows[0].index("seconds")
     return "\n".join("\t".join(row[:took] + row[took + 1 :]) for row in rows).encode()
 

@@ -13,13 +13,13 @@ from seqreg.sequences.read import as_alphabet, check_max_length, error_at, writt
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import stream_store
 
-_MOST_LETTERS = 1 << 24  # of one piece
+_MOST_LETTERS = 1 << 22  # of one piece
 
 
 class SequenceStream:
     """The sequences of an input in pieces, without what is said of them, in memory that does not grow with the input.
 
-    Each piece is a `SequenceSet` of at most `batch` sequences and about 16 million letters. The alphabet is given, as
+    Each piece is a `SequenceSet` of at most `batch` sequences and about 4 million letters. The alphabet is given, as
     a model's is. Beside the piece, eight bytes per record are kept to find duplicate ids. `warnings` is complete when
     the iteration has ended. Raises InputError as `read_input` does, when the reading gets there.
     """
