@@ -23,7 +23,8 @@ from seqreg.networks.part import Part, Profile
 from seqreg.sequences import SequenceSet
 
 # The kernel falls to exp(-WIDTH) at the median squared distance between training sequences: so wide that effects nearly
-# add up. Beside 1 it was the better on average on three protein sets of mutants, at 100 and 300 training sequences.
+# add up, which bounds gain from. Alone the part had a mean Spearman correlation of .596 on three sets of mutants (100
+# and 300 sequences, draws 10 to 12), .600 with 1, .566 where effects add up (ridge), .515 without BLOSUM62.
 WIDTH = 0.3
 RIDGE = 1e-6  # of the largest eigenvalue of the kernel: equal sequences make it singular
 
