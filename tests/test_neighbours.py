@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from seqreg.predictors.network import Architecture, TrainedNetwork, logits_of, r
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Values
 from seqreg.training import TrainConfig, fit, with_defaults
-from seqreg.training.defaults import MOST_NEIGHBOURS, default_model
+from seqreg.training.defaults import MOST_NEIGHBOURS, decided, default_model
 
 ALONE = Sum(spectrum=0, positions=False, pooling=("none",), neighbours=30)
 
@@ -193,6 +194,20 @@ def test_it_is_restored_whatever_stands_first_in_a_file(first: str) -> None:
     name = f"parts.{first}"
     again = restored(architecture, {name: weights[name], **weights})
     assert all(torch.equal(value, again.module.state_dict()[key]) for key, value in weights.items())
+
+
+@pytest.mark.parametrize("alphabet", [DNA, PROTEIN])
+def test_values_of_one_length_need_no_evidence_of_positions(alphabet: Alphabet) -> None:
+    data = mutants(alphabet, 60)
+    config, reasons = decided(TrainConfig(), data, None)
+    assert config.model.pooling == ("max", "position")
+    assert config.reverse_complement is False
+    assert [reason.split(":")[0] for reason in reasons] == ["Positions count"]
+    if alphabet is DNA:
+        assert with_defaults(TrainConfig(reverse_complement=True), data, None).reverse_complement
+        said, reasons = decided(TrainConfig(), replace(data, both_strands=True), None)
+        assert said.reverse_complement
+        assert reasons[0].startswith("Reads both strands: the data say")
 
 
 def test_both_strands_are_refused() -> None:
