@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from seqreg.errors import InputError, SeqregError
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, read_strings, read_variants, write_store
 from seqreg.sequences.fasta import fields_of
+from seqreg.sequences.hdf5_vectors import write_hdf5_vectors
 from seqreg.sequences.vcf import is_vcf, read_vcf
 from seqreg.vectors import VectorTable
 
@@ -318,9 +319,7 @@ def npz_bytes(folder: Path) -> bytes:
 
 
 def hdf5_bytes(folder: Path) -> bytes:
-    with h5py.File(folder / "whole.hdf5", "w") as stored:
-        for name, row in zip(IDS, VECTORS, strict=True):
-            stored[name] = row
+    write_hdf5_vectors(folder / "whole.hdf5", zip(IDS, VECTORS, strict=True))
     return (folder / "whole.hdf5").read_bytes()
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -287,3 +288,20 @@ def test_a_full_disk_is_named_and_nothing_is_left(
     with pytest.raises(DiskFullError, match=r"cannot write .*full\.h5: No space left on device"):
         write_store(tmp_path / "full.h5", replace(large, names=[str(i) for i in range(6000)]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_ends_with_a_checksum_that_is_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library itself crashes the process at some wrong bytes: it must not see them."""
+    path = tmp_path / "x.h5"
+    write_store(path, read_strings(["ACGT", "AAGT"], ["x", "y"], alphabet="dna"))
+    raw = path.read_bytes()
+    assert raw[-9:] == b"%08x\n" % zlib.crc32(raw[: -len(b"\nseqreg crc32 00000000\n")])
+    damaged = bytearray(raw)
+    damaged[849:851] = b"8p"
+    path.write_bytes(damaged)
+    with monkeypatch.context() as patched:
+        patched.setattr("h5py.File", None)
+        with pytest.raises(InputError, match="damaged: its checksum does not fit"):
+            read_store(path)
+    path.write_bytes(raw[: -len(b"\nseqreg crc32 00000000\n")])  # as older versions wrote it
+    assert read_store(path).sequence(1) == "AAGT"

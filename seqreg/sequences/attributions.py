@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
-from seqreg.sequences.hdf5 import written_hdf5
+from seqreg.sequences.hdf5 import opened_hdf5, written_hdf5
 
 FORMAT = "seqreg-attributions"
 SCHEMA = 1
@@ -60,7 +60,7 @@ class Attribution:
 def holds_attributions(path: str | Path) -> bool:
     """Whether there is a file of this format."""
     try:
-        with h5py.File(path, "r") as file:
+        with opened_hdf5(path) as file:
             return file.attrs.get("format") == FORMAT
     except OSError:
         return False
@@ -93,7 +93,7 @@ def write_attributions(path: str | Path, found: Iterable[Attribution], about: Ma
 def read_attributions(path: str | Path, index: Sequence[int] | None = None) -> list[Attribution]:
     """Sequences `index` of a file of attributions, or all. Raises InputError for other files and for damage."""
     try:
-        with h5py.File(path, "r") as file:
+        with opened_hdf5(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise InputError("not a file of attributions", file=path, remedy="Run seqreg explain again.")
             offsets = _array(file, "offsets")[:]

@@ -1,5 +1,11 @@
-"""HDF5 files written whole or not at all, on a disk that may be full."""
+"""HDF5 files written whole or not at all, on a disk that may be full, and read only if they are what was written.
 
+The library crashes the process at some files with a few wrong bytes. So what seqreg writes ends with a checksum of all
+before it, which HDF5 passes over, and which is looked at before the library is.
+"""
+
+import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +15,10 @@ import h5py
 
 from seqreg.writing import atomic_write, naming
 
+_SEAL = b"\nseqreg crc32 %08x\n"
+_MARK = len(b"\nseqreg crc32 ")
+_AT_ONCE = 1 << 20  # bytes
+
 
 @contextmanager
 def written_hdf5(path: str | Path) -> Iterator[h5py.File]:
@@ -17,9 +27,32 @@ def written_hdf5(path: str | Path) -> Iterator[h5py.File]:
         patient = _Patient(handle)
         with h5py.File(patient, "w") as file:
             yield file
-        if patient.error is not None:
-            with naming(path):
+        with naming(path):
+            if patient.error is not None:
                 raise patient.error
+            handle.write(_SEAL % _checksum(handle, handle.seek(0, os.SEEK_END)))
+
+
+def opened_hdf5(path: str | Path) -> h5py.File:
+    """An HDF5 file to read, of whatever program. Raises OSError for what is none, and where its checksum, if it has
+    one, does not fit.
+    """
+    with open(path, "rb") as handle:
+        size = handle.seek(0, os.SEEK_END) - len(_SEAL % 0)
+        handle.seek(max(size, 0))
+        end = handle.read()
+        if size >= 0 and end.startswith(_SEAL[:_MARK]) and end != _SEAL % _checksum(handle, size):
+            raise OSError("its checksum does not fit")
+    return h5py.File(path, "r")
+
+
+def _checksum(handle: IO[Any], size: int) -> int:
+    """CRC-32 of the first `size` bytes, after which the file is then read or written."""
+    handle.seek(0)
+    found = 0
+    while piece := handle.read(min(_AT_ONCE, size - handle.tell())):
+        found = zlib.crc32(piece, found)
+    return found
 
 
 class _Patient:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
-from seqreg.sequences.hdf5 import written_hdf5
+from seqreg.sequences.hdf5 import opened_hdf5, written_hdf5
 from seqreg.sequences.opening import is_hdf5
 
 ID = "original_id"
@@ -32,7 +32,7 @@ class Hdf5Vectors:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._file = h5py.File(path, "r")
+            self._file = opened_hdf5(path)
         except OSError as error:
             if not is_hdf5(path):
                 raise InputError("not an HDF5 file", file=path) from None

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqreg.alphabet import ALPHABETS, Alphabet
 from seqreg.errors import InputError
-from seqreg.sequences.hdf5 import written_hdf5
+from seqreg.sequences.hdf5 import opened_hdf5, written_hdf5
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import Target, Values, from_plain
 
@@ -93,7 +93,7 @@ def stream_store(path: str | Path, batch: int, most_letters: int) -> Iterator[Se
 @contextmanager
 def _opened(path: str | Path) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path, "r") as file:
+        with opened_hdf5(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise InputError(
                     "an HDF5 file of another program", file=path, remedy="Give a store written by seqreg encode."
