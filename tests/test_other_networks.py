@@ -242,8 +242,8 @@ VALUES: list[tuple[Any, Callable[..., Tensor], dict[str, Any]]] = [
     (Gradient(weight=1, over="mean"), oracles.plain_gradient, {"over": "mean"}),
     (LossGradient(weight=1), oracles.plain_loss_gradient, {}),
     (LossGradient(weight=1, norm="l1"), oracles.plain_loss_gradient, {"norm": "l1"}),
-    (Adversarial(), oracles.plain_adversarial, {}),
-    (Adversarial(signs=2, over="mean"), oracles.plain_adversarial, {"signs": 2, "over": "mean"}),
+    (Adversarial(epsilon=1), oracles.plain_adversarial, {}),
+    (Adversarial(epsilon=1, signs=2, over="mean"), oracles.plain_adversarial, {"signs": 2, "over": "mean"}),
     (VirtualAdversarial(), oracles.plain_virtual_adversarial, {}),
 ]
 

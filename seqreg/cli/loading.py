@@ -46,7 +46,20 @@ def load_network(terminal: Terminal, folder: Path, device: str, threads: int | N
     network = load_trained(folder, str(place))
     torch.set_num_threads(threads or min(2, torch.get_num_threads()))
     terminal.note(f"Model: {network.title} of {folder}; {network.target.said}; device {place}")
+    for sentence in _decided(folder):
+        terminal.note(sentence)
     return network
+
+
+def _decided(folder: Path) -> list[str]:
+    """What the training of a run decided, in sentences; none for other folders, and for damaged ones."""
+    from seqreg.records import read_json
+
+    try:
+        said = read_json(folder / "config.json").get("decided", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [sentence for sentence in said if isinstance(sentence, str)] if isinstance(said, list) else []
 
 
 def side_by_side(

@@ -20,7 +20,6 @@ from seqreg.errors import UsageError, option
 from seqreg.networks.alignments import AlignmentNet
 from seqreg.networks.base import NetworkSpec, SequenceNetwork
 from seqreg.networks.cnn import CNN
-from seqreg.networks.convnet import default_penalty
 from seqreg.networks.encodings import Encoding
 from seqreg.networks.neighbours import NeighbourNet
 from seqreg.networks.part import Part, added
@@ -119,9 +118,8 @@ class Sum(NetworkSpec):
         return "position" not in self.pooling
 
     @property
-    def default_penalty(self) -> tuple[str, ...] | None:
-        """That of its CNNs, where they are of one kind."""
-        return default_penalty(self.pooling[0]) if len(self.pooling) == 1 else None
+    def default_penalty(self) -> None:
+        """None on the sum: each of its CNNs has its own."""
 
     def for_alphabet(self, alphabet: Alphabet) -> Self:
         """The same with k-mers of lengths of which there are up to about a thousand, where none were chosen."""

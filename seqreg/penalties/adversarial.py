@@ -22,7 +22,7 @@ class Adversarial(Penalty):
     """
 
     weight: float = hyper(1.0, "strength lambda", low=0)
-    epsilon: float = hyper(1.0, "radius of the l2 ball around one-hot x", low=0)
+    epsilon: float = hyper(0.1, "radius of the l2 ball around one-hot x", low=0)
     steps: int = hyper(5, "ascent steps", low=1)
     signs: int = hyper(1, "1: upwards, as in the paper; 2: also downwards", low=1, high=2)
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))

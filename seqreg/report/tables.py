@@ -190,6 +190,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     ]
     if run.run.get("threads") is not None:
         rows.append(("CPU threads", str(run.run["threads"])))
+    rows += [("Decided", str(sentence)) for sentence in run.config.get("decided") or ()]
     rows += [(f"Time for {name.replace('_', ' ')}", _duration(t)) for name, t in (run.run.get("timings") or {}).items()]
     return rows + [(name, str(version)) for name, version in (run.run.get("versions") or {}).items()]
 

@@ -44,6 +44,11 @@ class TrainConfig(TrainSettings):
                 object.__setattr__(self, name, family.resolve(value))
         super().__post_init__()
 
+    @property
+    def regularized(self) -> bool:
+        """Whether a penalty, constraint or attack is asked for."""
+        return bool(self.penalty or self.constraint or self.attack)
+
     def to_plain(self) -> dict[str, Any]:
         """What `config.json` holds: objects as texts, with every field spelled out."""
         values = {name: getattr(self, name) for name in self.get_params()}

@@ -34,8 +34,9 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
 def decided(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) -> tuple[TrainConfig, tuple[str, ...]]:
     """The configuration with every None filled in from the training part, and sentences on what evidence decided.
 
-    No penalty being chosen stays None for a sum of several CNNs: each then has its own default. Raises UsageError for
-    class weights where a sequence may carry several labels.
+    No penalty being chosen stays None for a sum: each of its CNNs then has its own default. Where something is asked
+    for that acts on the sum, it is one without alignments, which every step would have to align anew. Raises UsageError
+    for class weights where a sequence may carry several labels.
     """
     target, y = train.labelled()
     if config.class_weight in EVEN and target.one_class(y) is None:
@@ -61,6 +62,8 @@ def decided(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) 
             found.append(evidence.positions())
             in_place = found[-1].decided
         model = default_model(train, in_place=in_place)
+        if config.regularized:
+            model = replace(model, alignments=0)
     model = model.for_alphabet(train.alphabet)
     epochs = config.epochs
     if epochs is None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
 from seqreg.training.closed_form import closed_form
 from seqreg.training.config import Regularizers, TrainConfig, example_weights
-from seqreg.training.optimizer import FlatAdamW
+from seqreg.training.optimizer import FlatAdamW, Nearby, Optimizer
 from seqreg.training.start import start_from_windows
 
 WARM_UP = 0.05  # share of all steps over which the learning rate rises
@@ -110,11 +110,13 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
+    nearby: Collection[torch.nn.Parameter] | None = None,
 ) -> list[dict[str, float]]:
     """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
 
     config must be complete (`with_defaults`). With a folder, a checkpoint is kept in it and `resume` continues from
-    it to the same bits. Raises DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
+    it to the same bits. nearby: the weights were solved for, these to their optimum, and stay near (`Nearby`). Raises
+    DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
     """
     assert config.epochs is not None, "fill the configuration in by with_defaults"
     assert config.batch_size is not None
@@ -131,7 +133,9 @@ def fit(
     loss = partial(weighted_loss, criterion=criterion)
     data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
-    optimizer = FlatAdamW(model, config.lr, config.weight_decay)
+    optimizer: Optimizer = (
+        FlatAdamW(model, config.lr, config.weight_decay) if nearby is None else Nearby(model, config.lr, nearby)
+    )
     in_closed_form = closed_form(model, regularizers, loss)
     generator = torch.Generator().manual_seed(config.seed)
     state = load_checkpoint(folder, model, optimizer.state, generator) if folder and resume else None

@@ -1,12 +1,31 @@
-"""AdamW on the weights of a network as two flat tensors: one operation for all of them."""
+"""The optimizers of the loop: AdamW on flat tensors, and one that stays near the solution that it begins at."""
 
 import math
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+# How far a step goes beside the weights of a head that was solved for, and how much of the way that weights have gone
+# it takes back. Chosen on draws 10 and 11 of `amp`, 100 training sequences, and draw 10 of `ecoli-sigma70`, all of
+# them: with less taken back, penalties cost up to .02 of auroc more and prove .03 to .1 of accuracy more.
+BESIDE, BACK = 0.02, 0.1
+
+
+class Optimizer(Protocol):
+    """What the loop asks of one. lr: the learning rate of the next step. state: PyTorch's optimizer, which holds it."""
+
+    lr: float
+    state: torch.optim.Optimizer
+
+    def zero_grad(self) -> None: ...  # noqa: D102
+
+    def step(self) -> None: ...  # noqa: D102
+
+    def release(self) -> None: ...  # noqa: D102
 
 
 class FlatAdamW:
@@ -48,6 +67,40 @@ class FlatAdamW:
         for _, views in self._views:
             for each in views:
                 each.data, each.grad = each.data.clone(), None
+
+
+class Nearby:
+    """Adam around the weights that the network has at the beginning, to which every step draws them back.
+
+    solved: weights whose steps are as large beside them as BESIDE says, at the learning rate `lr`; others move by it.
+    """
+
+    def __init__(self, model: nn.Module, lr: float, solved: Collection[nn.Parameter]) -> None:
+        trained = [each for each in model.parameters() if each.requires_grad]
+        self._begun = [each.detach().clone() for each in trained]
+        self._peak = self.lr = lr
+        self._beside = [
+            BESIDE * float(each.detach().square().mean().sqrt()) / lr if any(each is one for one in solved) else 1.0
+            for each in trained
+        ]
+        self.state = torch.optim.Adam([{"params": [each]} for each in trained], lr=lr)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.state.zero_grad()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take a step by the gradients, and a part of the way back."""
+        for group, beside in zip(self.state.param_groups, self._beside, strict=True):
+            group["lr"] = self.lr * beside
+        self.state.step()
+        for group, begun in zip(self.state.param_groups, self._begun, strict=True):
+            group["params"][0].lerp_(begun, BACK * self.lr / self._peak)
+
+    def release(self) -> None:
+        """End the use: no parameter has a gradient."""
+        self.state.zero_grad()
 
 
 def _step(group: dict[str, Any], state: dict[str, Tensor]) -> None:

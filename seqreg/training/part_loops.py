@@ -3,10 +3,10 @@
 import copy
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from seqreg.linear import Array
-from seqreg.networks import Part, SumNet
+from seqreg.networks import SequenceNetwork, SumNet
 from seqreg.predictors.network import logits_of, on_host
 from seqreg.sequences import SequenceSet
 from seqreg.training import loop
@@ -25,6 +25,7 @@ from seqreg.training.loop import Progress
 from seqreg.writing import atomic_write
 
 History = list[dict[str, Any]]
+Network = TypeVar("Network", bound=SequenceNetwork)
 
 
 class Loops:
@@ -41,11 +42,19 @@ class Loops:
         self.planned = self.done = 0
 
     def run(
-        self, name: str, part: Part, train: SequenceSet, valid: SequenceSet | None, seed: int = 0
-    ) -> tuple[Part, History]:
+        self,
+        name: str,
+        part: Network,
+        train: SequenceSet,
+        valid: SequenceSet | None,
+        seed: int = 0,
+        *,
+        solved: Callable[[Network], Collection[torch.nn.Parameter]] | None = None,
+    ) -> tuple[Network, History]:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it.
 
-        seed: added to that of the configuration.
+        seed: added to that of the configuration. solved: the weights, of a network to be trained on nearby, that were
+        solved for.
         """
         torch.manual_seed(self.config.seed + seed)  # one that is taken from its file has drawn nothing
         part = copy.deepcopy(part)
@@ -56,7 +65,8 @@ class Loops:
             config = replace(self.config, seed=self.config.seed + seed)
             if config.penalty is None:
                 config = replace(config, penalty=part.default_penalty)
-            history = loop.fit(part, config, train, valid, folder=folder, resume=self.resume, report=self._report)
+            how: dict[str, Any] = {"folder": folder, "resume": self.resume, "report": self._report}
+            history = loop.fit(part, config, train, valid, **how, nearby=solved and solved(part))
             if finished is not None:
                 with atomic_write(finished, "wb") as handle:
                     handle.write(save(on_host(part.state_dict()), {"history": json.dumps(history)}))
@@ -68,7 +78,7 @@ class Loops:
             self.report(progress.among(self.done, self.planned))
 
 
-def _finished_part(file: Path, part: Part) -> History | None:
+def _finished_part(file: Path, part: SequenceNetwork) -> History | None:
     """The history of a part whose training was over, its weights restored in place; None without a whole file."""
     try:
         with safe_open(file, framework="pt") as stored:

@@ -35,6 +35,7 @@ from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.next_steps import steps_after_training
 from seqreg.training.parts import Parts, split_parts
+from seqreg.training.together import where_it_acts
 from seqreg.unfinished import unfinished
 from seqreg.workers import ahead
 
@@ -101,10 +102,11 @@ def train(
     resolved = {**config.to_plain(), **checksums, **({"tune": tuned} if tuned else {})}
     resolved |= {"folds": folds.folds, "repeats": folds.repeats} if folds is not None else {}
     resolved |= {"learning_curve": True} if folds is not None and folds.learning_curve else {}
-    resolved |= {"decided": list(reasons)} if reasons else {}
     resume = resume or tuned is not None
     with reproducible(config, device):
         network = untrained(config, parts.train, device)
+        reasons = (*reasons, *where_it_acts(network.module, config))
+        resolved |= {"decided": list(reasons)} if reasons else {}
         if claim_folder(output, resolved, resume=resume, overwrite=overwrite):
             return RunResult(folder=output, network=load_trained(output), metrics=None, baselines={})
         write_json(output / "config.json", resolved, "config")

@@ -29,6 +29,7 @@ from seqreg.training.heads import fit_head
 from seqreg.training.held_out import HeldOut
 from seqreg.training.loop import Progress
 from seqreg.training.part_loops import History, Loops, fit_cnns
+from seqreg.training.together import acts_on_sum, apart, fit_together, try_out
 from seqreg.training.weighing import factors_to_one_spread, stacking_weights
 from seqreg.unfinished import Once, afresh
 
@@ -57,13 +58,16 @@ def fit(
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
     how: dict[str, Any] = {"folder": folder, "resume": resume, "report": report, "most_folds": most_folds, "once": once}
-    fitted = fit_parts(model, config, train, valid, **how)
+    whole = acts_on_sum(model, config)
+    if whole:
+        try_out(model, config, train)
+    fitted = fit_parts(model, apart(config) if whole else config, train, valid, **how)
     weights, offset = np.full(len(fitted.scores), 1 / len(fitted.scores)), np.zeros(1)
     if model.average:
         weights = weights * factors_to_one_spread(fitted.scores, fitted.within, fitted.learned, fitted.weight)
     elif fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight, objective(train.labelled()[0]))
-    if keep is not None and fitted.unseen and valid is None:
+    if keep is not None and fitted.unseen and valid is None and not whole:
         _, y = train.labelled()
         keep((y[fitted.rows], np.tensordot(weights, fitted.scores, 1) + offset))
     with torch.no_grad():
@@ -72,6 +76,8 @@ def fit(
             for name in names:
                 model.part(name).scale(weight / averaged)
         parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
+    if whole:
+        fitted.history.extend(fit_together(model, config, train, Loops(config, folder, resume, report)))
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
 
