@@ -8,6 +8,7 @@ import pytest
 
 from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
 from seqreg.errors import InputError
+from seqreg.networks import Sum
 from seqreg.records import read_json
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, write_store
 from seqreg.sequences.datasets import read_description
@@ -90,6 +91,33 @@ def test_evidence_decides_on_positions(place: bool, kept: bool) -> None:
     assert reasons[0].startswith("Positions count" if kept else "Motifs anywhere")
     longer = of_codes(np.tile(codes, (1, 6)), y, PROTEIN)
     assert "more than 200 letters" in decided(TrainConfig(), longer, None)[1][0]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_evidence_decides_on_two_mers_of_proteins(pairs: bool) -> None:
+    """Peptides whose class is a noisy sum over letters, or the 2-mers that they hold."""
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 20, (120, 6)).astype(np.uint8)
+    y = np.arange(120) % 2
+    if pairs:
+        codes[:, 2:4] = np.stack([np.where(y, 3, 7), np.where(y, 7, 3)], 1)
+    else:
+        y = (rng.normal(size=20)[codes].sum(1) + rng.logistic(size=120) > 0).astype(np.int64)
+    config, reasons = decided(TrainConfig(), of_codes(codes, y, PROTEIN), None)
+    assert isinstance(config.model, Sum)
+    assert config.model.counted == ((1, 2) if pairs else (1,))
+    assert any(reason.startswith("Counts single letters alone: ") for reason in reasons) != pairs
+
+
+def test_evidence_that_tells_nothing_leaves_positions_and_two_mers() -> None:
+    rng = np.random.default_rng(0)
+    noise = of_codes(rng.integers(0, 20, (80, 30)).astype(np.uint8), np.arange(80) % 2, PROTEIN)
+    found = Evidence(noise, TrainConfig()).positions()
+    assert found.decided
+    assert "tell nothing" in found.reason
+    kept = Evidence(noise.subset(np.arange(40)), TrainConfig()).kmers()
+    assert kept.decided
+    assert "too few" in kept.reason
 
 
 @pytest.mark.parametrize("values", [False, True])

@@ -1,4 +1,4 @@
-"""What linear models say of sequences held out: whether both strands count, and whether positions do.
+"""What linear models say of sequences held out: whether both strands count, whether positions do, and longer k-mers.
 
 Strands and positions are decided by what is learned from, and not by letters and lengths alone: binding sites on RNA
 are often written in DNA letters, and DNA of one length may begin anywhere. Linear models on k-mers and on positions,
@@ -65,10 +65,24 @@ class Evidence:
         if self._too_few:
             return Finding(decided=True, reason="Positions count: too few sequences to tell that they do not")
         without, within = (self._weighed(each) for each in ([self._one], [self._one, self._placed]))
+        if min(without, within) >= self._guessing:
+            return Finding(
+                decided=True, reason="Positions count: with and without them k-mers tell nothing out of fold"
+            )
         compared = f"with them k-mers have a loss of {within:.3f} against {without:.3f} out of fold"
         if within < without:
             return Finding(decided=True, reason=f"Positions count: {compared}")
         return Finding(decided=False, reason=f"Motifs anywhere: {compared}")
+
+    def kmers(self) -> Finding:
+        """Whether the longer k-mers of proteins are counted, beside single letters."""
+        if self._too_few:
+            return Finding(decided=True, reason="Counts k-mers: too few sequences to tell that letters are enough")
+        several, alone = self._loss(self._one), self._loss(self._scores(self._spectra(both=False)[:1]))
+        compared = f"a loss of {min(several, alone):.3f} against {max(several, alone):.3f} out of fold"
+        if alone < several:
+            return Finding(decided=False, reason=f"Counts single letters alone: without 2-mers they have {compared}")
+        return Finding(decided=True, reason=f"Counts k-mers: beside single letters they have {compared}")
 
     @property
     def _too_few(self) -> bool:
