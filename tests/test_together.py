@@ -111,6 +111,14 @@ def test_a_large_strength_makes_the_sum_a_constant(name: str) -> None:
     assert abs(float(logits(net).mean())) < 0.5, "as many of one class as of the other"
 
 
+def test_progress_goes_on_epoch_by_epoch() -> None:
+    data, told = planted(), []
+    config = with_defaults(TrainConfig(model=SPEC, epochs=3, threads=1, penalty=("gradient",)), data, None)
+    torch.manual_seed(0)
+    fit(SPEC.build(DNA, outputs=1, length=14), config, data, None, report=told.append)
+    assert [(each.epoch, each.epochs) for each in told][-3:] == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_a_constraint_bounds_every_part_and_so_the_sum() -> None:
     radius = 0.05
     net, _ = fitted(constraint=(f"spectral-norm:radius={radius},decay=0.1",))

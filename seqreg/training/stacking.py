@@ -77,7 +77,7 @@ def fit(
                 model.part(name).scale(weight / averaged)
         parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
     if whole:
-        fitted.history.extend(fit_together(model, config, train, Loops(config, folder, resume, report)))
+        fitted.history.extend(fit_together(model, config, train, folder=folder, resume=resume, report=report))
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
 

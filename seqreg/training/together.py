@@ -9,8 +9,10 @@ are small beside them, and all are drawn back to where they began (Li, Grandvale
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor
 from seqreg.networks import SequenceNetwork, SumNet, can, objective, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.training.config import Regularizers, TrainConfig
-from seqreg.training.loop import ResidentData, weighted_loss
+from seqreg.training.loop import Progress, ResidentData, weighted_loss
 from seqreg.training.part_loops import History, Loops
 
 NAME = "sum"
@@ -62,11 +64,21 @@ def try_out(model: SumNet, config: TrainConfig, train: SequenceSet) -> None:
     regularizers.project_(copied, 0)
 
 
-def fit_together(model: SumNet, config: TrainConfig, train: SequenceSet, loops: Loops) -> History:
-    """Train all parts on in place, and return the history; config must be complete."""
+def fit_together(
+    model: SumNet,
+    config: TrainConfig,
+    train: SequenceSet,
+    *,
+    folder: Path | None,
+    resume: bool,
+    report: Callable[[Progress], None] | None,
+) -> History:
+    """Train all parts on in place, and return the history; config must be complete. Arguments are those of `fit`."""
     shrink(model, config, train)
     epochs = min(config.epochs or EPOCHS, EPOCHS)
-    loops.config = replace(config, epochs=epochs, penalty=config.penalty or (), start="random")
+    config = replace(config, epochs=epochs, penalty=config.penalty or (), start="random")
+    loops = Loops(config, folder, resume, report)
+    loops.planned = 1
     trained, rows = loops.run(NAME, model, train, None, solved=_solved)
     model.load_state_dict(trained.state_dict())
     return [{"part": NAME, **row} for row in rows]
