@@ -209,7 +209,7 @@ def test_classifiers_refuse_missing_labels(value: Any) -> None:
         KmerClassifier("majority").fit(TEXTS, ["x", "y", value, "y"])
 
 
-@pytest.mark.parametrize("y", [5, 0.5, object()], ids=repr)
+@pytest.mark.parametrize("y", [5, 0.5, object()], ids=lambda y: type(y).__name__)
 def test_classifiers_refuse_what_is_no_column(y: Any) -> None:
     with pytest.raises(UsageError, match=f"y must be a list, an array or a column; got {type(y).__name__}"):
         KmerClassifier("majority").fit(TEXTS, y)
