@@ -107,6 +107,8 @@ def test_evidence_decides_on_two_mers_of_proteins(pairs: bool) -> None:
     assert isinstance(config.model, Sum)
     assert config.model.counted == ((1, 2) if pairs else (1,))
     assert any(reason.startswith("Counts single letters alone: ") for reason in reasons) != pairs
+    longer = of_codes(np.tile(codes, (1, 4)), y, PROTEIN)
+    assert with_defaults(TrainConfig(), longer, None).model.counted == (1, 2)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_evidence_that_tells_nothing_leaves_positions_and_two_mers() -> None:
