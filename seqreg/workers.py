@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -193,29 +194,40 @@ def _alone(function: Callable[[], object], parent: int) -> None:
 def in_processes(target: Callable[..., None], *arguments: Any, workers: int, tell: Callable[[], None]) -> None:
     """Run `target(*arguments, parent)` in `workers` processes and wait, calling `tell` while they work.
 
-    target: a function of a module, which must end where `os.getppid()` is no longer `parent`. Raises SeqregError if
-    processes died on the way.
+    target: a function of a module, which must end where `os.getppid()` is no longer `parent`. Raises the SeqregError
+    that a process met, which ends the others, and one if processes died on the way.
     """
     start = multiprocessing.get_context("spawn")
+    met = start.SimpleQueue()
     started = [
-        start.Process(target=_quietly, args=(target, *arguments, os.getpid()), daemon=True) for _ in range(workers)
+        start.Process(target=_telling, args=(met, target, *arguments, os.getpid()), daemon=True) for _ in range(workers)
     ]
     for process in started:
         process.start()
     try:
-        while any(process.is_alive() for process in started):
+        while met.empty() and any(process.is_alive() for process in started):
             tell()
             time.sleep(SECONDS_BETWEEN_LOOKS)
     finally:
         for process in started:
             process.terminate()
             process.join()
+    if not met.empty():
+        raise met.get()
     died = [process.exitcode for process in started if process.exitcode]
     if died:
         raise SeqregError(
             f"{len(died)} of {workers} processes died (exit code {died[0]}), perhaps for lack of memory. "
             f"The same command goes on; try fewer {option('workers')}"
         )
+
+
+def _telling(met: "SimpleQueue[SeqregError]", target: Callable[..., None], *arguments: Any) -> None:
+    """The target; an error that is a sentence is for the parent to report."""
+    try:
+        _quietly(target, *arguments)
+    except SeqregError as error:
+        met.put(error)
 
 
 def _quietly(target: Callable[..., object], *arguments: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqreg.errors import SeqregError
+from seqreg.errors import DiskFullError, SeqregError
 from seqreg.locks import Lock
 from seqreg.workers import Results, SideBySide, in_processes, one_after_another
 
@@ -54,6 +54,16 @@ def work(results: Results, parent: int) -> None:
                     with open(results.path / "log", "a", encoding="utf-8") as log:
                         log.write(f"{key}\n")
                     results.save(key, {"pid": os.getpid(), "start": multiprocessing.get_start_method()})
+
+
+def refuse(parent: int) -> None:
+    raise DiskFullError("cannot write x: No space left on device")
+
+
+def test_what_a_process_refuses_is_said_by_the_parent(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DiskFullError, match="cannot write x"):
+        in_processes(refuse, workers=2, tell=lambda: None)
+    assert capfd.readouterr().err == ""
 
 
 def die(parent: int) -> None:
