@@ -50,7 +50,7 @@ def test_evidence_tells_one_strand_from_two(strands: int) -> None:
     right = sum(
         Evidence(simulated(strands, seed), TrainConfig()).strands().decided == (strands == 2) for seed in range(3)
     )
-    assert right == 3  # seeds 100 to 119: 17 of 20 on one strand, 18 of 20 on two
+    assert right == 3  # seeds 100 to 119: 17 and 18 of 20; of whole motifs 19 and 20
 
 
 def test_evidence_is_said_and_flags_and_data_come_before_it() -> None:
@@ -107,6 +107,9 @@ def test_evidence_decides_on_two_mers_of_proteins(pairs: bool) -> None:
     assert isinstance(config.model, Sum)
     assert config.model.counted == ((1, 2) if pairs else (1,))
     assert any(reason.startswith("Counts single letters alone: ") for reason in reasons) != pairs
+    assert reasons[0].startswith("Positions count: " if pairs else "Letters anywhere: ")
+    assert config.model.positions == pairs
+    assert config.model.pooling == (("max", "position") if pairs else ("none",)), "a single window is a position"
     longer = of_codes(np.tile(codes, (1, 4)), y, PROTEIN)
     assert with_defaults(TrainConfig(), longer, None).model.counted == (1, 2)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -124,16 +127,16 @@ def test_evidence_that_tells_nothing_leaves_positions_and_two_mers() -> None:
 
 @pytest.mark.parametrize("values", [False, True])
 def test_rna_and_dna_letters_give_the_same_network_by_evidence(tmp_path: Path, values: bool) -> None:
-    data = simulated(1, 3, n=60, length=30)
+    """Classes of sites on RNA, and values of guides of 21 letters."""
+    data = simulated(1, 3, n=60, length=21 if values else 30)
     if values:
         data = replace(data, target=Values(), y=data.y + np.linspace(0, 1, 60))
     config = TrainConfig(epochs=1, threads=1, test=0.0, baselines=False, calibration="none")
-    config = replace(config, reverse_complement=False if values else None)
     for alphabet in (DNA, RNA):
         train(replace(data, alphabet=alphabet), config, tmp_path / alphabet.name)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("dna", "rna")]
     assert weights[0] == weights[1]
-    assert values or any("one strand" in reason for reason in read_json(tmp_path / "dna" / "config.json")["decided"])
+    assert any("one strand" in reason for reason in read_json(tmp_path / "dna" / "config.json")["decided"])
 
 
 def test_filters_are_no_longer_than_the_sequences() -> None:

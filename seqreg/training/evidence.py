@@ -58,8 +58,11 @@ class Evidence:
             return Finding(decided=True, reason=f"Reads both strands: their k-mers have {compared}")
         return Finding(decided=False, reason=f"Reads one strand: its k-mers have {compared}")
 
-    def positions(self) -> Finding:
-        """Whether a CNN keeps positions, counted from the first letter of sequences of up to POSITIONS letters."""
+    def positions(self, least: float = 0.0) -> Finding:
+        """Whether a CNN keeps positions, counted from the first letter of sequences of up to POSITIONS letters.
+
+        least: how much smaller they must make the sum of losses.
+        """
         if self._train.lengths.max() > POSITIONS:
             return Finding(decided=False, reason=f"Motifs anywhere: sequences of more than {POSITIONS} letters")
         if self._too_few:
@@ -70,9 +73,10 @@ class Evidence:
                 decided=True, reason="Positions count: with and without them k-mers tell nothing out of fold"
             )
         compared = f"with them k-mers have a loss of {within:.3f} against {without:.3f} out of fold"
-        if within < without:
+        if (without - within) * self._held_out.weight.sum() > least:
             return Finding(decided=True, reason=f"Positions count: {compared}")
-        return Finding(decided=False, reason=f"Motifs anywhere: {compared}")
+        said = f"{compared}, too little to tell" if within < without else compared
+        return Finding(decided=False, reason=f"{'Letters' if least else 'Motifs'} anywhere: {said}")
 
     def kmers(self) -> Finding:
         """Whether the longer k-mers of proteins are counted, beside single letters."""
