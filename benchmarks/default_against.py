@@ -35,7 +35,7 @@ OTHERS = ("rbp-qki as DNA", "subloc", "nanog", "enhancers-cohn", "nfe2")
 SIZES = (100, 300)
 LINEAR = ("kmer-logistic", "kmer-svm", "one-hot-logistic")
 METHODS = ("linear", "before", "default")
-BEFORE, MEASURED_AT = "33f9f1a", "commits b931029 (DNA and RNA at n = 100) to 06b85a9"
+BEFORE, MEASURED_AT = "33f9f1a", "commits b931029 (some of DNA and RNA at n = 100) and 06b85a9"
 MOST_TESTED = 5000
 COLUMNS = ("data_set", "n", "draw", "method", "auroc", "seconds", "chosen")
 # Of five draws: 95 % of a t distribution with four degrees of freedom.
