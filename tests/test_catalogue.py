@@ -148,7 +148,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[np.n
     folder = tmp_path_factory.mktemp("planted")
     table, run = folder / "planted.csv", folder / "run"
     table.write_text("\n".join(rows) + "\n")
-    quick = ["--epochs", "25", "--no-baselines", "--positive", "bound"]
+    quick = ["--epochs", "25", "--no-baselines", "--positive", "bound", "--reverse-complement"]
     for words in (
         ["train", table, "-o", run, *quick, "--device", "cpu", "--threads", 1, "--seed", 0, "-q"],
         ["explain", run, table, "-o", run / "explain", "--sequences", 2, "--show", "s11", "--threads", 1, "-q"],

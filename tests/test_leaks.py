@@ -405,8 +405,11 @@ def test_a_run_tells_random_labels_by_chance(
     config = replace(BY_HEART, model=model, test=0.4, baselines="cnn" in model)
     kept = split_parts(random_labels, config).train
     run = train(random_labels, config, tmp_path / "run")
-    by_heart = auroc(kept.y, run.network.outputs(kept)[:, 0])
-    assert by_heart == 0.5 if "sum" in model else by_heart > 0.99, "a sum of parts that tell nothing tells nothing"
+    logits = run.network.outputs(kept)[:, 0]
+    if "sum" in model:
+        assert np.ptp(logits) < 0.1, "a sum of parts that tell nothing says next to nothing"
+    else:
+        assert auroc(kept.y, logits) > 0.99
     assert len(held_out) == (3 if "sum" in model else 1)
     by_chance(held_out, 36)
     assert run.metrics is not None

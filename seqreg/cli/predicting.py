@@ -344,8 +344,8 @@ def _scored_variants(
     ]
 
 
-def stream(model: "Predictor", spec: "InputSpec", batch: int = PIECE) -> "SequenceStream":
-    """The sequences of an input, `batch` at a time."""
+def stream(model: "Predictor", spec: "InputSpec", batch: int | None = None) -> "SequenceStream":
+    """The sequences of an input, `batch` at a time, or PIECE."""
     from seqreg.sequences import stream_batches
 
-    return stream_batches(check_alphabet(model, spec), model.alphabet, batch=batch)
+    return stream_batches(check_alphabet(model, spec), model.alphabet, batch=batch or PIECE)

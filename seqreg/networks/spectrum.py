@@ -43,7 +43,9 @@ class SpectrumNet(ConvNet, proved=True):
         self.fix_filters(identity(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
 
     def features(self, ids: Tensor) -> Tensor:
-        """(N, A^k) share of windows that read each k-mer, of ids (N, L): what the filters give, counted."""
+        """(N, A^k) share of windows that read each k-mer, of ids (N, L): what the filters give, or a count of them."""
+        if ids.device.type != "cpu":  # which would wait to be told where letters are ambiguous
+            return super().features(ids)
         return self.join_strands(self._shares(torch.cat(self.strands(self.pad_ids(ids)))), len(ids))
 
     def _shares(self, ids: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def fit(
     """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
 
     config must be complete (`with_defaults`). With a folder, a checkpoint is kept in it and `resume` continues from
-    it to the same bits. nearby: the weights were solved for, these to their optimum, and stay near (`Nearby`). Raises
+    it to the same bits. nearby: heads of a network whose weights stay near (`Nearby`). Raises
     DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
     """
     assert config.epochs is not None, "fill the configuration in by with_defaults"

@@ -49,12 +49,11 @@ class Loops:
         valid: SequenceSet | None,
         seed: int = 0,
         *,
-        solved: Callable[[Network], Collection[torch.nn.Parameter]] | None = None,
+        heads: Callable[[Network], Collection[torch.nn.Parameter]] | None = None,
     ) -> tuple[Network, History]:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it.
 
-        seed: added to that of the configuration. solved: the weights, of a network to be trained on nearby, that were
-        solved for.
+        seed: added to that of the configuration. heads: those of a network that is to be trained on nearby.
         """
         torch.manual_seed(self.config.seed + seed)  # one that is taken from its file has drawn nothing
         part = copy.deepcopy(part)
@@ -66,7 +65,7 @@ class Loops:
             if config.penalty is None:
                 config = replace(config, penalty=part.default_penalty)
             how: dict[str, Any] = {"folder": folder, "resume": self.resume, "report": self._report}
-            history = loop.fit(part, config, train, valid, **how, nearby=solved and solved(part))
+            history = loop.fit(part, config, train, valid, **how, nearby=heads and heads(part))
             if finished is not None:
                 with atomic_write(finished, "wb") as handle:
                     handle.write(save(on_host(part.state_dict()), {"history": json.dumps(history)}))

@@ -79,13 +79,14 @@ def fit_together(
     config = replace(config, epochs=epochs, penalty=config.penalty or (), start="random")
     loops = Loops(config, folder, resume, report)
     loops.planned = 1
-    trained, rows = loops.run(NAME, model, train, None, solved=_solved)
+    trained, rows = loops.run(NAME, model, train, None, heads=_heads)
     model.load_state_dict(trained.state_dict())
     return [{"part": NAME, **row} for row in rows]
 
 
-def _solved(model: SumNet) -> list[torch.nn.Parameter]:
-    return [part.output.weight for part in parts_of(model) if part.head_only]
+def _heads(model: SumNet) -> list[torch.nn.Parameter]:
+    """Among them those of parts that tell nothing, which are zero, and stay so."""
+    return [part.output.weight for part in parts_of(model)]
 
 
 def shrink(model: SumNet, config: TrainConfig, train: SequenceSet) -> float:
