@@ -109,8 +109,12 @@ def table(rows: Sequence[dict[str, str]], n: int) -> str:
     lines = []
     for name in (*P3, *OTHERS):
         found = {other: paired(rows, name, n, other) for other in ("linear", "before")}
-        cells = ["-" if each is None else f"{each[1]:+.3f} ± {each[2]:.3f}" for each in found.values()]
         own = scores(rows, name, n, "default")
+        of = {other: len(own.keys() & scores(rows, name, n, other).keys()) for other in found}
+        cells = [
+            f"{each[1]:+.3f} ± {each[2]:.3f}{f' ({of[other]} draws)' * (of[other] < len(own))}" if each else "-"
+            for other, each in found.items()
+        ]
         took = [float(row["seconds"]) for row in rows if _is(row, name, n, "default")]
         # Those of the suite are of another machine's hour, and of the clock.
         measured = [row for row in rows if _is(row, name, n, "before") and not row["chosen"].startswith("p3-small")]
@@ -176,9 +180,10 @@ def main() -> None:
             f"Test auroc (macro one-vs-rest for `splice`), means over draws, on up to {MOST_TESTED} sequences; how far "
             "the default is ahead, draw by draw, ± its standard error (of the mean of P3's sets: 95 % interval); "
             f"seconds of the processor for one training, of {BEFORE} where they were measured beside. Everything was "
-            "chosen on other draws. *before* is commit "
+            "chosen on other draws, but that 2-mers of peptides alone are left to evidence was decided after draw 0 of "
+            "`subloc` had been seen. *before* is commit "
             f"{BEFORE}, and what the suite `p3-small` has of the six sets of P3. Rows are of {MEASURED_AT}, between "
-            "which networks for these sets are the same. Differences of fewer than five draws are of those.\n\n"
+            "which networks for these sets are the same.\n\n"
             + "\n\n".join(table(looked_at_once, n) for n in SIZES)
             + left_out,
         )
