@@ -179,7 +179,7 @@ def _check(suite: Suite) -> None:
     if not suite.data or not suite.seeds:
         raise UsageError("data and seeds need at least one entry each")
     for name in suite.also:
-        known = (*suite.learned.metrics, *(() if suite.learned.probabilistic else INTERVALS))
+        known = [*suite.learned.metrics, *(() if suite.learned.probabilistic else INTERVALS)]
         if name not in known and not (suite.protocol == "robustness" and ROBUSTNESS.fullmatch(name)):
             raise unknown_name("metric", name, known)
     if suite.metric not in suite.learned.metrics:

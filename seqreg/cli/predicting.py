@@ -294,21 +294,21 @@ def variant_rows(
     from seqreg.sequences import is_vcf, read_variants
     from seqreg.sequences.vcf import in_regions, in_windows, read_vcf
 
-    around = data.genome is not None and data.bed is None
+    around = data.genome if data.bed is None else None
     listing = not is_vcf(variants)
-    if window is not None and (listing or not around):
+    if window is not None and (listing or around is None):
         raise UsageError("--window goes with --scan STEP, or with VCF and --genome alone, where windows are taken")
     if listing:
         return _scored_variants(terminal, model, data.spec(), read_variants(variants))
     remarks: Counter[str] = Counter()
     alleles = read_vcf(variants, remarks)
     with TemporaryDirectory() as folder:
-        if around:
+        if around is not None:
             length = window or model.length
             if length is None:
                 raise UsageError("this baseline reads sequences of any length: say how long a window is by --window")
             bed = Path(folder, "windows.bed")
-            listed = in_windows(bed, alleles, data.genome, length)
+            listed = in_windows(bed, alleles, around, length)
             spec = replace(data, bed=str(bed)).spec()
         else:
             spec = data.spec()

@@ -47,8 +47,9 @@ def fit_svm(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) ->
     from sklearn.svm import LinearSVC
 
     # Coordinates of the dual are quicker where rows are wide, until large c makes them crawl.
-    dual = rows.shape[0] < rows.shape[1] and c < _SLOW_IN_THE_DUAL
-    return _fit(lambda: LinearSVC(C=c, max_iter=5000, random_state=seed, dual=dual), rows, y, weight)
+    dual = len(y) < columns_of(rows) and c < _SLOW_IN_THE_DUAL
+    how: dict[str, Any] = {"max_iter": 5000, "random_state": seed, "dual": dual}
+    return _fit(lambda: LinearSVC(C=c, **how), rows, y, weight)
 
 
 def fit_ridge(rows: Rows, y: Labels, c: float, weight: Array | None, seed: int) -> tuple[Array, Array]:
@@ -128,6 +129,12 @@ def log_odds(truth: Labels, weight: Array | None = None) -> Array:
     """(1,) log odds of a share, with half a sequence added on either side."""
     weight = np.ones(len(truth)) if weight is None else weight
     return np.array([np.log((weight[truth == 1].sum() + 0.5) / (weight[truth == 0].sum() + 0.5))])
+
+
+def columns_of(rows: Rows) -> int:
+    """D of rows (n, D)."""
+    shape: Any = rows.shape
+    return shape[1]
 
 
 def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tuple[Rows, Rows]]:

@@ -209,14 +209,15 @@ def planned(data: SequenceSet, config: TrainConfig, asked: CrossValidation, outp
         raise UsageError(f"{asked_for}: folds test on every sequence; hold out one part by {option('folds', 0)}")
     data, by = replace(data, split=None), config.by
     first = None
+    related: dict[str, Any] = {"similarity": config.similarity, "identity": config.identity}
     if by == "homology" or (by is None and data.group is None):
-        related: dict[str, Any] = {"similarity": config.similarity, "identity": config.identity}
         first = into_folds(data, asked.folds, by="homology", **related, seed=config.seed)
         if by == "homology" or len(np.unique(first.group)) < len(np.unique(_molecules(data))):
             by = "homology"
     repeats = [config.seed + repeat for repeat in range(asked.repeats)]
     if first is None or by != "homology":
-        splits = tuple(into_folds(data, asked.folds, by=by, seed=seed) for seed in repeats)
+        how: dict[str, Any] = {"by": by}
+        splits = tuple(into_folds(data, asked.folds, **how, seed=seed) for seed in repeats)
     else:
         data = replace(data, group=first.group)
         # Relatives are the same in every repeat, but where a group was too large for a fold and was cut.

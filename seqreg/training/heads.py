@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack, vstack
 
-from seqreg.linear import FITS, Array, as_piece, draw, short_views
+from seqreg.linear import FITS, Array, as_piece, columns_of, draw, short_views
 from seqreg.networks import Part, objective
 from seqreg.predictors.network import LETTERS_PER_BATCH, features_of
 from seqreg.sequences import SequenceSet, padded_batches
@@ -54,7 +54,7 @@ def fit_head(
     rows = _beside(blocks, scales)
     if held_out.folds:
         splits = held_out.folds
-        views = short_views(rows, splits, wide=rows.shape[1] > len(few))
+        views = short_views(rows, splits, wide=columns_of(rows) > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
         views = [(rows, _beside(read(held_out.data), scales))]
@@ -78,7 +78,7 @@ def fit_head(
     labels = target.learned(many.labelled()[1])
     solved = once(lambda: as_piece(*fit(rows, labels, strengths[best], weight, config.seed)))
     coef, intercept = solved["coef"], solved["intercept"]
-    columns = np.split(coef, np.cumsum([block.shape[1] for block in blocks])[:-1], axis=1)
+    columns = np.split(coef, np.cumsum([columns_of(block) for block in blocks])[:-1], axis=1)
     for part, basis, scale, own in zip(parts, bases, scales, columns, strict=True):
         part.set_head(own * scale if basis is None else own * scale @ basis.T, intercept)
         intercept = np.zeros_like(intercept)

@@ -110,7 +110,7 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
-    nearby: Collection[torch.nn.Parameter] | None = None,
+    nearby: Collection[Tensor] | None = None,
 ) -> list[dict[str, float]]:
     """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
 

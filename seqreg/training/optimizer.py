@@ -19,7 +19,9 @@ class Optimizer(Protocol):
     """What the loop asks of one. lr: the learning rate of the next step. state: PyTorch's optimizer, which holds it."""
 
     lr: float
-    state: torch.optim.Optimizer
+
+    @property
+    def state(self) -> torch.optim.Optimizer: ...  # noqa: D102
 
     def zero_grad(self) -> None: ...  # noqa: D102
 
@@ -75,7 +77,7 @@ class Nearby:
     heads: weights whose steps are as large beside them as BESIDE says, at the learning rate `lr`; others move by it.
     """
 
-    def __init__(self, model: nn.Module, lr: float, heads: Collection[nn.Parameter]) -> None:
+    def __init__(self, model: nn.Module, lr: float, heads: Collection[Tensor]) -> None:
         trained = [each for each in model.parameters() if each.requires_grad]
         self._begun = [each.detach().clone() for each in trained]
         self._peak = self.lr = lr

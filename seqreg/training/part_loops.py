@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from seqreg.linear import Array
 from seqreg.networks import SequenceNetwork, SumNet
@@ -49,7 +50,7 @@ class Loops:
         valid: SequenceSet | None,
         seed: int = 0,
         *,
-        heads: Callable[[Network], Collection[torch.nn.Parameter]] | None = None,
+        heads: Callable[[Network], Collection[Tensor]] | None = None,
     ) -> tuple[Network, History]:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it.
 

@@ -84,7 +84,7 @@ def fit_together(
     return [{"part": NAME, **row} for row in rows]
 
 
-def _heads(model: SumNet) -> list[torch.nn.Parameter]:
+def _heads(model: SumNet) -> list[Tensor]:
     """Among them those of parts that tell nothing, which are zero, and stay so."""
     return [part.output.weight for part in parts_of(model)]
 
