@@ -155,7 +155,6 @@ def _table(
                 "network": {name: found[NETWORK][name] for name in target.metrics},
                 "picked": picked(record),
                 "baseline": None if PICKED not in found else {name: found[PICKED][name] for name in target.metrics},
-                "seconds": round(record["seconds"], 1),
             }
         )
     return to_plain(rows)

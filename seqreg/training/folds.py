@@ -112,7 +112,6 @@ class Work:
 
     def attempt(self, repeat: int, fold: int) -> dict[str, Any]:
         """One training: what network and baselines say of the fold that they have not seen, best baseline first."""
-        begun = time.perf_counter()
         kept, held_out = self.rows(repeat, fold)
         learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
         place = self.output / WORK / "unfinished" / f"{repeat}-{fold}"
@@ -135,12 +134,10 @@ class Work:
             "p": p.tolist(),
             "baselines": simple,
             "trained_on": len(kept),
-            "seconds": time.perf_counter() - begun,
         }
 
     def attempt_share(self, share: float, fold: int) -> dict[str, Any]:
         """What a network says of the fold of the first repeat that has learned from a share of what another had."""
-        begun = time.perf_counter()
         kept, held_out = self.rows(0, fold)
         learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
         n, seed = max(2, round(share * len(kept))), self.config.seed + fold
@@ -148,7 +145,7 @@ class Work:
         config = replace(self.config, seed=seed, test=0.0, threads=1, by=self.by, train_size=None)
         with threadpool_limits(limits=1):
             p = learn(learned_from, config).network.probabilities(rest)
-        return {"error": None, "p": p.tolist(), "trained_on": n, "seconds": time.perf_counter() - begun}
+        return {"error": None, "p": p.tolist(), "trained_on": n}
 
     @property
     def by(self) -> Any:
