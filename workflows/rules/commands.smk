@@ -64,7 +64,11 @@ def vectors(wildcards):
 def test_data(wildcards):
     """The words that name the test sequences: a set of their own, or the test part of the run."""
     own = SAMPLES[wildcards.sample].get("test")
-    return shlex.join([own, *reading(wildcards)]) + vectors(wildcards) if own else f"{training_data(wildcards)} --part test"
+    return (
+        shlex.join([own, *reading(wildcards)]) + vectors(wildcards)
+        if own
+        else f"{training_data(wildcards)} --part test"
+    )
 
 
 def options(values):
