@@ -19,6 +19,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+import seqreg.baselines
 from seqreg import records
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.schemas import Schema
@@ -112,6 +113,13 @@ def folds_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         monkeypatch.setattr("seqreg.training.folds.SMALL", USUALLY_SMALL)
     if "evidence" in request.node.name:
         monkeypatch.setattr("seqreg.training.evidence.FEWEST", USUALLY_FEWEST)
+
+
+def without_baselines(patch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have fewer baselines, in dicts of their own: entries that are taken out and put back come last, out of order."""
+    for family in ("OF_CLASSES", "OF_VALUES"):
+        known = getattr(seqreg.baselines, family)
+        patch.setattr(seqreg.baselines, family, {name: each for name, each in known.items() if name not in names})
 
 
 def planted(alphabet: Alphabet, motif: str, *, n: int = 60, shortest: int = 21, longest: int = 34) -> SequenceSet:

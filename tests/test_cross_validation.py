@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import t as student
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.baselines import OF_CLASSES, OF_VALUES, fit_baseline
+from seqreg.baselines import OF_VALUES, fit_baseline
 from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
 from seqreg.explain.attributions import attributions
@@ -27,7 +27,7 @@ from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
 from seqreg.training.folds import planned
 from seqreg.training.judging import kept_baseline
-from tests.conftest import different, planted
+from tests.conftest import different, planted, without_baselines
 
 Call = Callable[..., CompletedProcess[str]]
 FOLDS = ("fold1", "fold2", "fold3")
@@ -136,9 +136,7 @@ def proteins() -> SequenceSet:
 
 def one_quick_baseline(patch: pytest.MonkeyPatch) -> None:
     """Logistic regression on single letters."""
-    # A dict of its own: entries that are taken out and put back come last, and baselines go in order.
-    few = {name: each for name, each in OF_CLASSES.items() if name not in ("kmer-svm", "one-hot-logistic")}
-    patch.setattr("seqreg.baselines.OF_CLASSES", few)
+    without_baselines(patch, "kmer-svm", "one-hot-logistic")
     patch.setattr("seqreg.baselines.models._PROTEIN_LENGTHS", ((1, 1),))
     patch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
 
@@ -266,8 +264,7 @@ def test_folds_by_several_processes_are_the_same_bytes(proteins: SequenceSet, tm
 def test_folds_on_the_command_line(
     tmp_path: Path, call: Call, proteins: SequenceSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("kmer-svm", "kmer-logistic", "one-hot-logistic"):
-        monkeypatch.delitem(OF_CLASSES, name)
+    without_baselines(monkeypatch, "kmer-svm", "kmer-logistic", "one-hot-logistic")
     write_fasta(tmp_path / "x.fa", proteins)
     monkeypatch.setattr("seqreg.training.folds.USUAL_FOLDS", 2)
     words = [tmp_path / "x.fa", *FLAGS, "--by", "stratified", "--device", "cpu", "--threads", 1, "--workers", 1]
@@ -291,8 +288,7 @@ def test_folds_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """What decides is the rank correlation within folds."""
     from seqreg.report import write_report
 
-    for name in [name for name in OF_VALUES if name not in ("composition-ridge", "mean")]:
-        monkeypatch.delitem(OF_VALUES, name)
+    without_baselines(monkeypatch, *(name for name in OF_VALUES if name not in ("composition-ridge", "mean")))
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACDEFGHIKL"), size=20)) for _ in range(40)]
     rows = [f"s{i},{text},{text.count('K') + rng.normal(0, 0.1):.4f}" for i, text in enumerate(texts)]

@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import t as student
 
 from seqreg.alphabet import PROTEIN
-from seqreg.baselines import OF_CLASSES
 from seqreg.evaluation import learning_curve as room
 from seqreg.evaluation.learning_curve import learning_curve, said
 from seqreg.metrics import METRICS
@@ -20,7 +19,7 @@ from seqreg.sequences import SequenceSet, train_subset, write_fasta
 from seqreg.targets import EVERY_METRIC
 from seqreg.training import CrossValidation, TrainConfig, learn, train
 from seqreg.training.folds import planned
-from tests.conftest import planted
+from tests.conftest import planted, without_baselines
 
 Call = Callable[..., CompletedProcess[str]]
 SIZES = np.array([25, 50, 75, 100])
@@ -146,8 +145,7 @@ def test_shares_of_folds_are_learned_from(proteins: SequenceSet, tmp_path: Path)
 def test_folds_are_needed_for_a_learning_curve(
     proteins: SequenceSet, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("kmer-svm", "kmer-logistic", "one-hot-logistic"):
-        monkeypatch.delitem(OF_CLASSES, name)
+    without_baselines(monkeypatch, "kmer-svm", "kmer-logistic", "one-hot-logistic")
     write_fasta(tmp_path / "x.fa", proteins)
     words = [tmp_path / "x.fa", "--model", "cnn:filters=4,width=5", "--penalty", "none", "--epochs", 1, "--by"]
     words += ["stratified", "--calibration", "none", "--device", "cpu", "--threads", 1, "--workers", 1]

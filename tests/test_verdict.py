@@ -12,7 +12,6 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from seqreg.alphabet import DNA, PROTEIN
-from seqreg.baselines import OF_CLASSES
 from seqreg.evaluation.intervals import Units
 from seqreg.evaluation.verdict import difference_interval, judge
 from seqreg.metrics import METRICS
@@ -20,7 +19,7 @@ from seqreg.records import read_json
 from seqreg.sequences import write_fasta
 from seqreg.targets import Classes, Labels
 from seqreg.training.next_steps import steps_after_baseline, steps_after_evaluation, steps_after_training, without
-from tests.conftest import planted
+from tests.conftest import planted, without_baselines
 
 Array = NDArray[np.float64]
 Call = Callable[..., CompletedProcess[str]]
@@ -188,7 +187,7 @@ def test_the_sentence_is_the_same_everywhere(tmp_path: Path, call: Call, monkeyp
     write_fasta(tmp_path / "x.fa", planted(PROTEIN, "WKHFCC", n=60))
     quick = ["--epochs", 2, "--model", "cnn:filters=4,width=5", "--threads", 1, "--device", "cpu"]
     quick += ["--calibration", "none"]
-    monkeypatch.delitem(OF_CLASSES, "kmer-svm")
+    without_baselines(monkeypatch, "kmer-svm")
     run = tmp_path / "run"
     done = call("train", tmp_path / "x.fa", "-o", run, *quick)
     assert done.returncode == 0, done.stderr
