@@ -12,9 +12,10 @@ import itertools
 import numpy as np
 from cells import Rows, minutes_of_sitting
 from numpy.typing import NDArray
-from page import markdown_table, write_section
-from scipy.stats import binom, norm
+from page import write_section
+from scipy.stats import norm
 from sklearn.model_selection import StratifiedKFold
+from verdicts import APART, BLOCKS, PAIRS, area, tables
 
 from seqreg.evaluation.over_folds import judge_folds
 from seqreg.targets import Classes
@@ -22,8 +23,6 @@ from seqreg.targets import Classes
 SIZES = (60, 120, 300)
 AUROCS, SHARED = (0.7, 0.8, 0.9, 0.95), (0.0, 0.4, 0.8)
 FOLDS, REPEATS, NUMBERS, RIDGE = 5, 2, 5, 1.0
-BLOCKS, PAIRS = 20, 250
-APART = (0.0, 0.05)
 COLUMNS = ("sequences", "apart", "block", "pairs", "ahead", "behind", "guessing", "tie")
 TARGET = Classes(names=("negative", "positive"), asked_for="positive")
 Array = NDArray[np.float64]
@@ -47,12 +46,6 @@ def learned(x: Array, y: NDArray[np.int64]) -> tuple[Array, Array, Array]:
     lever = np.einsum("ij,jk,ik->i", z, inverse, z) + 1 / len(y)
     fitted = z @ coef + t.mean()
     return centre, coef, t - (t - fitted) / (1 - lever)
-
-
-def area(y: NDArray[np.int64], score: Array) -> float:
-    """The AUROC of scores without ties, by ranks."""
-    rank, positives = score.argsort().argsort() + 1, int(y.sum())
-    return float((rank[y == 1].sum() - positives * (positives + 1) / 2) / (positives * (len(y) - positives)))
 
 
 def outcome(y: NDArray[np.int64], x: Array, seed: int) -> str:
@@ -82,37 +75,17 @@ def block(n: int, apart: float, number: int) -> dict[str, int]:
     return said
 
 
-def table(rows: list[dict[str, str]], apart: float) -> str:
-    """Rates by size, all blocks together."""
-    lines = []
-    for n in SIZES:
-        of_size = [row for row in rows if (row["sequences"], row["apart"]) == (str(n), str(apart))]
-        total = sum(int(row["pairs"]) for row in of_size)
-        if not total:
-            continue
-        ahead, behind, guessing = (sum(int(row[name]) for row in of_size) for name in ("ahead", "behind", "guessing"))
-        shares = [f"{count / total:.3f}" for count in (ahead, behind, ahead + behind, guessing)]
-        p = binom.sf(ahead + behind - 1, total, 0.05)
-        lines.append([str(n), f"{total:,}", *shares, f"{p:.2g}" if apart == 0 else "-"])
-    head = ["sequences", "pairs", "ahead", "behind", "either", "guessing", "p that either > .05"]
-    return markdown_table(head, lines)
-
-
 def main() -> None:
     minutes = minutes_of_sitting(__doc__)
     rows = Rows(__file__, COLUMNS, key=3)
     cells = [(n, apart, number) for n in SIZES for apart in APART for number in range(BLOCKS if apart == 0 else 8)]
     for n, apart, number in rows.missing(cells, minutes):
         rows.add([(n, apart, number, PAIRS, *block(n, apart, number).values())])
-    found = rows.read()
     write_section(
         __file__,
         "Verdicts over folds, with training",
         "Five folds, drawn twice: a linear model beside the one of three that each fold's training part prefers, all "
-        "trained on every fold.\n\nAll equally good:\n\n"
-        + table(found, APART[0])
-        + "\n\nThe model .05 better than every baseline (ahead is the power):\n\n"
-        + table(found, APART[1]),
+        "trained on every fold.\n\n" + tables(rows.read(), "sequences", {str(n): (n,) for n in SIZES}),
     )
 
 

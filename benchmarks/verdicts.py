@@ -59,20 +59,29 @@ def block(n: tuple[int, int], apart: float, number: int) -> dict[str, int]:
     return said
 
 
-def table(rows: list[dict[str, str]], apart: float) -> str:
-    """Rates by size, all blocks together."""
+def tables(rows: list[dict[str, str]], title: str, sizes: dict[str, tuple[int, ...]]) -> str:
+    """Rates by size, all blocks together, of models as good and of better ones; sizes: what a row begins with."""
+    return (
+        "All equally good:\n\n"
+        + _rates(rows, title, sizes, APART[0])
+        + "\n\nThe model .05 better than every baseline (ahead is the power):\n\n"
+        + _rates(rows, title, sizes, APART[1])
+    )
+
+
+def _rates(rows: list[dict[str, str]], title: str, sizes: dict[str, tuple[int, ...]], apart: float) -> str:
     lines = []
-    for positives, negatives in SIZES:
-        key = (str(positives), str(negatives), str(apart))
-        of_size = [row for row in rows if (row["positives"], row["negatives"], row["apart"]) == key]
+    for name, size in sizes.items():
+        key = tuple(map(str, (*size, apart)))
+        of_size = [row for row in rows if tuple(row.values())[: len(key)] == key]
         total = sum(int(row["pairs"]) for row in of_size)
         if not total:
             continue
         ahead, behind, guessing = (sum(int(row[name]) for row in of_size) for name in ("ahead", "behind", "guessing"))
         shares = [f"{count / total:.3f}" for count in (ahead, behind, ahead + behind, guessing)]
         p = binom.sf(ahead + behind - 1, total, 0.05)
-        lines.append([f"{positives} + {negatives}", f"{total:,}", *shares, f"{p:.2g}" if apart == 0 else "-"])
-    head = ["test sequences", "pairs", "ahead", "behind", "either", "guessing", "p that either > .05"]
+        lines.append([name, f"{total:,}", *shares, f"{p:.2g}" if apart == 0 else "-"])
+    head = [title, "pairs", "ahead", "behind", "either", "guessing", "p that either > .05"]
     return markdown_table(head, lines)
 
 
@@ -83,15 +92,12 @@ def main() -> None:
     for positives, negatives, apart, number in rows.missing(cells, minutes):
         said = block((positives, negatives), apart, number)
         rows.add([(positives, negatives, apart, number, PAIRS, *said.values())])
-    found = rows.read()
     write_section(
         __file__,
         "Verdicts on simulated models",
         "A model against the one of three baselines that a training part three times the size prefers. AUROCs of .7, "
-        ".8, .9 and .95, correlations within a class of .3, .6 and .9, in turn.\n\nAll equally good:\n\n"
-        + table(found, APART[0])
-        + "\n\nThe model .05 better than every baseline (ahead is the power):\n\n"
-        + table(found, APART[1]),
+        ".8, .9 and .95, correlations within a class of .3, .6 and .9, in turn.\n\n"
+        + tables(rows.read(), "test sequences", {" + ".join(map(str, size)): size for size in SIZES}),
     )
 
 

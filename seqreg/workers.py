@@ -30,6 +30,18 @@ PIECES, LOCKS = "cells", "locks"
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
+def usual_processes(workers: int | None, *, alone: bool) -> int:
+    """`workers`, or where that is None one per core that this process may use; alone: just one.
+
+    Raises UsageError for less than one.
+    """
+    from joblib import cpu_count  # takes a while to load
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"{option('workers')} must be at least 1; got {workers}")
+    return workers or (1 if alone else cpu_count())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """A folder with the result of each finished piece. Records are read once; a finished piece never changes."""

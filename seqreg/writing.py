@@ -16,6 +16,8 @@ _OPEN_FILES = Path("/proc/self/fd")
 _MOST_LINKS = 40
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+_MOST_NAMED = 5
+
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
@@ -41,13 +43,14 @@ def refuse_folder(path: str | Path) -> None:
         raise UsageError(f"cannot write {path}: it is a folder. Give the name of a file as {option('output')}")
 
 
-def refuse_to_replace(folder: Path, names: Iterable[str]) -> None:
-    """Raises UsageError where one of these is in a folder already that seqreg did not write."""
+def refuse_to_replace(folder: Path, names: Iterable[str], which: str = "what would be replaced") -> None:
+    """Raises UsageError where one of these is in a folder already that seqreg did not write. which: what they are."""
     there = [name for name in names if os.path.lexists(folder / name)]
     if there:
+        more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
         raise UsageError(
-            f"{folder} holds what would be replaced and seqreg did not write: {', '.join(there)}. Move it away, or "
-            f"choose another {option('output')}"
+            f"{folder} holds {which} and seqreg did not write: {', '.join(there[:_MOST_NAMED])}{more}. Move it away, "
+            f"or choose another {option('output')}"
         )
 
 

@@ -1,6 +1,6 @@
 """Cross-validation as one command: no leak, means within folds, the corrected test, the same bytes for any workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from seqreg.alphabet import DNA, PROTEIN
@@ -16,7 +17,7 @@ from seqreg.errors import InputError, UsageError
 from seqreg.evaluation.over_folds import holm, judge_folds, mean_over_folds
 from seqreg.explain.attributions import attributions
 from seqreg.metrics import METRICS
-from seqreg.predictors import ByFold
+from seqreg.predictors import ByFold, TrainedNetwork
 from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity import evaluate_shifts
@@ -348,6 +349,13 @@ def test_language_models_are_given_to_the_networks_of_folds(
     assert by_fold(Terminal(quiet=True), run, proteins.subset(np.arange(59)), "cpu") is None
 
 
+def networks_of_folds(run: Path) -> Iterator[tuple[TrainedNetwork, NDArray[np.int64]]]:
+    """Each of three networks, with the places of the sequences that it has not seen."""
+    folds = np.array([row["split"] for row in read_tsv(run / "splits.tsv")])
+    for fold in FOLDS:
+        yield load_trained(run / "folds" / fold), np.flatnonzero(folds == fold)
+
+
 def test_explanations_of_folds_are_of_networks_that_have_not_seen_the_sequences(
     run: Path, proteins: SequenceSet, tmp_path: Path, call: Call
 ) -> None:
@@ -358,10 +366,7 @@ def test_explanations_of_folds_are_of_networks_that_have_not_seen_the_sequences(
     assert "had not seen it" in done.stderr
     found = read_attributions(tmp_path / "e" / "attributions.h5")
     assert [each.id for each in found] == list(proteins.names)
-    folds = np.array([row["split"] for row in read_tsv(run / "splits.tsv")])
-    for fold in (1, 2, 3):
-        rows = np.flatnonzero(folds == f"fold{fold}")
-        network = load_trained(run / "folds" / f"fold{fold}")
+    for network, rows in networks_of_folds(run):
         for i, alone in zip(rows.tolist(), attributions(network, proteins.subset(rows)), strict=True):
             assert found[i].mutagenesis == pytest.approx(alone.mutagenesis, abs=1e-6)
             assert found[i].integrated_gradients == pytest.approx(alone.integrated_gradients, abs=1e-6)
@@ -379,11 +384,7 @@ def test_norms_of_folds_are_the_largest_of_networks_that_have_not_seen_the_seque
     done = call("norm", run, tmp_path / "x.fa", "-o", tmp_path / "n.json", "--workers", 1, "--threads", 1)
     assert done.returncode == 0, done.stderr
     found = read_json(tmp_path / "n.json")
-    folds = np.array([row["split"] for row in read_tsv(run / "splits.tsv")])
-    alone = []
-    for fold in (1, 2, 3):
-        network = load_trained(run / "folds" / f"fold{fold}")
-        alone.append(norm_report(network, proteins.subset(np.flatnonzero(folds == f"fold{fold}"))))
+    alone = [norm_report(network, proteins.subset(rows)) for network, rows in networks_of_folds(run)]
     assert (found["n"], found["networks"], found["margin_bound"]) == (60, 3, None)
     assert found["lipschitz_upper_bound"] == pytest.approx(max(each.lipschitz_upper_bound or 0 for each in alone))
     for name in ("gradient", "adversarial"):

@@ -22,7 +22,9 @@ SMALL = {
     "seqreg.training.held_out": {"FOLDS_OF_FEW": 2},
     "seqreg.training.heads": {"STRENGTHS": (1.0, 10.0)},
     "seqreg.training.folds": {"SMALL": 0},  # else each training of a few sequences is one of folds: eleven of them
-    "seqreg.tuning.run": {"cpu_count": lambda: 1},  # else there are processes, which import everything again
+    "seqreg.tuning.run": {
+        "usual_processes": lambda workers, *, alone: workers or 1
+    },  # else there are processes, which import everything again
     "seqreg.baselines.models": {
         "_PROTEIN_LENGTHS": ((1, 1),),
         "_NUCLEOTIDE_LENGTHS": ((1, 2), (3, 3)),

@@ -70,17 +70,14 @@ def side_by_side(
     What is left is estimated from the first piece, and said. Raises UsageError for less than one process.
     """
     import torch
-    from joblib import cpu_count
 
     from seqreg.unfinished import afresh
-    from seqreg.workers import SideBySide
+    from seqreg.workers import SideBySide, usual_processes
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}")
     alone = place.type != "cpu" or (threads or 1) > 1
     torch.set_num_threads(threads or 1)
     return SideBySide(
-        workers=workers or (1 if alone else cpu_count()),
+        workers=usual_processes(workers, alone=alone),
         prepare=partial(torch.set_num_threads, threads or 1),
         once=once or afresh,
         estimate=lambda seconds: terminal.note(f"About {lasting(seconds)} to go") if seconds > TOLD_FROM else None,

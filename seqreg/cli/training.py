@@ -76,14 +76,16 @@ def train(
     what is kept is trained on all.
     """
     from seqreg.report import write_report
+    from seqreg.training import choose_device
     from seqreg.training import train as run_training
+    from seqreg.workers import usual_processes
 
     config = _config(settings, parts)
     sequences, sets = _read(terminal, data, parts, settings.by)
     validation = _cross_validation(terminal, sequences, parts, config, folds, repeats)
     if learning_curve and validation is None:
         raise UsageError("--learning-curve is measured on folds: give --folds K")
-    processes = _processes(workers, config)
+    processes = usual_processes(workers, alone=choose_device(config.device).type == "cuda")
     if validation is not None:
         validation = replace(validation, learning_curve=learning_curve)
         validation = replace(validation, workers=min(validation.total, processes))
@@ -257,17 +259,6 @@ def _cross_validation(
             raise UsageError("--folds holds out every sequence in turn: leave out --test and --splits")
         chosen = CrossValidation(folds=folds, repeats=repeats or 1)
     return chosen
-
-
-def _processes(workers: int | None, config: "TrainConfig") -> int:
-    """One per core without --workers, on a GPU one."""
-    from joblib import cpu_count
-
-    from seqreg.training import choose_device
-
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be at least 1; got {workers}")
-    return workers or (1 if choose_device(config.device).type == "cuda" else cpu_count())
 
 
 def _config(settings: TrainSettings, parts: PartOptions) -> "TrainConfig":

@@ -62,8 +62,7 @@ class LearningCurve:
         weight = (1 + distance / freedom) ** (-(freedom + len(self.sizes)) / 2) / np.sqrt(precision)
         quantiles = student.ppf((np.arange(LEVELS) + 0.5) / LEVELS, freedom)
         errors = np.maximum(level[:, None] + quantiles / np.sqrt(precision)[:, None], 0.0)
-        repeated = (np.repeat(each, LEVELS) for each in (r, c, weight / weight.sum() / LEVELS))
-        r, c, weight = repeated
+        r, c, weight = (np.repeat(each, LEVELS) for each in (r, c, weight / weight.sum() / LEVELS))
         return r, c, errors.ravel(), weight
 
     def score(self, n: int) -> tuple[float, Interval]:

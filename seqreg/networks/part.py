@@ -44,11 +44,13 @@ class Part(SequenceNetwork):
     """Logits (N, K) = head(features), the features (N, F) being those of letters, or of anything else.
 
     output, hidden: the head. head_only: whether nothing else is trained, so that the head, which is linear then, is
-    solved for. dense: whether few features are 0. reverse_complement: whether both strands are scored. default_penalty:
+    solved for. solved_together: parts of a sum that are one such model have the same, which then is their kind. dense:
+    whether few features are 0. reverse_complement: whether both strands are scored. default_penalty:
     of a part that is trained step by step, where nothing is said.
     """
 
     cannot: Mapping[Ability, str] = MappingProxyType({})
+    solved_together: ClassVar[str | None] = None
     proved: ClassVar[bool] = False
     output: nn.Linear
     hidden: nn.Linear | None

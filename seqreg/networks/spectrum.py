@@ -15,6 +15,8 @@ from seqreg.alphabet import Alphabet
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import identity
 
+SPECTRUM = "spectrum"
+
 
 class SpectrumNet(ConvNet, proved=True):
     """A linear function of the share of windows that read each k-mer, `sum_v w[v] (count of v) / T + b`.
@@ -24,7 +26,7 @@ class SpectrumNet(ConvNet, proved=True):
     of several k in one sum are solved for together: one model whose penalty is the sum of theirs.
     """
 
-    one_filter_fires = True
+    one_filter_fires, solved_together = True, SPECTRUM
 
     def __init__(
         self, alphabet: Alphabet, k: int, *, outputs: int, length: int, reverse_complement: bool = False

@@ -24,7 +24,7 @@ from seqreg.networks.encodings import Encoding
 from seqreg.networks.neighbours import NeighbourNet
 from seqreg.networks.part import Part, added
 from seqreg.networks.positions import positional_linear
-from seqreg.networks.spectrum import SpectrumNet
+from seqreg.networks.spectrum import SPECTRUM, SpectrumNet
 from seqreg.networks.vectors import KernelNet, VectorNet
 from seqreg.sequences import SequenceSet, Windows
 from seqreg.specs import hyper
@@ -32,7 +32,6 @@ from seqreg.specs import hyper
 MOST_KMERS = 1024
 NUCLEOTIDES = 4  # letters of DNA and RNA
 POSITIONS = 200
-SPECTRUM = "spectrum"
 # Lengths of k-mers where none are chosen. Of 100 sequences, draws 10 to 12, by this part alone: 5-mers beside 1- to
 # 4-mers brought .04 of auroc on `nfe2` and .002 to .003 on `rbp-qki` and `ecoli-sigma70`; 6-mers .02 and .002 to .003
 # more, of four times as many; 3-mers of proteins .01 to .02, of twenty times as many, .000 to .003 in the whole sum.
@@ -67,8 +66,7 @@ class SumNet(SequenceNetwork):
         """The names of the parts of each kind."""
         found: dict[str, list[str]] = {}
         for name in self.parts:
-            spectrum = isinstance(self.part(name), SpectrumNet)
-            found.setdefault(SPECTRUM if spectrum else name.partition("#")[0], []).append(name)
+            found.setdefault(self.part(name).solved_together or name.partition("#")[0], []).append(name)
         return found
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from seqreg.errors import ModelError, UsageError, option
 from seqreg.locks import Lock
 from seqreg.records import read_json, write_json
 from seqreg.training.checkpoint import FILE as CHECKPOINT
+from seqreg.writing import refuse_to_replace
 
 LIST = "files.json"
 LOCK = ".lock"
@@ -34,7 +35,6 @@ OF_TRAINING = (
 OF_TUNING = ("trials.tsv", "tuning.json", TUNING)
 OF_STUDY = ("robustness.json", "robustness.tsv", "robustness.svg", "norm.json")  # found about the model, for its report
 NAMES = (*OF_TRAINING, *OF_TUNING, *OF_STUDY)
-_MOST_NAMED = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,15 +109,8 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool = False
     if there and not overwrite:
         ways = f"{option('resume', True)}, {option('overwrite', True)} or another {option('output')}"
         raise UsageError(f"{output} already holds a run ({there[0]}). Use {ways}")
-    in_the_way = [name for name in (*NAMES, LIST) if name not in there and os.path.lexists(output / name)]
-    if own is not None and LIST in in_the_way:
-        in_the_way.remove(LIST)
-    if in_the_way:
-        more = f" and {len(in_the_way) - _MOST_NAMED} more" if len(in_the_way) > _MOST_NAMED else ""
-        raise UsageError(
-            f"{output} holds what a run would replace and seqreg did not write: "
-            f"{', '.join(in_the_way[:_MOST_NAMED])}{more}. Move it away, or choose another {option('output')}"
-        )
+    others = [name for name in (*NAMES, *(() if own is not None else (LIST,))) if name not in there]
+    refuse_to_replace(output, others, "what a run would replace")
     for name in there:
         _remove(output / name)
     _save(output, planned)

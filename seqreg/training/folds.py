@@ -110,16 +110,27 @@ class Work:
         """Positions learned from, and held out."""
         return self.splits[repeat].fold(fold + 1)
 
+    def settings(self, repeat: int, fold: int) -> TrainConfig:
+        """Of the training without a fold, in a process of one thread."""
+        probabilistic = self.data.labelled()[0].probabilistic
+        return replace(
+            self.config,
+            seed=self.config.seed + repeat * self.asked.folds + fold,
+            test=0.0,
+            threads=1,
+            by=self.by,
+            train_size=None,
+            calibration=self.config.calibration if probabilistic else "none",  # nobody reads the intervals of a fold
+        )
+
     def attempt(self, repeat: int, fold: int) -> dict[str, Any]:
         """One training: what network and baselines say of the fold that they have not seen, best baseline first."""
         kept, held_out = self.rows(repeat, fold)
         learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
         place = self.output / WORK / "unfinished" / f"{repeat}-{fold}"
-        config = replace(self.config, seed=self.config.seed + repeat * self.asked.folds + fold, test=0.0, threads=1)
-        if not self.data.labelled()[0].probabilistic:
-            config = replace(config, calibration="none")  # nobody reads the intervals of a fold
+        config = self.settings(repeat, fold)
         with threadpool_limits(limits=1):
-            learned = learn(learned_from, replace(config, by=self.by, train_size=None), folder=place)
+            learned = learn(learned_from, config, folder=place)
             before, p = learned.network.both_probabilities(rest)
             fitted = fit_baselines(learned_from, seed=config.seed) if config.baselines else {}
             simple = {name: each.probabilities(rest).tolist() for name, each in fitted.items() if each.reads(rest)}
@@ -140,9 +151,8 @@ class Work:
         """What a network says of the fold of the first repeat that has learned from a share of what another had."""
         kept, held_out = self.rows(0, fold)
         learned_from, rest = self.data.subset(kept), self.data.subset(held_out)
-        n, seed = max(2, round(share * len(kept))), self.config.seed + fold
-        learned_from = learned_from.subset(train_subset(learned_from, n, seed=seed))
-        config = replace(self.config, seed=seed, test=0.0, threads=1, by=self.by, train_size=None)
+        n, config = max(2, round(share * len(kept))), self.settings(0, fold)
+        learned_from = learned_from.subset(train_subset(learned_from, n, seed=config.seed))
         with threadpool_limits(limits=1):
             p = learn(learned_from, config).network.probabilities(rest)
         return {"error": None, "p": p.tolist(), "trained_on": n}

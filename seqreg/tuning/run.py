@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from joblib import cpu_count
-
 from seqreg.baselines import GUESSING, baselines_for
 from seqreg.errors import UsageError, option
 from seqreg.records import to_plain, write_json
@@ -23,7 +21,7 @@ from seqreg.tuning.outcome import Outcome
 from seqreg.tuning.search import Search
 from seqreg.tuning.space import space_of
 from seqreg.tuning.trials import Report, Trials
-from seqreg.workers import Results
+from seqreg.workers import Results, usual_processes
 
 TRIALS = 30
 # With more sequences than this, one partition into folds tells the best apart.
@@ -121,7 +119,7 @@ def searched(trials: Trials, effort: Halving, *, report: Report | None = None) -
 
 
 def _processes(effort: Halving, config: TrainConfig) -> int:
-    return effort.workers or (1 if choose_device(config.device).type == "cuda" else cpu_count())
+    return usual_processes(effort.workers, alone=choose_device(config.device).type == "cuda")
 
 
 def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
