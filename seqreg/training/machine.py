@@ -38,9 +38,15 @@ def reproducible(config: TrainConfig, device: torch.device) -> Iterator[None]:
     torch.set_num_threads(config.threads or threads)
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(config.seed)
-        torch.use_deterministic_algorithms(config.deterministic and bool(devices))
+        _use_deterministic_algorithms(config.deterministic and bool(devices))
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(deterministic)
+            _use_deterministic_algorithms(deterministic)
             torch.set_num_threads(threads)
+
+
+def _use_deterministic_algorithms(wanted: bool) -> None:
+    """Nothing where they are as wanted: a first call takes PyTorch two seconds, for a compiler that it loads."""
+    if torch.are_deterministic_algorithms_enabled() != wanted:
+        torch.use_deterministic_algorithms(wanted)

@@ -1,5 +1,6 @@
 """The optimizers of the loop: AdamW on flat tensors, and one that stays near the solution that it begins at."""
 
+import inspect
 import math
 from collections.abc import Collection
 from typing import Any, Protocol
@@ -43,7 +44,7 @@ class FlatAdamW:
         kinds = [[each for each in trained if (each.dim() > 1) == matrices] for matrices in (True, False)]
         self._views = [(_flattened(views), views) for views in kinds if views]
         groups = [{"params": [flat], "weight_decay": decay * (views[0].dim() > 1)} for flat, views in self._views]
-        self.state = torch.optim.AdamW(groups, lr=lr)
+        self.state = _AdamW(groups, lr=lr)
         self.lr = lr
         self._plain = all(
             flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64) for flat, _ in self._views
@@ -69,6 +70,14 @@ class FlatAdamW:
         for _, views in self._views:
             for each in views:
                 each.data, each.grad = each.data.clone(), None
+
+
+class _AdamW(torch.optim.AdamW):
+    """PyTorch's, without the wrappers that load its compiler when they are first called, which takes two seconds."""
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
 
 
 class Nearby:
