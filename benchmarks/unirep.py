@@ -16,7 +16,7 @@ from torch import Tensor
 
 CODES = {letter: code for code, letter in enumerate("-MRHKDESTNQCUGPAVIFYWLO")} | dict.fromkeys("XZBJ", 23)
 START = 24
-MOST_LETTERS = 1 << 14
+BATCH = 192
 
 
 def weights_file() -> Path | None:
@@ -45,30 +45,27 @@ class UniRep:
 
     def __call__(self, proteins: Sequence[str]) -> np.ndarray:
         found = np.empty((len(proteins), self.wmh.shape[0]), dtype=np.float32)
-        order = sorted(range(len(proteins)), key=lambda i: len(proteins[i]))
-        start = 0
-        while start < len(order):
-            stop = start + 1
-            while stop < len(order) and (stop + 1 - start) * len(proteins[order[stop]]) <= MOST_LETTERS:
-                stop += 1
-            rows = order[start:stop]
+        order = sorted(range(len(proteins)), key=lambda i: -len(proteins[i]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
             found[rows] = self._of_batch([proteins[i] for i in rows]).numpy()
-            start = stop
         return found
 
     @torch.inference_mode()
     def _of_batch(self, proteins: Sequence[str]) -> Tensor:
+        """Of proteins from the longest to the shortest: the rows that have ended are the last, and left out."""
         lengths = torch.tensor([len(protein) + 1 for protein in proteins])  # with the start
-        codes = torch.full((len(proteins), int(lengths.max())), START)
+        codes = torch.full((len(proteins), int(lengths[0])), START)
         for row, protein in zip(codes, proteins, strict=True):
             row[1 : len(protein) + 1] = torch.tensor([CODES[letter] for letter in protein])
         h = torch.zeros(len(proteins), self.wmh.shape[0])
         c, total = torch.zeros_like(h), torch.zeros_like(h)
         for t in range(codes.shape[1]):
-            letter = codes[:, t]
+            running = int((lengths > t).sum())
+            letter, h, c = codes[:running, t], h[:running], c[:running]
             m = self.factor_of_letter[letter] * (h @ self.wmh)
             i, f, o, u = torch.addmm(self.of_letter[letter], m, self.wh).chunk(4, 1)
             c = f.sigmoid() * c + i.sigmoid() * u.tanh()
             h = o.sigmoid() * c.tanh()
-            total += h * (t < lengths)[:, None]
+            total[:running] += h
         return total / lengths[:, None]

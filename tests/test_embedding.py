@@ -86,7 +86,11 @@ def test_vectors_are_means_over_residues_whatever_the_batch(
     assert found.shape == (9, model.dimension) == (9, 12)
     np.testing.assert_allclose(found, [states.mean(0) for states in alone], atol=1e-5)
     monkeypatch.setattr(language_model, "TOKENS_PER_BATCH", 40)
+    told: list[int] = []
+    monkeypatch.setattr(model, "report", told.append)
     np.testing.assert_allclose(model(texts), found, atol=1e-5)
+    assert len(told) > 2  # batches
+    assert told[-1] - told[0] < 9 <= told[-1]
     assert np.ptp(found, axis=0).max() > 1e-3  # letters matter
     np.testing.assert_array_equal(model([texts[0].lower()]), model([texts[0]]))
 

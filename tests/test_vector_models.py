@@ -32,7 +32,7 @@ from seqreg.linear import fit_logistic
 from seqreg.metrics import auroc
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import KernelNet, Vectors, embed_with
-from seqreg.predictors import TrainedNetwork, load_trained
+from seqreg.predictors import TrainedNetwork, load_predictor, load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sensitivity.robustness import evaluate_robustness
 from seqreg.sensitivity.variants import score_variants
@@ -159,10 +159,11 @@ def test_what_letters_alone_allow_is_refused_in_a_sentence() -> None:
         lambda: substitution_scores(network.module, ids),
         lambda: evaluate_robustness(network, data, max_substitutions=1),
         lambda: network.module(ids),
-        lambda: list(attributions(network, data)),
     ):
         with pytest.raises(UsageError, match=about):
             refused()
+    with pytest.raises(UsageError, match=r"have no gradient in letters.* all_substitutions=True"):
+        list(attributions(network, data))
     for refused in (lambda: lipschitz_upper_bound(network.module), lambda: export_onnx(network, Path("x.onnx"))):
         with pytest.raises(UsageError, match="nothing is proved of them"):
             refused()
@@ -212,6 +213,25 @@ def test_commands_take_vectors_and_ask_for_the_same(call: Callable[..., Complete
     assert "input_sha256 was" in call("train", *given, "-o", run, "--model", "sum:pooling=none", "--resume").stderr
 
 
+def test_tuning_tries_models_of_vectors_and_keeps_one(
+    call: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    data = by_vectors(120)
+    given, run = files(data, tmp_path), tmp_path / "run"
+    words = ("--model", "vectors", "--trials", 4, "--folds", 2, "--workers", 1, "--quiet")
+    done = call("tune", *given, "-o", run, *words)
+    assert done.returncode == 0, done.stderr
+    trials = {row["what"]: row for row in read_tsv(run / "trials.tsv")}
+    of_letters = max(float(trials[name]["auroc"]) for name in ("kmer-logistic", "kmer-svm"))
+    assert min(float(trials[name]["auroc"]) for name in ("default", "vectors")) > max(0.85, of_letters)
+    assert read_json(run / "model.json")["vectors"] == {"esm2": 4}
+    assert call("predict", run, *given, "-o", tmp_path / "p.tsv", "--quiet").returncode == 0
+    p = load_predictor(run).probabilities(replace(data, vectors={"esm2": data.vectors["esm2"]}))[:, 1]
+    rows = {row["id"]: float(row["p_with"]) for row in read_tsv(tmp_path / "p.tsv")}
+    np.testing.assert_allclose([rows[name] for name in data.names], p, atol=1e-5)
+    assert auroc(data.labelled()[1], p) > 0.85
+
+
 def test_a_missing_vector_is_named(call: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
     data = replace(planted(PROTEIN, "W", n=1000), vectors={"esm2": np.ones((1000, 3), dtype=np.float32)})
     given = files(data, tmp_path, without="s617")
@@ -228,8 +248,10 @@ def test_a_store_brings_its_vectors(call: Callable[..., CompletedProcess[str]], 
     trained = call("train", tmp_path / "x.h5", "-o", tmp_path / "run", "--model", "vectors", "--quiet")
     assert trained.returncode == 0, trained.stderr
     assert read_json(tmp_path / "run" / "model.json")["vectors"] == {"esm2": 4}
-    done = call("predict", tmp_path / "run", tmp_path / "x.h5", "-o", tmp_path / "p.tsv", "--quiet")
-    assert done.returncode == 0, done.stderr
+    call("baseline", tmp_path / "x.h5", "-o", tmp_path / "kmers", "--model", "kmer-logistic", "--quiet")
+    for run in ("run", "kmers"):  # one reads the vectors of the store, the other leaves them
+        done = call("predict", tmp_path / run, tmp_path / "x.h5", "-o", tmp_path / "p.tsv", "--quiet")
+        assert done.returncode == 0, done.stderr
 
 
 # ---- Python
@@ -318,6 +340,72 @@ def test_edits_are_embedded_and_scored_whole_where_that_can_be_done() -> None:
     assert (score.certified, score.certified_any) == (None, None)
     with pytest.raises(UsageError, match="nothing is proved of them"):
         lipschitz_upper_bound(network.module)
+
+
+class Shares:
+    """In the place of `LanguageModel`: shares of letters, 20 numbers, and a sentence on how many there have been."""
+
+    dimension = 20
+
+    def __init__(self, name: str, device: object) -> None:
+        self.report: Callable[[int], None] | None = None
+        self.count = 0
+
+    def __deepcopy__(self, memo: object) -> "Shares":
+        return self
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        self.count += len(texts)
+        if self.report is not None:
+            self.report(self.count)
+        return letters_of(texts)
+
+
+def test_commands_on_edits_embed_every_one_and_say_so(
+    call: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqreg.vectors.language_model.LanguageModel", Shares)
+    monkeypatch.setattr("seqreg.cli.terminal.SECONDS_BETWEEN_LINES", 0)
+    data = planted(PROTEIN, "W", n=60, shortest=6, longest=9)
+    data = replace(data, vectors={"esm2": letters_of([data.sequence(i) for i in range(60)])})
+    network = learn(data, TrainConfig(model="vectors", valid=0.0)).network
+    run, few = tmp_path / "run", data.subset(np.arange(3))
+    network.save(run)
+    (tmp_path / "x.fa").write_text("".join(f">{name}\n{few.sequence(i)}\n" for i, name in enumerate(few.names)))
+    words = (tmp_path / "x.fa", "--embed-with", "model")
+
+    def log_odds(texts: Sequence[str]) -> np.ndarray:
+        logits = network.outputs(replace(data.subset(np.arange(len(texts))), vectors={"esm2": letters_of(texts)}))
+        return logits[:, 0] / network.temperature
+
+    done = call("predict", run, *words, "--all-substitutions", "-o", tmp_path / "all.tsv")
+    assert done.returncode == 0, done.stderr
+    assert "Scored 2" in done.stderr  # one by one
+    letters = int(few.lengths.sum())
+    # All mutants and each sequence as it is, once for the two parts that read their vectors.
+    assert f"Embedded {20 * letters + len(few)}\n" in done.stderr
+    rows = iter(read_tsv(tmp_path / "all.tsv"))
+    for i in range(3):
+        text = few.sequence(i)
+        for place in range(len(text)):
+            row = next(rows)
+            mutants = [text[:place] + letter + text[place + 1 :] for letter in PROTEIN.letters]
+            found = [float(row[letter]) for letter in PROTEIN.letters]
+            np.testing.assert_allclose(found, log_odds(mutants) - log_odds([text]), atol=1e-4)
+
+    text = few.sequence(1)
+    (tmp_path / "v.tsv").write_text(f"s1\tp.{text[2]}3{'W' if text[2] != 'W' else 'A'}\ns1\t2del\n")
+    scored = call("predict", run, *words, "--variants", tmp_path / "v.tsv", "-o", tmp_path / "out.tsv")
+    assert scored.returncode == 0, scored.stderr
+    edited = [text[:2] + ("W" if text[2] != "W" else "A") + text[3:], text[0] + text[2:]]
+    variants = read_tsv(tmp_path / "out.tsv")
+    np.testing.assert_allclose([float(row["logit_after"]) for row in variants], log_odds(edited), atol=1e-4)
+    assert {(row["certified"], row["certified_any"]) for row in variants} == {("", "")}  # nothing is proved
+    assert "Embedded" in scored.stderr
+    refused = call("explain", run, tmp_path / "x.fa", "-o", tmp_path / "explained")
+    assert refused.returncode == 2
+    assert "predict with --all-substitutions and --embed-with MODEL" in refused.stderr
+    assert not (tmp_path / "explained").exists()
 
 
 def letters_of(texts: Sequence[str]) -> np.ndarray:

@@ -174,6 +174,14 @@ def test_the_command_of_a_baseline_is_that_of_the_training_without_what_baseline
     assert steps_after_training((), Path("runs/x"), "y.fa", None)["tie"] == [
         *("seqreg", "baseline", "y.fa", "-o", "runs/x-baseline")
     ]
+    embedded = steps_after_training([*words, "--vectors", "t5=v.h5"], Path("runs/x"), "a b.fa", None, vectors=["t5"])
+    assert shlex.join(embedded["ahead"]).endswith(
+        "--vectors t5=v.h5 --part test --embed-with t5=MODEL -o runs/x/robustness.json"
+    )
+    for reads, told in (((), []), (("t5",), ["--vectors", "t5=v.h5"])):  # a baseline on k-mers, and one on vectors
+        after = steps_after_evaluation(Path("x"), ["y.fa", "--vectors", "t5=v.h5"], "test", ["t5"], reads)
+        assert after["behind"] == ["seqreg", "predict", "x/baseline", "y.fa", *told]
+        assert after["ahead"][-2:] == ["--embed-with", "t5=MODEL"]
     assert without(["--fold", "2", "--folds", "3", "x"], ["folds"]) == ["--fold", "2", "x"]
     simple = steps_after_baseline(
         ["seqreg", "baseline", "amp", "-o", "b", "--model", "kmer-svm"], Path("b"), "amp", "m"

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqreg.cli.terminal import Terminal
+from seqreg.cli.terminal import Moved, Terminal
 from seqreg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -99,18 +99,18 @@ def check_alphabet(model: "Predictor", spec: "InputSpec") -> "InputSpec":
     return spec
 
 
-def check_vectors(model: "Predictor", given: "Iterable[str]", *, others: bool = False) -> None:
-    """Raises UsageError unless these are the names of the vectors that the model reads.
+def check_vectors(model: "Predictor", given: "Iterable[str]", named: "Iterable[str]" = ()) -> None:
+    """Raises UsageError unless the vectors that the model reads are given, and for those named that it does not read.
 
-    others: whether there may be more, for a baseline that it is compared with.
+    A store may bring more than a model reads, and a baseline that it is compared with may read more.
     """
     wanted, given = list(model.vectors), list(given)
     missing = [name for name in wanted if name not in given]
     if missing:
         flags = " ".join(f"--vectors {name}=FILE" for name in missing)
         raise UsageError(f"the model reads vectors of sequences beside their letters: give {flags}")
-    unknown = [name for name in given if name not in wanted]
-    if unknown and not others:
+    unknown = [name for name in named if name not in wanted]
+    if unknown:
         reads = f"those called {', '.join(wanted)}" if wanted else "none"
         raise UsageError(f"--vectors {unknown[0]}=...: the model reads {reads}")
 
@@ -154,6 +154,12 @@ def compute_vectors(model: "Predictor", language_models: "Sequence[str]", device
             )
     embed_with(model.module, found)
     return found
+
+
+def tell_embedded(language_models: "Mapping[str, LanguageModel]", moved: Moved) -> None:
+    """Say how many edited sequences or windows language models have been through, while they are at it."""
+    for each in language_models.values():
+        each.report = partial(moved, what="Embedded")
 
 
 def only_part(terminal: Terminal, run: Path, sequences: "SequenceSet", part: str | None) -> "SequenceSet":

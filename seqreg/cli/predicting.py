@@ -197,12 +197,12 @@ class Scores:
 def embedded(
     model: "Predictor", pieces: "Iterable[SequenceSet]", tables: "Mapping[str, VectorTable]"
 ) -> "Iterator[SequenceSet]":
-    """The pieces with the vectors that the model reads. Raises UsageError where others are given."""
+    """The pieces with the vectors that the model reads. Raises UsageError where others are named."""
     from seqreg.vectors import with_vectors
 
     for piece in pieces:
         piece = with_vectors(piece, tables)
-        check_vectors(model, piece.vectors)
+        check_vectors(model, piece.vectors, named=tables)
         yield piece
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from seqreg.cli.app import command
 from seqreg.cli.going_on import file_identity, model_identity, remove_unfinished, unfinished_file
-from seqreg.cli.loading import by_fold, compute_vectors, load_network, only_part, side_by_side
+from seqreg.cli.loading import by_fold, compute_vectors, load_network, only_part, side_by_side, tell_embedded
 from seqreg.cli.options import (
     EDITS,
     FITTING,
@@ -125,6 +125,7 @@ def robustness(
     about |= {} if unseen is None else {"folds": unseen.fold.tolist()}
     about |= {name: file_identity(path) for name, path in (("allowed", table), ("protect", protect)) if path}
     with terminal.progress("Attacked") as moved, unfinished(unfinished_file(output), **about) as once:
+        tell_embedded(language_models, moved)
         few = 1 if embed_with else workers  # a language model fits into memory once
         spread = side_by_side(terminal, few, threads, network.device, once)
         evaluate: Any = of_calls.evaluate_robustness if called else of_values.evaluate_shifts

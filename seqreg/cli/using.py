@@ -24,6 +24,7 @@ from seqreg.cli.loading import (
     load_model,
     load_network,
     only_part,
+    tell_embedded,
 )
 from seqreg.cli.options import (
     OUTPUT,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from seqreg.evaluation import Metrics
     from seqreg.evaluation.verdict import Verdict
+    from seqreg.predictors import Predictor
     from seqreg.sequences import SequenceSet
 
 PANEL = "Models"
@@ -122,9 +124,9 @@ def predict(
         refuse_folder(output)
     model = load_model(terminal, run, device, threads, batch_size)
     predicting.check_modes(model.target, abstain=abstain, coverage=coverage, threshold=threshold)
-    tables = data.tables()
+    tables, language_models = data.tables(), {}
     if scan is not None or variants is not None or all_substitutions:
-        compute_vectors(model, embed_with or (), device)
+        language_models = compute_vectors(model, embed_with or (), device)
     read = None if variants is not None else input_identity(data.spec())
     about = {"read": read, "scan": scan, "window": window, "threshold": threshold}
     about |= {"all_substitutions": True} if all_substitutions else {}
@@ -133,6 +135,7 @@ def predict(
     about |= {"vectors": vectors_identity(data.vectors)} if data.vectors else {}
     kept = None if output == "-" or read is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
+        tell_embedded(language_models, moved)
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
             columns = predicting.bed_columns(model)
@@ -151,7 +154,8 @@ def predict(
         elif all_substitutions:
             from seqreg.sensitivity.substitutions import columns_of_substitutions
 
-            pieces = predicting.stream(model, data.spec(), predicting.MUTATED)
+            # What a language model has to embed is much for each sequence: it shows, and is kept, one by one.
+            pieces = predicting.stream(model, data.spec(), 1 if language_models else predicting.MUTATED)
             rows = predicting.substitution_rows(model, pieces, once, moved)
             _write(terminal, output, columns_of_substitutions(model), rows)
         else:
@@ -224,7 +228,7 @@ def evaluate(
     sequences = data.read(
         terminal, require_labels=True, min_classes=1, alphabet=model.alphabet.name, task=model.target.task
     )
-    check_vectors(model, sequences.vectors, others=True)
+    check_vectors(model, sequences.vectors)
     own = is_own(run, sequences)
     sequences = only_part(terminal, run, sequences, part)
     sequences = in_terms_of(sequences, model.target)
@@ -245,7 +249,7 @@ def evaluate(
     seen = own and part != "test"
     evidence = Evidence(data=sequences, tested=sequences, p=p, seed=seed)
     metrics["checks"] = to_plain(find_all(evidence))
-    metrics["verdict"] = None if seen else to_plain(_verdict(run, data.words, part, sequences, p, found, seed))
+    metrics["verdict"] = None if seen else to_plain(_verdict(run, model, data.words, part, sequences, p, found, seed))
     thresholds = threshold_rows(target, y, p, prevalence)
     if output is not None:
         if thresholds and not is_stream(output):
@@ -262,6 +266,7 @@ def evaluate(
 
 def _verdict(
     run: Path,
+    model: "Predictor",
     words: Sequence[str],
     part: str | None,
     sequences: "SequenceSet",
@@ -280,7 +285,7 @@ def _verdict(
         against = (rival.name, rival.probabilities(sequences))
     own = next((metrics.intervals[name] for name in target.headline if metrics.values[name] is not None), None)
     found = judge(target, y, p, against, groups=sequences.group, own=own, seed=seed)
-    steps = steps_after_evaluation(run, words, part)
+    steps = steps_after_evaluation(run, words, part, model.vectors, () if rival is None else rival.vectors)
     return None if found is None else found.advising(steps)
 
 

@@ -34,14 +34,19 @@ def attributions(
     """
     asked = unseen or ByFold.alone(network, len(sequences))
     for each in asked.networks:
-        for part in parts_of(each.module):
-            part.demand("edits", "gradients")
+        demand_attributions(each)
     per_letter = sequences.alphabet.size * network.architecture.outputs
     for index in padded_batches(sequences.lengths, batch, _NUMBERS // per_letter):
         found: dict[int, Attribution] = {}
         for each, rows in asked.subset(index).pairs():
             found.update(zip(index[rows].tolist(), _of_batch(each, sequences, index[rows], steps), strict=True))
         yield from (found[i] for i in map(int, index))
+
+
+def demand_attributions(network: TrainedNetwork) -> None:
+    """Raises UsageError for a network that has none, as those that read vectors."""
+    for part in parts_of(network.module):
+        part.demand("gradients", "edits")
 
 
 def _of_batch(

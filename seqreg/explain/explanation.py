@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.errors import InputError
-from seqreg.explain.attributions import BASELINE, STEPS, attributions
+from seqreg.explain.attributions import BASELINE, STEPS, attributions, demand_attributions
 from seqreg.explain.catalogue import Motif, find_motifs
 from seqreg.explain.figures import draw_attribution, draw_motif
 from seqreg.explain.meme import meme
@@ -88,9 +88,11 @@ def write_explanation(
     unseen: the networks of a cross-validation; then attributions and predictions are those of the one that has not seen
     the sequence, while motifs are those of `network`.
     pictures: how many sequences are drawn, the most confident of each predicted class in turn. show: ids of sequences
-    that are drawn besides, before them. Raises InputError for an id that is not there, and UsageError where a file or
-    folder of one of these names is there already, and no attributions of seqreg's with it.
+    that are drawn besides, before them. Raises InputError for an id that is not there, and UsageError for a network
+    that has no attributions, and where a file or folder of one of these names is there already, and no attributions
+    of seqreg's with it.
     """
+    demand_attributions(network)
     if not holds_attributions(folder / ATTRIBUTIONS):
         refuse_to_replace(folder, NAMES)
     absent = [name for name in show if name not in set(sequences.names)]

@@ -6,6 +6,7 @@ of any sequence (`embed_with`). Then edited sequences are embedded and scored wh
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,11 @@ class VectorNet(Part):
             f"train a model without {option('vectors')}"
         )
         derived = f"the vectors {title!r} of this model have no gradient in letters, and nothing is proved of them"
-        self.cannot = {"edits": unknown, "gradients": derived, "bounds": derived, "graph": derived}
+        by_letter = (
+            f"{derived}. What every single substitution does, a language model tells: predict with "
+            f"{option('all_substitutions', True)} and {option('embed_with', 'MODEL')}"
+        )
+        self.cannot = {"edits": unknown, "gradients": by_letter, "bounds": derived, "graph": derived}
 
     def embed_with(self, embedder: Embedder) -> None:
         """Compute the vectors of sequences that are in no set."""
@@ -174,8 +179,15 @@ def _similarities(x: Tensor, references: Tensor) -> Tensor:
 
 def embed_with(model: SequenceNetwork, embedders: dict[str, Embedder]) -> None:
     """Give the parts of a network that read vectors what computes them. Raises UsageError for a name without any."""
+    known = {name: _remembering(each) for name, each in embedders.items()}
     for part in parts_of(model):
         if isinstance(part, VectorNet):
             if part.title not in embedders:
                 raise UsageError(f"no language model is given for the vectors {part.title!r}")
-            part.embed_with(embedders[part.title])
+            part.embed_with(known[part.title])
+
+
+def _remembering(embedder: Embedder) -> Embedder:
+    """The same, but for what it was asked just before: the parts of a sum ask one by one, for sequences and mutants."""
+    remembered = lru_cache(maxsize=2)(lambda texts: embedder(list(texts)))
+    return lambda texts: remembered(tuple(texts))

@@ -35,10 +35,16 @@ def flag(name: str) -> str:
 
 
 def steps_after_training(
-    command: Sequence[str], output: Path, source: str, rival: str | None, *, folds: bool = False
+    command: Sequence[str],
+    output: Path,
+    source: str,
+    rival: str | None,
+    *,
+    folds: bool = False,
+    vectors: Iterable[str] = (),
 ) -> Steps:
     """Outcome -> words of the command that comes next. rival: the baseline that a network was measured against. folds:
-    whether it was cross-validated, so that there is no test part.
+    whether it was cross-validated, so that there is no test part. vectors: names of those that the network reads.
     """
     words = _arguments(command, source)
     read = without(words, (*TrainSettings.__annotations__, *_PARTS, *_ONLY_HERE, *_OF_TUNING))
@@ -46,7 +52,7 @@ def steps_after_training(
     network = ["seqreg", "robustness", str(output), *(read if folds else _tested_on(words, read))]
     simple = ["seqreg", "baseline", *divided, "-o", f"{output}-baseline", *([flag("model"), rival] if rival else [])]
     return {
-        "ahead": [*network, "-o", str(output / "robustness.json")],
+        "ahead": [*network, *_language_models(vectors), "-o", str(output / "robustness.json")],
         "tie": simple,
         "behind": simple,
         "guessing": ["seqreg", "check", *read],
@@ -63,11 +69,22 @@ def steps_after_baseline(command: Sequence[str], output: Path, source: str, riva
     return {"ahead": network, "tie": network, "behind": other, "guessing": ["seqreg", "check", *read]}
 
 
-def steps_after_evaluation(run: Path, words: Sequence[str], part: str | None) -> Steps:
-    """The same where a model was measured on an input, or on the part of it that has this name."""
-    simple = ["seqreg", "predict", str(run / BASELINE), *words]
+def steps_after_evaluation(
+    run: Path, words: Sequence[str], part: str | None, vectors: Iterable[str] = (), of_rival: Iterable[str] = ()
+) -> Steps:
+    """The same where a model was measured on an input, or on the part of it that has this name.
+
+    vectors: names of those that the model reads, and those of its opponent, which takes all or none of them.
+    """
+    simple = ["seqreg", "predict", str(run / BASELINE), *(words if of_rival else without(words, ["vectors"]))]
     robust = ["seqreg", "robustness", str(run), *words, *((flag("part"), part) if part else ())]
+    robust += _language_models(vectors)
     return {"ahead": robust, "tie": simple, "behind": simple, "guessing": ["seqreg", "check", *words]}
+
+
+def _language_models(vectors: Iterable[str]) -> list[str]:
+    """What a command on edited sequences needs to be told, the user alone knowing what MODEL is."""
+    return [word for name in vectors for word in (flag("embed_with"), f"{name}=MODEL")]
 
 
 def baseline_words(words: Sequence[str]) -> list[str]:

@@ -129,7 +129,7 @@ def train(
                 metrics, baselines, took = _test(output, data, learned, parts, conformal, fitted, command)
                 seconds = {**seconds, "baselines": took}
     if work is not None:
-        _write_folds(output, work, records, config, command, learned.network.temperature)
+        _write_folds(output, work, records, config, command, learned.network)
         seconds = {**seconds, "folds": seconds_of_folds}
 
     facts = {
@@ -182,15 +182,15 @@ def _write_folds(
     records: Sequence[Mapping[str, Any]],
     config: TrainConfig,
     command: Sequence[str],
-    temperature: float,
+    network: TrainedNetwork,
 ) -> None:
     """Write what a cross-validation shows, and remove what is only needed until it is over."""
     data, mean = work.data, out_of_fold(work, records)
     rival = rival_of(records)
     if rival is not None:
         fit_baseline(rival, data, seed=config.seed).save(output / BASELINE)
-    steps = steps_after_training(command, output, data.source, rival, folds=True)
-    found = of_folds(work, records, steps, temperature)
+    steps = steps_after_training(command, output, data.source, rival, folds=True, vectors=network.vectors)
+    found = of_folds(work, records, steps, network.temperature)
     write_predictions(output, data, mean, None)
     write_out_of_fold(output, work, records)
     found["checks"] = check_folds(output, work, mean, found["baselines"])
@@ -242,7 +242,7 @@ def _test(
     seconds = perf_counter() - clock
     rival = opponent(scored)
     keep(output, rival)
-    steps = steps_after_training(command, output, data.source, rival and rival[0])
+    steps = steps_after_training(command, output, data.source, rival and rival[0], vectors=network.vectors)
     baselines = {name: each.metrics for name, each in scored.items()}
     written = {
         **metrics.to_plain(),

@@ -6,7 +6,7 @@ their encoder alone, and U, Z, O and B as X; ESM-2, DNABERT-2 and the Nucleotide
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ class LanguageModel:
     """Vectors of sequences, by a model that stays on its device; half precision on a GPU, single on a processor.
 
     name: a folder, or the name of a cached model. Raises UsageError without transformers, ModelError for what it cannot
-    load. It is shared, not copied.
+    load. It is shared, not copied. report: told while vectors are computed of how many there have been since the start.
     """
 
     def __init__(self, name: str | Path, device: str | torch.device = "cpu") -> None:
@@ -53,6 +53,8 @@ class LanguageModel:
                 "download it first: nothing is fetched from the network"
             ) from None
         self._model = model.to(self.device, torch.float16 if self.device.type == "cuda" else torch.float32).eval()
+        self.report: Callable[[int], None] | None = None
+        self._embedded = 0
         self._spaced = self._t5 or (about.model_type == "bert" and about.vocab_size <= len("ACDEFGHIKLMNPQRSTVWY") + 20)
         self.dimension = int(getattr(about, "hidden_size", None) or about.d_model)
 
@@ -64,6 +66,9 @@ class LanguageModel:
             chosen = [order[row] for row in rows]
             for i, states in zip(chosen, self.residues([sequences[i] for i in chosen]), strict=True):
                 found[i] = states.mean(0)
+            self._embedded += len(chosen)
+            if self.report is not None:
+                self.report(self._embedded)
         return found
 
     @torch.inference_mode()
