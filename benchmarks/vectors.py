@@ -107,17 +107,20 @@ def embed(data: SequenceSet, name: str, cells: Iterable[tuple[int, int]]) -> Non
 
 def table(rows: list[dict[str, str]]) -> str:
     """Means over seeds, and how far both are from the better of the two, with its standard error over seeds."""
-    lines = []
-    for name, n in dict.fromkeys((row["data_set"], row["n"]) for row in rows):
+    lines, differences = [], []
+    known = {(row["data_set"], row["n"]) for row in rows}
+    for name, n in sorted(known, key=lambda cell: (DATA_SETS.index(cell[0]), -int(cell[1]))):
         cell = np.array(
             [[float(row[each]) for each in METHODS] for row in rows if (row["data_set"], row["n"]) == (name, n)]
         )
         means = cell.mean(0)
         ahead = cell[:, 2] - cell[:, int(np.argmax(means[:2]))]
         error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else float("nan")
+        differences.append(ahead.mean())
         values = [f"{mean:.3f}" for mean in means]
         lines.append([f"{name}, {n}", str(len(cell)), *values, f"{ahead.mean():+.4f} ± {error:.4f}"])
-    return markdown_table(["data set, n", "seeds", *METHODS, "both − better of the two"], lines)
+    found = markdown_table(["data set, n", "seeds", *METHODS, "both − better of the two"], lines)
+    return f"{found}\n\nBoth − better of the two, mean over these rows: {np.mean(differences):+.4f}."
 
 
 def main() -> None:
