@@ -1,5 +1,6 @@
 """What the training part decides: strands and positions; and that letters of RNA and DNA are the same molecules."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
-from seqreg.errors import InputError
+from seqreg.errors import InputError, UsageError
+from seqreg.linear import FITS, inner_folds
 from seqreg.networks import Sum
 from seqreg.records import read_json
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, write_store
@@ -16,6 +18,7 @@ from seqreg.targets import Classes, Values
 from seqreg.training import TrainConfig, train, with_defaults
 from seqreg.training.defaults import decided
 from seqreg.training.evidence import Evidence
+from seqreg.training.heads import STRENGTHS
 
 MOTIF = np.array([3, 2, 0, 1, 2, 3, 3, 1], dtype=np.uint8)  # TGACGTTC
 
@@ -50,7 +53,69 @@ def test_evidence_tells_one_strand_from_two(strands: int) -> None:
     right = sum(
         Evidence(simulated(strands, seed), TrainConfig()).strands().decided == (strands == 2) for seed in range(3)
     )
-    assert right == 3  # seeds 100 to 119: 17 and 18 of 20; of whole motifs 19 and 20
+    assert right == 3
+
+
+def test_evidence_of_the_opposite_strand_decides_where_losses_mislead() -> None:
+    """Simulations in which k-mers of the other choice happen to have the smaller loss."""
+    of_one, of_either = (Evidence(data, TrainConfig()) for data in (simulated(1, 401, n=100), simulated(2, 309)))
+    assert kmer_loss(of_one, of_one._both) < kmer_loss(of_one, of_one._one)
+    assert not of_one.strands().decided
+    assert "no better than a guess, on the opposite one" in of_one.strands().reason
+    assert kmer_loss(of_either, of_either._one) < kmer_loss(of_either, of_either._both)
+    assert of_either.strands().decided
+
+
+def kmer_loss(evidence: Evidence, scores: np.ndarray) -> float:
+    """Mean cross-entropy of two classes, by its formula."""
+    sign = 1 - 2 * evidence._held_out.y
+    return float(np.log1p(np.exp(sign * scores[:, 0])).mean())
+
+
+def test_what_is_said_of_the_opposite_strand_is_said_by_models_that_have_not_seen_the_sequence() -> None:
+    """By dense regressions on k-mers counted in strings, fitted anew without each fold."""
+    data = simulated(1, 5, n=60, length=20)
+    evidence = Evidence(data, TrainConfig())
+    texts = [data.sequence(i) for i in range(60)]
+    turned = [text[::-1].translate(str.maketrans("ACGT", "TGCA")) for text in texts]
+    kmers = [["".join(each) for each in itertools.product("ACGT", repeat=k)] for k in range(1, 6)]
+
+    def shares(text: str) -> list[np.ndarray]:
+        reads = [[text[i : i + k] for i in range(len(text) - k + 1)] for k in range(1, 6)]
+        return [
+            np.array([read.count(kmer) for kmer in of_k]) / len(read) for read, of_k in zip(reads, kmers, strict=True)
+        ]
+
+    blocks = [np.array(block) for block in zip(*map(shares, texts), strict=True)]
+    scales = [1 / np.sqrt(5 * np.square(block).sum(1).mean()) for block in blocks]
+    forward, backward = (
+        np.hstack([np.array(block) * scale for block, scale in zip(by_k, scales, strict=True)])
+        for by_k in (zip(*map(shares, each), strict=True) for each in (texts, turned))
+    )
+    y = data.labelled()[1]
+    found = {}
+    for c in STRENGTHS[::2]:
+        scores = np.zeros((2, 60, 1))
+        for inner, outer in inner_folds(data, 5, 0):
+            coef, intercept = FITS[Classes.task](forward[inner], y[inner], c, np.ones(len(inner)), 0)
+            scores[0, outer], scores[1, outer] = (rows[outer] @ coef.T + intercept for rows in (forward, backward))
+        found[kmer_loss(evidence, scores[0])] = scores
+    one, opposite = found[min(found)]
+    assert np.abs(one - opposite).max() > 0.1
+    np.testing.assert_allclose(evidence._one, one, atol=1e-3)
+    np.testing.assert_allclose(evidence._turned, opposite, atol=1e-3)
+
+
+def test_the_opposite_strand_is_the_reverse_complement_of_each_sequence() -> None:
+    texts = ["ACGTTN", "RGA", "TTTTC"]
+    data = of_codes(np.zeros((3, 1), np.uint8), np.arange(3) % 2, DNA)
+    data = replace(data, codes=DNA.encode("".join(texts)), offsets=np.array([0, 6, 9, 14]))
+    turned = data.opposite()
+    assert [turned.sequence(i) for i in range(3)] == ["NAACGT", "TCY", "GAAAA"]
+    assert list(turned.names) == ["s0", "s1", "s2"]
+    assert turned.opposite().codes.tolist() == data.codes.tolist()
+    with pytest.raises(UsageError, match="no other strand"):
+        of_codes(np.zeros((2, 3), np.uint8), np.arange(2), PROTEIN).opposite()
 
 
 def test_evidence_is_said_and_flags_and_data_come_before_it() -> None:

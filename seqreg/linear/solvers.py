@@ -141,14 +141,15 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
     """Rows kept and rows held out of each split, short where they may be.
 
     A penalized linear fit never leaves the span of its n rows. In an orthonormal basis of the span the kept rows are a
-    Cholesky factor of their Gram matrix: n columns in place of D, and the same scores in a fraction of the time.
+    Cholesky factor of their Gram matrix: n columns in place of D, and the same scores in a fraction of the time. Rows
+    that no split keeps may follow the n.
     """
-    n = len(rows) if isinstance(rows, np.ndarray) else len(rows.indptr) - 1
+    n = max((int(inner.max()) + 1 for inner, _ in splits), default=0)
     if n > SHORTENED_UP_TO or not wide:
         return [(rows[inner], rows[outer]) for inner, outer in splits]
     gram = rows @ rows.T if isinstance(rows, np.ndarray) else (rows @ rows.T).toarray()
     # Equal sequences make it singular.
-    gram[np.diag_indices(n)] += 1e-9
+    gram[np.diag_indices_from(gram)] += 1e-9
     views: list[tuple[Rows, Rows]] = []
     for inner, outer in splits:
         factor = cholesky(gram[np.ix_(inner, inner)], lower=True)

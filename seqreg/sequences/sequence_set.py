@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.alphabet import Alphabet
-from seqreg.errors import InputError
+from seqreg.errors import InputError, UsageError
 from seqreg.targets import Target
 
 
@@ -113,6 +113,16 @@ class SequenceSet:
         ids = np.full((len(lengths), length), self.alphabet.pad, dtype=np.uint8)
         ids[inside] = self.codes[(starts[:, None] + positions)[inside]]
         return ids
+
+    def opposite(self) -> "SequenceSet":
+        """The same molecules read from the other strand: their reverse complements, with all that belongs to them.
+
+        Raises UsageError for proteins.
+        """
+        if self.alphabet.complement is None:
+            raise UsageError(f"{self.alphabet.name} sequences have no other strand")
+        backwards = self.subset(np.arange(len(self))[::-1])
+        return replace(self, codes=self.alphabet.complement[backwards.codes[::-1]])
 
     def subset(self, index: NDArray[np.int64]) -> "SequenceSet":
         """The chosen sequences, in the order given, with all that belongs to them."""

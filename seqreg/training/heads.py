@@ -35,12 +35,14 @@ def fit_head(
     held_out: HeldOut,
     once: Once,
     strengths: Sequence[float] | None = None,
+    also: SequenceSet | None = None,
 ) -> Array:
     """Solve for the heads of parts that are linear in their features; scores (n, K) of their sum on what was held out.
 
     Features are scaled to rows of mean square length 1, those of each part to an equal share of it, so that the same
     strengths serve every part. Several parts are one model on the features of all. strengths: to choose from, STRENGTHS
-    by default.
+    by default. also: other forms of the training sequences, one of each, where folds are held out: what the fit that
+    had not seen a sequence says of its other form follows in the scores (2 n, K), and chooses nothing.
     """
     bases = [once(lambda part=part: {"basis": part.coordinates()})["basis"] for part in parts]
 
@@ -53,8 +55,11 @@ def fit_head(
     scales = [1 / np.sqrt(max(each, 1e-12) * len(parts)) for each in squares]
     rows = _beside(blocks, scales)
     if held_out.folds:
-        splits = held_out.folds
-        views = short_views(rows, splits, wide=columns_of(rows) > len(few))
+        splits, judged = held_out.folds, [rows]
+        if also is not None:
+            splits = [(inner, np.concatenate([outer, outer + len(few)])) for inner, outer in splits]
+            judged.append(_beside(read(also), scales))
+        views = short_views(_below(judged), splits, wide=columns_of(rows) > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
         views = [(rows, _beside(read(held_out.data), scales))]
@@ -62,15 +67,16 @@ def fit_head(
     fit, criterion, labels = FITS[target.task], objective(target), target.learned(y)
 
     def of_held_out(c: float) -> Piece:
-        scores = np.zeros((len(held_out.data), parts[0].outputs))
+        scores = np.zeros((len(held_out.data) * (1 if also is None else 2), parts[0].outputs))
         for (inner, outer), (kept, left_out) in zip(splits, views, strict=True):
             coef, intercept = fit(kept, labels[inner], c, weight[inner], config.seed)
             scores[outer] = left_out @ coef.T + intercept
-        return {"scores": scores[held_out.rows]}
+        chosen = held_out.rows if also is None else np.concatenate([held_out.rows, held_out.rows + len(few)])
+        return {"scores": scores[chosen]}
 
     strengths = (strengths or STRENGTHS) if held_out.unseen else (USUAL_STRENGTH,)
     scores = [once(partial(of_held_out, c))["scores"] for c in strengths]
-    losses = [mean_loss(each, held_out.y, held_out.weight, criterion) for each in scores]
+    losses = [mean_loss(each[: len(held_out.rows)], held_out.y, held_out.weight, criterion) for each in scores]
     best = losses.index(min(losses))
     many = draw(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
@@ -89,6 +95,13 @@ def _beside(blocks: Sequence[csr_array | Array], scales: Sequence[float]) -> csr
     """The features of parts, each times its scale, side by side."""
     scaled = [block * scale for block, scale in zip(blocks, scales, strict=True)]
     return scaled[0] if len(scaled) == 1 else csr_array(hstack(scaled, format="csr"))
+
+
+def _below(rows: Sequence[csr_array | Array]) -> csr_array | Array:
+    """Rows of several sets, sparse or dense as they are, those of one below those of another."""
+    if len(rows) == 1:
+        return rows[0]
+    return np.vstack(rows) if isinstance(rows[0], np.ndarray) else csr_array(vstack(rows, format="csr"))
 
 
 def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
