@@ -55,11 +55,11 @@ def fit_head(
     scales = [1 / np.sqrt(max(each, 1e-12) * len(parts)) for each in squares]
     rows = _beside(blocks, scales)
     if held_out.folds:
-        splits, judged = held_out.folds, [rows]
+        splits, judged = held_out.folds, rows
         if also is not None:
             splits = [(inner, np.concatenate([outer, outer + len(few)])) for inner, outer in splits]
-            judged.append(_beside(read(also), scales))
-        views = short_views(_below(judged), splits, wide=columns_of(rows) > len(few))
+            judged = _below(rows, _beside(read(also), scales))
+        views = short_views(judged, splits, wide=columns_of(rows) > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
         views = [(rows, _beside(read(held_out.data), scales))]
@@ -97,11 +97,11 @@ def _beside(blocks: Sequence[csr_array | Array], scales: Sequence[float]) -> csr
     return scaled[0] if len(scaled) == 1 else csr_array(hstack(scaled, format="csr"))
 
 
-def _below(rows: Sequence[csr_array | Array]) -> csr_array | Array:
-    """Rows of several sets, sparse or dense as they are, those of one below those of another."""
-    if len(rows) == 1:
-        return rows[0]
-    return np.vstack(rows) if isinstance(rows[0], np.ndarray) else csr_array(vstack(rows, format="csr"))
+def _below(first: csr_array | Array, second: csr_array | Array) -> csr_array | Array:
+    """Rows of two sets, sparse or dense as they are, the second below the first."""
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.vstack([first, second])
+    return csr_array(vstack([first, second], format="csr"))
 
 
 def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
