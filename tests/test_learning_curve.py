@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from seqreg.alphabet import PROTEIN
@@ -64,8 +65,11 @@ def test_it_is_as_a_loop_over_all_laws_says() -> None:
         weight = (1 + off @ inverse @ off / 4) ** -4 / precision**0.5
         for q in range(room.LEVELS):
             at = max(0.0, level + student.ppf((q + 0.5) / room.LEVELS, 4) / precision**0.5)
-            gains.append(at * (1 - r - (1 - r) * 3.0**-c))
-            weights.append(weight)
+            later = at * (r + (1 - r) * 3.0**-c)
+            for k in range(room.LUCKS):
+                luck = norm.ppf((k + 0.5) / room.LUCKS) * room.LUCK * (at**2 + later**2) ** 0.5
+                gains.append(max(0.0, at - later + luck))
+                weights.append(weight)
     order = np.argsort(gains)
     below = np.cumsum(np.array(weights)[order]) / np.sum(weights)
     slow = [np.array(gains)[order][np.searchsorted(below, level)] for level in (0.5, 0.025, 0.975)]
