@@ -82,11 +82,19 @@ class Unfinished:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._lock.give_back(remove=True)
+            try:
+                with naming(self.path):  # of a full disk, closing tells a second time
+                    self._file.close()
+            finally:
+                self._file = None
+                self._lock.give_back(remove=True)
         if isinstance(error, SeqregError) and not isinstance(error, DiskFullError):
             self.path.unlink(missing_ok=True)
+
+    @property
+    def mine(self) -> bool:
+        """Whether this process holds the file, and no other does."""
+        return self._file is not None
 
     def __call__(self, compute: Callable[[], Piece]) -> Piece:
         """The next piece, as an earlier attempt left it or else as it is computed now."""

@@ -173,7 +173,7 @@ def spies(monkeypatch: pytest.MonkeyPatch) -> Spies:
     for module, what in ((seqreg.predictors.network, "network"), (seqreg.training.part_loops, "stacked network")):
         monkeypatch.setattr(module, "logits_of", scoring(what, module.logits_of))
 
-    def numbered(rows: Any, y: Any, c: float, weight: Any, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    def numbered(rows: Any, y: Any, c: float, weight: Any, seed: int, *start: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         spies.fits.append(frozenset(spies.weighed(weight)))
         return np.zeros((1, rows.shape[1])), np.array([len(spies.fits) - 1.0])
 

@@ -12,15 +12,18 @@ import torch
 from safetensors.torch import save
 
 import seqreg.baselines.models
-import seqreg.training.run
+import seqreg.training.beside
 from seqreg.alphabet import DNA
 from seqreg.errors import DivergedError, InputError, UsageError
+from seqreg.locks import Lock
 from seqreg.networks import MODELS, Sum
 from seqreg.predictors import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.targets import Classes, Labels
 from seqreg.training import Progress, TrainConfig, train, with_defaults
+from seqreg.training.beside import Beside, baselines_beside
+from seqreg.training.checkpoint import of_baseline
 from seqreg.training.config import example_weights
 from seqreg.training.learning import architecture_of
 from seqreg.training.loop import epoch_order, learning_rate
@@ -83,18 +86,29 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
     assert weights(tmp_path / "a") != weights(tmp_path / "c")
 
 
-def test_baselines_that_learned_beside_the_network_are_read_and_not_learned_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_baselines_that_learn_beside_the_network_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, config = planted(60, length=12), replace(SMALL, epochs=1, baselines=True)
     train(data, config, tmp_path / "one", workers=1)
-    monkeypatch.setattr(seqreg.training.run, "_PAYS", 1)
-    for fit in ("fit_logistic", "fit_svm"):  # here: the other process has its own
-        monkeypatch.setattr(seqreg.baselines.models, fit, None)
+    monkeypatch.setattr(seqreg.training.beside, "_PAYS", 1)
     train(data, config, tmp_path / "two", workers=2)
     for name in ("metrics.json", "model.safetensors", "predictions.tsv"):
         beside = (tmp_path / "two" / name).read_bytes()
         assert beside.replace(b"/two", b"/one") == (tmp_path / "one" / name).read_bytes()
+
+
+def test_of_two_processes_one_learns_a_baseline_and_the_other_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baselines = Beside(output=tmp_path, data=planted(60, length=12), seed=0, about={})
+    others = Lock(tmp_path / of_baseline("kmer-svm.lock"))
+    others.path.parent.mkdir()
+    assert others.take()
+    mine = baselines.learn(baselines.names)
+    assert [each.name for each in mine] == [name for name in baselines.names if name != "kmer-svm"]
+    others.give_back(remove=True)
+    monkeypatch.setattr(seqreg.baselines.models, "fit_logistic", None)
+    with baselines_beside(baselines, 1, None) as fitted:
+        assert set(fitted()) == set(baselines.names)
 
 
 SUM = {"model": "sum:spectrum=2,filters=8,width=4,pooling=max+position", "penalty": None}

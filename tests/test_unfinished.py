@@ -169,10 +169,10 @@ RUN = ("model.safetensors", "model.json", "metrics.json", "predictions.tsv", "ca
     ("words", "each", "files"),
     [
         (("train", *SMALL, "--no-baselines"), 4, RUN),
-        (("train", *SMALL[:2], "--epochs", "1"), 70, RUN),
+        (("train", *SMALL[:2], "--epochs", "1"), 15, RUN),
         (("train", "--model", "sum:spectrum=2,filters=4,width=5", "--epochs", "2", "--no-baselines"), 5, RUN),
         (("train", "--model", "sum:average=true,filters=4,width=5", "--epochs", "2", "--no-baselines"), 12, RUN),
-        (("baseline",), 70, RUN[:4]),
+        (("baseline",), 15, RUN[:4]),
         (("tune", *SMALL[:2], "--epochs", "2", "--trials", "3", "--workers", "1", "--no-baselines"), 8, RUN),
     ],
 )

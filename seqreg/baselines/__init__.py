@@ -7,7 +7,7 @@ strand_free: count both strands of DNA as one (True), one strand only (False), o
 (None; RNA and proteins have one strand).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from threadpoolctl import threadpool_limits
 
@@ -43,6 +43,7 @@ __all__ = [
     "VectorLogistic",
     "VectorRidge",
     "baselines_for",
+    "best_first",
     "count_kmers",
     "fit_baseline",
     "fit_baselines",
@@ -90,8 +91,12 @@ def fit_baselines(
         fitted.append(fit_baseline(name, train, seed=seed, strand_free=strand_free, once=once))
     if report is not None:
         report(len(names), len(names))
-    fitted.sort(key=lambda one: -(one.cv_score or 0.0))
-    return {one.name: one for one in fitted}
+    return best_first(fitted)
+
+
+def best_first(fitted: Sequence[FittedBaseline]) -> dict[str, FittedBaseline]:
+    """By name, the best by inner cross-validation first; equal or unknown scores keep their order."""
+    return {one.name: one for one in sorted(fitted, key=lambda one: -(one.cv_score or 0.0))}
 
 
 OF_CLASSES: dict[str, type[Spec]] = {

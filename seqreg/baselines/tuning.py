@@ -1,14 +1,14 @@
 """Features and strength of a linear baseline by cross-validation within the training part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from seqreg.baselines.features import Features
-from seqreg.linear import Array, Fit, Labels, Rows, draw, inner_folds, labels_of, short_views
+from seqreg.linear import Array, Fit, Labels, Rows, draw, fit_each, inner_folds, labels_of, short_views
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
 from seqreg.unfinished import Once, Piece, afresh
@@ -86,24 +86,24 @@ def _trials(
     def read(features: Features) -> list[tuple[Rows, Rows]]:
         return short_views(features.matrix(train, counts), splits, wide=features.columns(train.alphabet) > len(y))
 
-    def measured(views: Callable[[], list[tuple[Rows, Rows]]], c: float) -> Piece:
-        held_out, base = np.full((len(y), target.outputs), np.nan), np.zeros(len(y))
-        values: list[float] = []
-        for (inner, outer), (kept, left_out) in zip(splits, views(), strict=True):
+    def measured(features: Features) -> Piece:
+        held_out, base = np.full((len(strengths), len(y), target.outputs), np.nan), np.zeros(len(y))
+        values: list[list[float]] = [[] for _ in strengths]
+        for (inner, outer), (kept, left_out) in zip(splits, read(features), strict=True):
             weight = None if train.weight is None else train.weight[inner]
-            coef, intercept = fit(kept, learned[inner], c, weight, seeds[0])
-            held_out[outer] = left_out @ coef.T + intercept
+            weight_outer = None if train.weight is None else train.weight[outer]
             base[outer] = 0.0 if target.probabilistic else np.average(learned[inner], weights=weight)
-            weight = None if train.weight is None else train.weight[outer]
-            values += _score(target, y[outer], held_out[outer], weight)
-        return {"score": float(np.mean(values)) if values else None, "held_out": held_out, "base": base}
+            for i, (coef, intercept) in enumerate(fit_each(fit, kept, learned[inner], strengths, weight, seeds[0])):
+                held_out[i, outer] = left_out @ coef.T + intercept
+                values[i] += _score(target, y[outer], held_out[i, outer], weight_outer)
+        scores = [float(np.mean(of_folds)) if of_folds else None for of_folds in values]
+        return {"scores": scores, "held_out": held_out, "base": base}
 
     for features in candidates:
-        views = cache(partial(read, features))
-        for c in strengths:
-            piece = once(partial(measured, views, c))
-            if piece["score"] is not None:
-                trials.append(Trial(features=features, c=c, **piece, y=y, weight=train.weight))
+        piece = once(partial(measured, features))
+        found = zip(strengths, piece["scores"], piece["held_out"], strict=True)
+        shared = {"features": features, "base": piece["base"], "y": y, "weight": train.weight}
+        trials += [Trial(c=c, score=score, held_out=out, **shared) for c, score, out in found if score is not None]
     return trials
 
 

@@ -1,8 +1,8 @@
 """Linear models solved to their optimum, for whoever learns by one: baselines, and the linear parts of a sum.
 
-One contract: a solver is a pure function `fit(rows, y, c, weight, seed) -> (coef, intercept)` of rows (n, D), sparse
-or dense, labels y (n,) or (n, K), or what is learned of values (n,), a strength c > 0 and weights (n,) or None; the
-same arguments give the same numbers.
+One contract: a solver is a pure function `fit(rows, y, c, weight, seed, start) -> (coef, intercept)` of rows (n, D),
+sparse or dense, labels y (n,) or (n, K), or what is learned of values (n,), a strength c > 0 and weights (n,) or None;
+the same arguments give the same numbers.
 """
 
 from seqreg.linear.folds import Labels, Split, draw, holds_all_classes, inner_folds, labels_of
@@ -13,6 +13,7 @@ from seqreg.linear.solvers import (
     Rows,
     as_piece,
     columns_of,
+    fit_each,
     fit_logistic,
     fit_ridge,
     fit_svm,
@@ -33,6 +34,7 @@ __all__ = [
     "column_standards",
     "columns_of",
     "draw",
+    "fit_each",
     "fit_logistic",
     "fit_ridge",
     "fit_svm",

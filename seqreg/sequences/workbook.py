@@ -126,7 +126,9 @@ def _text(cell: Any, formula: Any, place: str, file: str) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
         return str(int(value)) if value == int(value) and abs(value) < _EXACT else f"{value:.15G}"
     if isinstance(value, date):
         return _shown(value, str(cell.number_format).lower())

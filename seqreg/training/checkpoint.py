@@ -16,7 +16,11 @@ from seqreg.writing import atomic_write
 
 FILE = Path("checkpoint") / "state.safetensors"
 PIECES = FILE.with_name("pieces")  # what is done beside the loop (see `seqreg.unfinished`)
-BASELINES = FILE.with_name("baselines")  # what is done of the baselines, likewise
+
+
+def of_baseline(name: str) -> Path:
+    """What is done of a baseline, likewise."""
+    return FILE.with_name(f"baseline-{name}")
 
 
 @dataclass

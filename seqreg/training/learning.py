@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from seqreg.baselines import FittedBaseline, fit_baselines
 from seqreg.evaluation.conformal import Conformal
 from seqreg.networks import ENCODINGS, MODELS
 from seqreg.predictors.network import Architecture, TrainedNetwork
@@ -114,15 +113,3 @@ def architecture_of(config: TrainConfig, train: SequenceSet) -> Architecture:
         vectors=vectors,
         references=min(len(train), MOST_REFERENCES) if vectors else 0,
     )
-
-
-def fitted_baselines(
-    parts: Parts, seed: int, once: Once, report: Callable[[Progress], None] | None
-) -> dict[str, FittedBaseline]:
-    """The baselines, tuned on what the network had (training and validation part), best first."""
-
-    def told(done: int, of: int) -> None:
-        if report is not None:
-            report(Progress(stage="baselines", epoch=done, epochs=of, row={}))
-
-    return fit_baselines(parts.train_and_valid, seed=seed, report=told, once=once)

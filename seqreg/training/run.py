@@ -1,8 +1,8 @@
 """One training and its folder: every file of a run, written whole or not at all, the mark of completion last."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet, with_positive, write_seen
+from seqreg.training.beside import Beside, baselines_beside
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
-from seqreg.training.checkpoint import BASELINES, PIECES
+from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import BASELINE, WORK, alone, claim_folder
 from seqreg.training.config import TrainConfig
 from seqreg.training.cross_validation import of_folds, out_of_fold, rival_of, write_out_of_fold
@@ -30,16 +31,13 @@ from seqreg.training.defaults import decided
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
 from seqreg.training.folds import CrossValidation, Work, planned
 from seqreg.training.judging import check_folds, check_run, keep, opponent, score_all, verdict_of, write_thresholds
-from seqreg.training.learning import Learned, fitted_baselines, learn_from_parts, untrained
+from seqreg.training.learning import Learned, learn_from_parts, untrained
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.next_steps import steps_after_training
 from seqreg.training.parts import Parts, split_parts
 from seqreg.training.together import where_it_acts
 from seqreg.unfinished import unfinished
-from seqreg.workers import ahead
-
-_PAYS = 500  # training sequences: with fewer, baselines take less than a process to start
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +118,10 @@ def train(
             work = replace(work, config=settled, data=with_positive(work.data, config.positive))
             records = work.run(report and partial(_tell_folds, report))
         seconds_of_folds = perf_counter() - clock
-        beside = _baselines_beside(output, parts, config, resolved, workers, report)
+        beside = nullcontext(dict)
+        if config.baselines and parts.test is not None:
+            rivals = Beside(output=output, data=parts.train_and_valid, seed=config.seed, about=resolved)
+            beside = baselines_beside(rivals, workers, report)
         with unfinished(output / PIECES, config=resolved) as once, beside as fitted:
             learned = learn_from_parts(network, config, parts, folder=output, resume=resume, once=once, report=report)
             conformal = _write_learned(output, learned, parts)
@@ -142,38 +143,6 @@ def train(
     }
     complete(output, facts, data, parts, finish)
     return RunResult(folder=output, network=learned.network, metrics=metrics, baselines=baselines)
-
-
-@contextmanager
-def _baselines_beside(
-    output: Path,
-    parts: Parts,
-    config: TrainConfig,
-    resolved: Mapping[str, Any],
-    workers: int,
-    report: Callable[[Progress], None] | None,
-) -> Iterator[Callable[[], dict[str, FittedBaseline]]]:
-    """What gives the baselines; where that pays, they learn meanwhile in a process of their own."""
-    learn = partial(_learn_baselines, output, parts, config.seed, resolved)
-    pays = workers > 1 and config.baselines and parts.test is not None and len(parts.train) >= _PAYS
-    with ahead(learn) if pays else nullcontext(lambda: None) as arrived:
-
-        def fitted() -> dict[str, FittedBaseline]:
-            arrived()
-            return learn(report)
-
-        yield fitted
-
-
-def _learn_baselines(
-    output: Path,
-    parts: Parts,
-    seed: int,
-    resolved: Mapping[str, Any],
-    report: Callable[[Progress], None] | None = None,
-) -> dict[str, FittedBaseline]:
-    with unfinished(output / BASELINES, config=resolved) as once:
-        return fitted_baselines(parts, seed, once, report)
 
 
 def _write_folds(
@@ -237,7 +206,7 @@ def _test(
     write_predictions(output, test, p, conformal)
     metrics = measure(test, p, seed)
     clock = perf_counter()
-    fitted = baselines_of_parts() if learned.config.baselines else {}
+    fitted = baselines_of_parts()
     scored = score_all(fitted, test, seed)
     seconds = perf_counter() - clock
     rival = opponent(scored)

@@ -12,7 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from seqreg.baselines import fit_baseline
-from seqreg.errors import SeqregError
+from seqreg.errors import DiskFullError, SeqregError
 from seqreg.sequences import SequenceSet
 from seqreg.training import TrainConfig, learn
 from seqreg.tuning.folds import Pair, score
@@ -77,6 +77,8 @@ class Trials:
                 scores = score(self.predictor(candidate, kept, fold), held_out)
             shutil.rmtree(self._unfinished(candidate, fold), ignore_errors=True)
             found = {name: scores[name] for name in found}
+        except DiskFullError:
+            raise  # it is not the trial's
         except SeqregError as failure:
             error = str(failure)
         return {"what": candidate.words, "fold": fold, **found, "error": error, "seconds": time.perf_counter() - begun}
