@@ -4,7 +4,7 @@ import csv
 import itertools
 import math
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +67,15 @@ def minutes_of_sitting(description: str | None) -> float:
     parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     sitting(parser)
     return parser.parse_args().minutes
+
+
+def asked_for(parser: ArgumentParser, sizes: Sequence[int], sets: Sequence[str]) -> Namespace:
+    """What the command line says, with options of which cells to compute: `--draws`, 0 to 4, `--sizes`, `--sets`."""
+    parser.add_argument("--draws", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(sizes))
+    parser.add_argument("--sets", nargs="+", default=list(sets))
+    sitting(parser)
+    return parser.parse_args()
 
 
 def divided(config: TrainConfig, data: SequenceSet, most_tested: int | None = None) -> tuple[TrainConfig, Parts]:

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from cells import Rows, sitting
+from cells import Rows, asked_for
 from page import SECTIONS, data_sets, markdown_table, write_section
 
 from seqreg.alphabet import DNA
@@ -155,11 +155,7 @@ def _mean_of_sets(rows: Sequence[dict[str, str]], n: int, other: str, names: Seq
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=METHODS, default="default")
-    parser.add_argument("--draws", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--sets", nargs="+", default=[*OTHERS, *P3])
-    sitting(parser)
-    asked = parser.parse_args()
+    asked = asked_for(parser, SIZES, [*OTHERS, *P3])
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=4)
     found, missing = data_sets(dict.fromkeys(name.removesuffix(" as DNA") for name in asked.sets))

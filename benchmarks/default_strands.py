@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from cells import Rows, sitting
+from cells import Rows, asked_for
 from default_against import in_dna
 from page import data_sets, markdown_table, write_section
 
@@ -127,11 +127,7 @@ def of_simulations(rows: Sequence[dict[str, str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=WHAT, nargs="+", default=list(WHAT))
-    parser.add_argument("--draws", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--sets", nargs="+", default=[*STRAND_FREE, *ONE_STRAND])
-    sitting(parser)
-    asked = parser.parse_args()
+    asked = asked_for(parser, SIZES, [*STRAND_FREE, *ONE_STRAND])
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=4)
     found, missing = data_sets(asked.sets)
