@@ -4,11 +4,13 @@
     PYTHONPATH=../before python benchmarks/default_against.py --method before
     python benchmarks/default_against.py --method linear            # first what the suite p3-small has measured already
     python benchmarks/default_against.py --method default            # and the section of RESULTS.md
+    python benchmarks/default_against.py --homology --method linear default       # tests without relatives
 
 Resumable: each data set, size, draw and method is a row of results/default_against.tsv, computed once; `--minutes` ends
 a sitting. Tasks are those of the protocol `small-data`. *linear* is the one of k-mer logistic, k-mer SVM and one-hot
-logistic that cross-validation on the training sequences prefers. What is chosen is chosen on draws 10 to 14; draws 0
-to 4 are looked at once. Sets that are not found (put their folder on SEQREG_DATA) are left out and named.
+logistic that cross-validation on the training sequences prefers. With `--homology`, relatives in sets that come without
+groups are groups, by which both halves of a set are drawn. What is chosen is chosen on draws 10 to 14; draws 0 to 4 are
+looked at once. Sets that are not found (put their folder on SEQREG_DATA) are left out and named.
 """
 
 import argparse
@@ -29,17 +31,20 @@ from seqreg.benchmark.learners import NETWORK, Fitted, fit, inapplicable
 from seqreg.benchmark.tasks import Task, drawn_task
 from seqreg.evaluation.scores import evaluate
 from seqreg.sequences import SequenceSet
+from seqreg.sequences.homology import homology_groups
 
 P3 = ("amp", "signalp5", "coiled-coil", "splice", "ecoli-sigma70", "rbp-qki")
 OTHERS = ("rbp-qki as DNA", "subloc", "nanog", "enhancers-cohn", "nfe2")
 # Looked at once, when all that the default decides was settled.
 SEALED = ("cpp", "antiviral", "splice-loci")
+AS_DNA, BY_HOMOLOGY = " as DNA", " by homology"
 SIZES = (100, 300)
 LINEAR = ("kmer-logistic", "kmer-svm", "one-hot-logistic")
 METHODS = ("linear", "before", "default")
 BEFORE, MEASURED_AT = "33f9f1a", "commits b931029 (some of DNA and RNA at n = 100) and 06b85a9"
 MOST_TESTED = 5000
 COLUMNS = ("data_set", "n", "draw", "method", "auroc", "seconds", "chosen")
+GROUPS = ("data_set", "sequences", "groups", "largest")
 # Of five draws: 95 % of a t distribution with four degrees of freedom.
 T_OF_FIVE = 2.776
 
@@ -47,6 +52,24 @@ T_OF_FIVE = 2.776
 def in_dna(data: SequenceSet) -> SequenceSet:
     """The same molecules, written with T for U: both alphabets give a letter one code."""
     return replace(data, alphabet=DNA)
+
+
+class Sets(dict[str, SequenceSet]):
+    """Data sets that were found, and what is made of them, once, when it is asked for."""
+
+    def __missing__(self, name: str) -> SequenceSet:
+        for suffix, made in ((BY_HOMOLOGY, by_homology), (AS_DNA, in_dna)):
+            if name.endswith(suffix):
+                self[name] = made(self[name.removesuffix(suffix)])
+                return self[name]
+        raise KeyError(name)
+
+
+def by_homology(data: SequenceSet) -> SequenceSet:
+    """The sequences without the parts they come in, relatives in one group."""
+    number, remarks = homology_groups(replace(data, split=None))
+    print(*remarks, sep="\n", end="\n" * bool(remarks))
+    return replace(data, split=None, group=np.char.add("h", number.astype(str)))
 
 
 def learned(method: str, task: Task, draw: int) -> tuple[Fitted, str]:
@@ -135,6 +158,27 @@ def table(rows: Sequence[dict[str, str]], n: int, names: Sequence[str] = (*P3, *
     return markdown_table(columns, lines)
 
 
+def table_by_homology(rows: Sequence[dict[str, str]], groups: Sequence[dict[str, str]]) -> str:
+    """Sets whose relatives are groups: how many there are, and both sizes."""
+    lines = []
+    for of in groups:
+        name = of["data_set"]
+        cells = [name.removesuffix(BY_HOMOLOGY), of["sequences"], of["groups"], of["largest"]]
+        for n in SIZES:
+            linear = scores(rows, name, n, "linear").values()
+            found = paired(rows, name, n, "linear")
+            cells += [
+                f"{found[0]:.3f}" if found else "-",
+                f"{np.mean(list(linear)):.3f}" if found else "-",
+                f"{found[1]:+.3f} ± {found[2]:.3f}" if found else "-",
+            ]
+        lines.append(cells)
+    columns = ["auroc", "sequences", "groups", "in the largest"]
+    return markdown_table(
+        [*columns, *(f"{each}, n = {n}" for n in SIZES for each in ("default", "linear", "ahead"))], lines
+    )
+
+
 def _is(row: dict[str, str], name: str, n: int, method: str) -> bool:
     return (row["data_set"], row["n"], row["method"]) == (name, str(n), method)
 
@@ -154,25 +198,33 @@ def _mean_of_sets(rows: Sequence[dict[str, str]], n: int, other: str, names: Seq
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=METHODS, default="default")
+    parser.add_argument("--method", choices=METHODS, nargs="+", default=["default"])
+    parser.add_argument("--homology", action="store_true", help="no relatives of what is learned are tested on")
     asked = asked_for(parser, SIZES, [*OTHERS, *P3])
     torch.set_num_threads(1)
-    rows = Rows(__file__, COLUMNS, key=4)
-    found, missing = data_sets(dict.fromkeys(name.removesuffix(" as DNA") for name in asked.sets))
-    found |= {name: in_dna(found[name.removesuffix(" as DNA")]) for name in asked.sets if name.endswith(" as DNA")}
-    cells = [
-        (name, n, draw, asked.method)
-        for draw, n, name in itertools.product(asked.draws, asked.sizes, asked.sets)
-        if name in found and n <= len(found[name]) // 2
-    ]
-    if asked.method != "default":
-        wanted = {(name, n, draw) for name, n, draw, _ in cells}
-        measured = {row[:4]: row for row in of_suite(asked.method) if row[:3] in wanted}
-        rows.add(measured[key] for key in rows.missing(measured))
-    for name, n, draw, method in rows.missing(cells, asked.minutes):
-        rows.add([(name, n, draw, method, *measure(found[name], n, draw, method))])
+    rows, groups = Rows(__file__, COLUMNS, key=4), Rows("default_against_groups.tsv", GROUPS, key=1)
+    found, missing = data_sets(dict.fromkeys(name.removesuffix(AS_DNA) for name in asked.sets))
+    sets = Sets(found)
+    names = [name for name in asked.sets if name.removesuffix(AS_DNA) in found]
+    if asked.homology:
+        names = [f"{name}{BY_HOMOLOGY}" for name in names if sets[name].group is None and not name.endswith(AS_DNA)]
+    for method in asked.method:
+        cells = [
+            (name, n, draw, method)
+            for draw, n, name in itertools.product(asked.draws, asked.sizes, names)
+            if n <= len(sets[name.removesuffix(BY_HOMOLOGY)]) // 2
+        ]
+        if method != "default":
+            wanted = {cell[:3] for cell in cells}
+            measured = {row[:4]: row for row in of_suite(method) if row[:3] in wanted}
+            rows.add(measured[key] for key in rows.missing(measured))
+        for name, n, draw, _ in rows.missing(cells, asked.minutes):
+            rows.add([(name, n, draw, method, *measure(sets[name], n, draw, method))])
+    for (name,) in groups.missing((name,) for name in names if name.endswith(BY_HOMOLOGY)):
+        sizes = np.unique_counts(sets[name].group).counts
+        groups.add([(name, sizes.sum(), len(sizes), sizes.max())])
     looked_at_once = [row for row in rows.read() if int(row["draw"]) < 10]
-    if asked.method == "default" and looked_at_once:
+    if "default" in asked.method and looked_at_once:
         left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
         write_section(
             __file__,
@@ -189,7 +241,13 @@ def main() -> None:
             + f"\n\n{', '.join(SEALED)} were sealed until all that the default "
             "decides was settled, and run once. In the middle of that run the number of standard errors in the rule "
             "for strands was lowered, for what it did to `rbp-qki`; `splice-loci` is read on one strand with "
-            "either.\n\n" + "\n\n".join(table(looked_at_once, n, SEALED) for n in SIZES) + left_out,
+            "either.\n\n"
+            + "\n\n".join(table(looked_at_once, n, SEALED) for n in SIZES)
+            + "\n\nWithout relatives: groups are those of `seqreg split --by homology`, and every set is cut in halves "
+            "by them, whatever parts it comes with. No sequence that is tested on has a relative, directly or by a "
+            "chain, in the half that is learned from; folds go by groups too, of *linear* as of the default.\n\n"
+            + table_by_homology(looked_at_once, groups.read())
+            + left_out,
         )
 
 
