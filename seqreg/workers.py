@@ -11,15 +11,17 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seqreg.errors import SeqregError, UsageError, option
 from seqreg.locks import Lock
@@ -28,6 +30,9 @@ from seqreg.unfinished import Once, Piece, afresh
 
 PIECES, LOCKS = "cells", "locks"
 SECONDS_BETWEEN_LOOKS = 0.5
+AHEAD = 2  # arguments for each process that are read before they are needed
+
+T = TypeVar("T")
 
 
 def usual_processes(workers: int | None, *, alone: bool) -> int:
@@ -136,28 +141,55 @@ class SideBySide:
                 few = min(self.workers, len(arguments) - i, int(left / self.pays))
                 self.estimate(left / max(1, few))
                 if few > 1:
-                    others = ProcessPoolExecutor(
-                        few,
-                        multiprocessing.get_context("spawn"),
-                        initializer=_serve,
-                        initargs=(function, self.prepare, os.getpid()),
-                    )
+                    others = started.enter_context(self._processes(few, function))
                     waiting.update({j: others.submit(_served, arguments[j]) for j in range(i, len(arguments))})
             computed += 1
             return waiting.pop(i).result() if i in waiting else function(arguments[i])
 
-        try:
+        with ExitStack() as started:
             for i in range(len(arguments)):
                 if not computed:
                     begun = time.perf_counter()
                 yield self.once(partial(piece, i))
+
+    def stream(self, function: Callable[[Any], Piece], arguments: Iterable[T]) -> Iterator[tuple[T, Piece]]:
+        """Each argument with its piece, in order, of arguments that come one by one; a few are read ahead.
+
+        Nobody knows how many will come: processes are started once this one has worked for `pays` seconds.
+        """
+        source, worked, others = iter(arguments), 0.0, None
+        ahead: deque[tuple[T, Callable[[], Piece]]] = deque()
+        with ExitStack() as started:
+            while True:
+                if others is None and self.workers > 1 and worked >= self.pays:
+                    others = started.enter_context(self._processes(self.workers, function))
+                for argument in islice(source, 1 if others is None else AHEAD * self.workers - len(ahead)):
+                    compute = partial(function, argument) if others is None else others.submit(_served, argument).result
+                    ahead.append((argument, compute))
+                if not ahead:
+                    return
+                argument, compute = ahead.popleft()
+                begun = time.perf_counter()
+                piece = self.once(compute)
+                worked += time.perf_counter() - begun
+                yield argument, piece
+
+    @contextmanager
+    def _processes(self, few: int, function: Callable[[Any], Piece]) -> Iterator[ProcessPoolExecutor]:
+        others = ProcessPoolExecutor(
+            few,
+            multiprocessing.get_context("spawn"),
+            initializer=_serve,
+            initargs=(function, self.prepare, os.getpid()),
+        )
+        try:
+            yield others
         except BrokenProcessPool:
             raise SeqregError(
                 f"a process died, perhaps for lack of memory. The same command goes on; try fewer {option('workers')}"
             ) from None
         finally:
-            if others is not None:
-                others.shutdown(wait=True, cancel_futures=True)
+            others.shutdown(wait=True, cancel_futures=True)
 
 
 _SERVED: list[Callable[[Any], Piece]] = []  # what a process was started for

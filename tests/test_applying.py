@@ -17,7 +17,8 @@ from seqreg import SequenceClassifier
 from seqreg.alphabet import DNA, PROTEIN, RNA, Alphabet
 from seqreg.attacks import AppliedEdit, apply_edits, read_edits
 from seqreg.baselines import fit_baseline
-from seqreg.cli import app
+from seqreg.cli import app, predicting, using
+from seqreg.cli.loading import side_by_side
 from seqreg.errors import InputError, ModelError, UsageError
 from seqreg.evaluation.calibration import calibration_effect, fit_temperature
 from seqreg.evaluation.conformal import Conformal, load_conformal
@@ -114,6 +115,20 @@ def test_scanning_is_predicting_each_window(folder: Path, call: Call, name: str)
     some = sum(values[len(values) // 2 :][:2]) / 2
     done = call("predict", name, "long.fa", "--scan", "11", "--window", "30", "--threshold", some, "--quiet")
     assert [line.split("\t")[6] for line in done.stdout.splitlines()[1:]] == [p for p in wanted if float(p) >= some]
+
+
+@pytest.mark.parametrize("what", [("--scan", 3, "--window", 30), ("--all-substitutions",), ()], ids=str)
+def test_processes_side_by_side_write_the_same_bytes(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch, what: tuple[object, ...]
+) -> None:
+    asked = ("predict", "strands", "long.fa", *what, "--batch-size", 5)
+    assert call(*asked, "--workers", 1, "-o", "alone.tsv").returncode == 0
+    monkeypatch.setattr(using, "side_by_side", lambda *about: replace(side_by_side(*about), pays=1e-9))
+    monkeypatch.setattr("seqreg.sequences.windows._WINDOWS", 7)
+    for name in ("PIECE", "MUTATED"):
+        monkeypatch.setattr(predicting, name, 1)
+    assert call(*asked, "--workers", 2, "-o", "beside.tsv").returncode == 0
+    assert Path("beside.tsv").read_bytes() == Path("alone.tsv").read_bytes()
 
 
 def test_a_scan_holds_no_more_of_a_longer_chromosome_in_one_line(tmp_path: Path) -> None:

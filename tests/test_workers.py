@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from seqreg.errors import DiskFullError, SeqregError
 from seqreg.locks import Lock
-from seqreg.workers import Results, SideBySide, in_processes, one_after_another
+from seqreg.workers import AHEAD, Results, SideBySide, in_processes, one_after_another
 
 KEYS = [f"piece{i}" for i in range(12)]
 
@@ -115,6 +116,42 @@ def test_pieces_that_were_kept_are_not_computed(tmp_path: Path) -> None:
     kept = iter([{"square": 0}] * 4)
     side = SideBySide(workers=2, once=lambda compute: next(kept, None) or compute())
     assert [each["square"] for each in side(partial(piece, tmp_path), list(range(6)))] == [0] * 4 + [16, 25]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stream_gives_each_argument_with_its_piece_in_order(tmp_path: Path, workers: int) -> None:
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for i in range(40):
+            read.append(i)
+            yield i
+
+    given = []
+    for i, each in SideBySide(workers=workers, pays=1e-9).stream(partial(piece, tmp_path), numbers()):
+        assert len(read) - len(given) <= AHEAD * workers, "read too far ahead"
+        given.append((i, each["square"]))
+    assert given == [(i, i * i) for i in range(40)]
+    seen = {int(path.name) for path in tmp_path.iterdir()}
+    assert os.getpid() in seen
+    assert (len(seen) > 1) == (workers > 1)
+
+
+def test_a_stream_starts_processes_only_once_they_pay(tmp_path: Path) -> None:
+    list(SideBySide(workers=3, pays=1e9).stream(partial(piece, tmp_path), range(9)))
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
+def test_pieces_of_a_stream_that_were_kept_are_not_computed(tmp_path: Path) -> None:
+    kept = iter([{"square": 0}] * 4)
+    side = SideBySide(workers=2, pays=1e9, once=lambda compute: next(kept, None) or compute())
+    stream = side.stream(partial(piece, tmp_path), range(6))
+    assert [each["square"] for _, each in stream] == [0] * 4 + [16, 25]
+
+
+def test_a_process_that_dies_in_a_stream_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(SeqregError, match="a process died"):
+        list(SideBySide(workers=2, pays=1e-9).stream(partial(piece, tmp_path), [1, -1, 2]))
 
 
 def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:

@@ -63,22 +63,30 @@ def _decided(folder: Path) -> list[str]:
 
 
 def side_by_side(
-    terminal: Terminal, workers: int | None, threads: int | None, place: "torch.device", once: "Once | None" = None
+    terminal: Terminal,
+    workers: int | None,
+    threads: int | None,
+    place: "torch.device | None",
+    once: "Once | None" = None,
 ) -> "SideBySide":
     """Processes for long work: one per core that this process may use, or one of more threads, or one on a GPU.
 
-    What is left is estimated from the first piece, and said. Raises UsageError for less than one process.
+    place: of the network; None for a model that does without PyTorch. What is left is estimated from the first piece,
+    and said. Raises UsageError for less than one process.
     """
-    import torch
-
     from seqreg.unfinished import afresh
     from seqreg.workers import SideBySide, usual_processes
 
-    alone = place.type != "cpu" or (threads or 1) > 1
-    torch.set_num_threads(threads or 1)
+    prepare = None
+    if place is not None:
+        import torch
+
+        prepare = partial(torch.set_num_threads, threads or 1)
+        prepare()
+    alone = (place is not None and place.type != "cpu") or (threads or 1) > 1
     return SideBySide(
         workers=usual_processes(workers, alone=alone),
-        prepare=partial(torch.set_num_threads, threads or 1),
+        prepare=prepare,
         once=once or afresh,
         estimate=lambda seconds: terminal.note(f"About {lasting(seconds)} to go") if seconds > TOLD_FROM else None,
     )

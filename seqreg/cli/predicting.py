@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from seqreg.predictors import Predictor
     from seqreg.sequences import InputSpec, ListedVariant, Scan, SequenceSet, SequenceStream, Windows
     from seqreg.targets import Target
-    from seqreg.unfinished import Once
+    from seqreg.unfinished import Piece
     from seqreg.vectors import VectorTable
+    from seqreg.workers import SideBySide
 
 COUNTED = ("longer", "too_long", "shorter", "known", "letters", "nucleotides")
 NUCLEOTIDES = 0.95  # share of A, C, G, T and N from which on letters are hardly those of proteins
@@ -87,14 +89,13 @@ class Scores:
     letters: int = 0
     nucleotides: int = 0
 
-    def rows(self, pieces: "Iterable[SequenceSet]", once: "Once", moved: Moved) -> Iterator[Sequence[str]]:
+    def rows(self, pieces: "Iterable[SequenceSet]", beside: "SideBySide", moved: Moved) -> Iterator[Sequence[str]]:
         """A row per sequence: its most probable class, all probabilities, where asked for the prediction set, and why
         it has none of these. Nothing is given before a sequence has been scored; raises InputError if none can be.
         """
         done, first = 0, ""
         waiting: list[Sequence[str]] = []
-        for sequences in pieces:
-            piece = once(lambda sequences=sequences: self._piece(sequences))
+        for sequences, piece in beside.stream(self._piece, pieces):
             for name in COUNTED:
                 setattr(self, name, getattr(self, name) + piece[name])
             done += len(sequences)
@@ -236,18 +237,21 @@ def make_scan(model: "Predictor", spec: "InputSpec", step: int, window: int | No
 
 
 def window_rows(
-    model: "Predictor", scan: "Scan", threshold: float, once: "Once", moved: Moved
+    model: "Predictor", scan: "Scan", threshold: float, beside: "SideBySide", moved: Moved
 ) -> Iterator[Sequence[str]]:
     """BED lines of the windows: of the positive class of a binary task, of the most probable of more classes, of every
     label of a multi-label task, and of values, scored 500 at the mean of training and 100 more a standard deviation;
     those of at least the threshold.
     """
     done = 0
-    for windows in scan:
-        piece = once(lambda windows=windows: {"p": model.window_probabilities(windows)})
+    for windows, piece in beside.stream(partial(_scored_windows, model), scan):
         yield from _rows_of_windows(model.target, windows, piece["p"], threshold)
         done += len(windows)
         moved(done)
+
+
+def _scored_windows(model: "Predictor", windows: "Windows") -> "Piece":
+    return {"p": model.window_probabilities(windows)}
 
 
 def _rows_of_windows(
@@ -266,21 +270,20 @@ def _rows_of_windows(
 
 
 def substitution_rows(
-    model: "Predictor", pieces: "Iterable[SequenceSet]", once: "Once", moved: Moved
+    model: "Predictor", pieces: "Iterable[SequenceSet]", beside: "SideBySide", moved: Moved
 ) -> Iterator[Sequence[str]]:
     """A row per position of each sequence: by what each letter there would change what the model says."""
-    from seqreg.sensitivity.substitutions import all_substitutions
-
     done = 0
-    for sequences in pieces:
-        rows = once(
-            lambda sequences=sequences: {
-                "rows": [row for each in all_substitutions(model, sequences) for row in each.rows(model.target)]
-            }
-        )["rows"]
-        yield from rows
+    for sequences, piece in beside.stream(partial(_substituted, model), pieces):
+        yield from piece["rows"]
         done += len(sequences)
         moved(done)
+
+
+def _substituted(model: "Predictor", sequences: "SequenceSet") -> "Piece":
+    from seqreg.sensitivity.substitutions import all_substitutions
+
+    return {"rows": [row for each in all_substitutions(model, sequences) for row in each.rows(model.target)]}
 
 
 def variant_rows(

@@ -24,6 +24,7 @@ from seqreg.cli.loading import (
     load_model,
     load_network,
     only_part,
+    side_by_side,
     tell_embedded,
 )
 from seqreg.cli.options import (
@@ -37,6 +38,7 @@ from seqreg.cli.options import (
     Run,
     Seed,
     Threads,
+    Workers,
     option,
 )
 from seqreg.cli.scores import show_metrics, show_verdict
@@ -99,6 +101,7 @@ def predict(
     embed_with: EmbedWith = None,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Workers = None,
 ) -> None:
     """Score sequences of any number, windows of long sequences, or variants, with a trained model.
 
@@ -136,11 +139,13 @@ def predict(
     kept = None if output == "-" or read is None else unfinished_file(Path(output))
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         tell_embedded(language_models, moved)
+        few = 1 if embed_with else workers  # a language model fits into memory once
+        beside = side_by_side(terminal, few, threads, getattr(model, "device", None), once)
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
             columns = predicting.bed_columns(model)
             least = -math.inf if threshold is None else threshold
-            _write(terminal, output, columns, predicting.window_rows(model, pieces, least, once, moved))
+            _write(terminal, output, columns, predicting.window_rows(model, pieces, least, beside, moved))
         elif variants is not None:
             from seqreg.sensitivity.variants import columns_of
 
@@ -156,13 +161,13 @@ def predict(
 
             # What a language model has to embed is much for each sequence: it shows, and is kept, one by one.
             pieces = predicting.stream(model, data.spec(), 1 if language_models else predicting.MUTATED)
-            rows = predicting.substitution_rows(model, pieces, once, moved)
+            rows = predicting.substitution_rows(model, pieces, beside, moved)
             _write(terminal, output, columns_of_substitutions(model), rows)
         else:
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = predicting.stream(model, data.spec())
             scores = predicting.Scores(model=model, conformal=conformal, coverage=level, seen=read_seen(run))
-            rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), once, moved)
+            rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), beside, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
     terminal.warn(pieces.warnings if pieces is not None else ())

@@ -203,7 +203,7 @@ class TrainedNetwork:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies, and pickles that others make, hold architecture and weights: no device, no layout of classes.
-        return restored, (self.architecture, self.weights())
+        return restored, (self.architecture, self.weights(), "cpu", self.batch_size)
 
 
 def on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -250,13 +250,15 @@ def evaluating(module: SequenceNetwork) -> Iterator[None]:
         module.train(training)
 
 
-def restored(architecture: Architecture, weights: dict[str, Tensor], device: str = "cpu") -> TrainedNetwork:
+def restored(
+    architecture: Architecture, weights: dict[str, Tensor], device: str = "cpu", batch_size: int = 256
+) -> TrainedNetwork:
     """The network with these weights, in evaluation mode; PyTorch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         module = architecture.build()
     kinds = (weight.dtype for weight in weights.values() if weight.is_floating_point())  # references are letters
     module.to(next(kinds, torch.float32)).load_state_dict(weights)
-    return TrainedNetwork(architecture=architecture, module=module.to(device).eval())
+    return TrainedNetwork(architecture=architecture, module=module.to(device).eval(), batch_size=batch_size)
 
 
 def load_trained(folder: Path, device: str = "cpu") -> TrainedNetwork:
