@@ -4,6 +4,7 @@ Takes some minutes; `--small` shrinks all files for a quick look. Memory is of t
 included.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -49,8 +50,9 @@ def write_chromosome(path: Path, millions: float) -> None:
     """One record, in lines of 100 letters."""
     with path.open("wb") as handle:
         handle.write(b">chr1\n")
-        for seed in range(round(millions)):
-            rows = np.frombuffer(letters(1_000_000, seed), np.uint8).reshape(-1, LINE)
+        for seed in range(math.ceil(millions)):
+            n = round(1_000_000 * min(1, millions - seed))
+            rows = np.frombuffer(letters(n, seed), np.uint8).reshape(-1, LINE)
             handle.write(np.pad(rows, ((0, 0), (0, 1)), constant_values=ord("\n")).tobytes())
 
 
