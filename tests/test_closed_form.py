@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.attacks import PGD
 from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
+from seqreg.networks.best_window_loops import best_windows
 from seqreg.penalties import Adversarial, Gradient, WeightDecay
 from seqreg.training.closed_form import closed_form
 from seqreg.training.config import Regularizers
@@ -81,6 +83,27 @@ def test_both_strands_share_the_derivative_of_a_palindrome() -> None:
     form.step(*data)
     for parameter, gradient in zip(net.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [11, 12, 14, 17])
+@pytest.mark.parametrize("alphabet", [DNA, PROTEIN])
+def test_best_windows_are_those_of_sums_letter_by_letter(alphabet: Alphabet, width: int) -> None:
+    rng = np.random.default_rng(width)
+    table = rng.normal(size=(width, len(alphabet.symbols), 5)).astype(np.float32)
+    rows = rng.integers(alphabet.size, size=(6, 60), dtype=np.uint8)
+    rows[1::2, 30] = alphabet.size  # a mixture
+    counts = np.array([60 - width + 1, 1, 20], dtype=np.int32)
+    rows[[2, 5], 20 + width - 1 :] = alphabet.pad
+    rows[[1, 4], 7:] = alphabet.pad
+    best, starts = np.empty((6, 5), np.float32), np.empty((6, 5), np.int32)
+    best_windows(table, alphabet.size, rows, counts, best, starts)
+    for r, row in enumerate(rows):
+        windows = sliding_window_view(row, width)[: counts[r % 3]]
+        scores = np.zeros((len(windows), 5), np.float32)
+        for tap in range(width):
+            scores += table[tap, windows[:, tap]]
+        np.testing.assert_array_equal(best[r], scores.max(0))
+        np.testing.assert_array_equal(starts[r], scores.argmax(0))
 
 
 def test_only_what_the_loops_know_is_in_closed_form() -> None:

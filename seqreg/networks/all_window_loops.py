@@ -7,13 +7,13 @@ from seqreg.networks.window_loops import (
     Floats,
     Places,
     add_filter,
+    add_taps,
     add_window,
     along,
     loop,
     mirror,
     place,
     row_of,
-    score_window,
     squared_norm,
 )
 
@@ -26,7 +26,8 @@ def activations(table: Floats, bias: Floats, rows: Bytes, counts: Places, active
     for r in range(len(rows)):
         for t in range(place(counts[r % len(counts)])):
             scores = h[r, t]
-            score_window(flat, rows[r], t, width, symbols, channels, scores)
+            scores[:] = 0
+            add_taps(flat, rows[r], t, place(0), width, symbols, channels, scores)
             for c in range(channels):
                 z = scores[c] + bias[c]
                 scores[c] = lowest if z < lowest else z

@@ -1,7 +1,9 @@
 """The loops of one-layer networks below a maximum over windows: see `seqreg.networks.window_loops`."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from seqreg.compiling import compiled
 from seqreg.networks.window_loops import (
     FOUR,
     Bytes,
@@ -9,29 +11,76 @@ from seqreg.networks.window_loops import (
     Places,
     add_filter,
     add_letters,
+    add_taps,
     add_window,
     along,
     loop,
     mirror,
     place,
     row_of,
-    score_window,
     squared_norm,
 )
 
+# The sums of so many words stay in the nearer caches.
+WORD, MOST_WORDS = 4, 256
+Words = NDArray[np.int64]
 
-@loop
-def best_windows(table: Floats, rows: Bytes, counts: Places, best: Floats, starts: Places) -> None:
-    """The highest score of each filter in each row, (R, C), and the first window that has it."""
+
+@compiled
+def sum_words(table: Floats, letters: int, words: Floats) -> None:
+    """words (A^4, C): what each word of the first four letters of a window says to all filters."""
+    for word in range(len(words)):
+        one, two = table[0, word // letters**3], table[1, word // letters**2 % letters]
+        three, four = table[2, word // letters % letters], table[3, word % letters]
+        for c in range(table.shape[2]):
+            words[word, c] = ((one[c] + two[c]) + three[c]) + four[c]
+
+
+@compiled
+def read_words(row: Bytes, letters: int, begins: Words) -> None:
+    """begins (L,): the word of four letters that begins at each place, -1 where one of them is no letter."""
+    word, known = 0, 0
+    begins[:] = -1
+    for p in range(len(row)):
+        known = known + 1 if row[p] < letters else 0
+        word = (word * letters + row[p]) % letters**WORD
+        if known >= WORD:
+            begins[p + 1 - WORD] = word
+
+
+@compiled
+def best_windows(table: Floats, letters: int, rows: Bytes, counts: Places, best: Floats, starts: Places) -> None:
+    """The highest score of each filter in each row, (R, C), and the first window that has it.
+
+    Where letters A are few and filters long, words of four letters are summed once and not at every window.
+    """
     width, symbols, channels = place(table.shape[0]), place(table.shape[1]), place(table.shape[2])
     flat, scores = table.reshape(-1), np.empty(table.shape[2], table.dtype)
     last = width - FOUR if width >= FOUR else width
+    by_words = letters**WORD <= MOST_WORDS and rows.size > MOST_WORDS and width >= FOUR + FOUR + FOUR
+    words = np.empty((letters**WORD if by_words else 0, table.shape[2]), table.dtype)
+    spelled, begins = words.reshape(-1), np.full(rows.shape[1], -1, np.int64)
+    if by_words:
+        sum_words(table, letters, words)
     for r in range(len(rows)):
         row, highest, start = rows[r], best[r], starts[r]
         highest[:] = -np.inf
         start[:] = 0
+        if by_words:
+            read_words(row, letters, begins)
         for t in range(place(counts[r % len(counts)])):
-            score_window(flat, row, t, last, symbols, channels, scores)
+            if begins[t] >= 0:
+                word, tap = place(begins[t]) * channels, FOUR + FOUR
+                one, two = row_of(row, t, FOUR, symbols, channels), row_of(row, t, place(5), symbols, channels)
+                three, four = row_of(row, t, place(6), symbols, channels), row_of(row, t, place(7), symbols, channels)
+                for c in range(channels):
+                    first = spelled[word + c] + flat[one + c]
+                    scores[c] = ((first + flat[two + c]) + flat[three + c]) + flat[four + c]
+            else:
+                tap = place(0)
+                for c in range(channels):
+                    scores[c] = 0
+            add_taps(flat, row, t, tap, last, symbols, channels, scores)
             window = np.int32(t)
             if last == width:
                 for c in range(channels):
@@ -43,7 +92,7 @@ def best_windows(table: Floats, rows: Bytes, counts: Places, best: Floats, start
             three = row_of(row, t, last + place(2), symbols, channels)
             four = row_of(row, t, last + place(3), symbols, channels)
             for c in range(channels):
-                score = scores[c] + ((flat[one + c] + flat[two + c]) + (flat[three + c] + flat[four + c]))
+                score = (((scores[c] + flat[one + c]) + flat[two + c]) + flat[three + c]) + flat[four + c]
                 higher = score > highest[c]
                 highest[c] = score if higher else highest[c]
                 start[c] = window if higher else start[c]

@@ -79,23 +79,27 @@ def row_of(row: Bytes, at: int, tap: int, symbols: int, channels: int) -> int:
     return int(tap * symbols + place(row[at + tap])) * channels
 
 
-@loop
-def score_window(flat: Floats, row: Bytes, at: int, taps: int, symbols: int, channels: int, scores: Floats) -> None:
-    """scores (C,) of the first `taps` letters of the window of a row that begins at `at`, by the flat table."""
-    tap = taps % FOUR
-    for c in range(channels):
-        scores[c] = 0
-    for i in range(tap):
-        one = row_of(row, at, i, symbols, channels)
+@compiled
+def add_taps(
+    flat: Floats, row: Bytes, at: int, tap: int, taps: int, symbols: int, channels: int, scores: Floats
+) -> None:
+    """Add to scores (C,), one after another, what letters `tap` to `taps - 1` of the window at `at` say.
+
+    The order is kept, without which a score would depend on how many letters are summed at a time.
+    """
+    begin = place(tap)
+    while (taps - begin) % FOUR != place(0):
+        one = row_of(row, at, begin, symbols, channels)
         for c in range(channels):
             scores[c] += flat[one + c]
-    while tap < taps:
-        one, two = row_of(row, at, tap, symbols, channels), row_of(row, at, tap + place(1), symbols, channels)
-        three = row_of(row, at, tap + place(2), symbols, channels)
-        four = row_of(row, at, tap + place(3), symbols, channels)
+        begin += place(1)
+    while begin < taps:
+        one, two = row_of(row, at, begin, symbols, channels), row_of(row, at, begin + place(1), symbols, channels)
+        three = row_of(row, at, begin + place(2), symbols, channels)
+        four = row_of(row, at, begin + place(3), symbols, channels)
         for c in range(channels):
-            scores[c] += (flat[one + c] + flat[two + c]) + (flat[three + c] + flat[four + c])
-        tap += FOUR
+            scores[c] = (((scores[c] + flat[one + c]) + flat[two + c]) + flat[three + c]) + flat[four + c]
+        begin += FOUR
 
 
 @loop

@@ -152,7 +152,8 @@ class Maximum(ClosedForm):
         """Logits (N, K), by the best windows."""
         rows, channels = len(letters.rows), len(self.bias)
         best, self._starts = np.empty((rows, channels), self.dtype), np.empty((rows, channels), np.int32)
-        self.loops.best_windows(self.table, letters.rows, letters.counts, best, self._starts)
+        alphabet = self.filters.shape[2]
+        self.loops.best_windows(self.table, alphabet, letters.rows, letters.counts, best, self._starts)
         self._features, self._shares = np.empty((rows // self.strands, channels), self.dtype), np.empty_like(best)
         self.loops.features_of_best(best, self.bias, self.identity, self._features, self._shares)
         return self._features @ self.output.T + self.output_bias
