@@ -72,8 +72,8 @@ def place(before: Path) -> Iterator[Path]:
 def measured(tree: Path, command: str, folder: Path) -> tuple[float, float, float, float]:
     """A command by the code of a tree."""
     words = [f"run-{data_set(command)}" if word == "RUN" else word for word in command.split()]
-    out = "out.bed" if "--scan" in words else "out"
-    words += ["--overwrite"] if words[0] in ("train", "tune") else []
+    out = "out" if words[0] in ("train", "tune") else "out.json"
+    words += ["--overwrite"] if out == "out" else []
     known = subprocess.run(
         [sys.executable, "-m", "seqreg", words[0], "--help"], cwd=tree, capture_output=True, text=True, check=True
     ).stdout
@@ -107,8 +107,9 @@ def main() -> None:
     rows = Rows(__file__, COLUMNS, key=3)
     cells = [
         (command, turn, commit)
+        for turn in TURNS
         for command, turns in COMMANDS.items()
-        for turn in turns
+        if turn in turns
         for commit in (("before", "after") if turn % 2 else ("after", "before"))
         if ALONE not in command or commit == "after"
     ]

@@ -15,7 +15,7 @@ from cells import Rows, minutes_of_sitting, trained
 from numpy.typing import NDArray
 from page import markdown_table, write_section
 
-from seqreg.benchmark.tasks import labelled
+from seqreg.benchmark.tasks import two_class_task
 from seqreg.errors import SeqregError
 from seqreg.metrics import auroc, auroc50
 from seqreg.sequences import InputSpec, SequenceSet, find_data_set, read_input, table_of, tasks_of
@@ -124,7 +124,7 @@ def task(
     drawn = np.random.default_rng(int.from_bytes(family.encode(), "little") % 2**32).permutation(others)
     half = min(NEGATIVES, len(drawn) // 2)
     learned, tested = np.concatenate([relatives, drawn[:half]]), np.concatenate([found, drawn[half : 2 * half]])
-    return labelled(data, learned, len(relatives)), labelled(data, tested, len(found))
+    return two_class_task(data, learned, len(relatives)), two_class_task(data, tested, len(found))
 
 
 def measure(setting: dict[str, object], train: SequenceSet, test: SequenceSet) -> tuple[str, str]:

@@ -22,7 +22,7 @@ def option(field: str, value: str | float | bool | None = None) -> str:
     return f"\x02{field}\x1f{json.dumps(value)}\x03"
 
 
-def worded(message: str, write: Callable[[str, Any], str]) -> str:
+def word_options(message: str, write: Callable[[str, Any], str]) -> str:
     """The message, with every option written by `write(field, value)`; the value is None where none is named."""
     return _OPTION.sub(lambda found: write(found[1], json.loads(found[2])), message)
 
@@ -34,7 +34,7 @@ def in_python(message: str) -> str:
         text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
         return field if value is None else f"{field}={text}"
 
-    return worded(message, write)
+    return word_options(message, write)
 
 
 class SeqregError(Exception):

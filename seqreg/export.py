@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from seqreg import __version__
 from seqreg.alphabet import Alphabet
 from seqreg.errors import SeqregError, UsageError
-from seqreg.model_files import described
+from seqreg.model_files import with_checksum
 from seqreg.networks import objective, parts_of
 from seqreg.predictors import Predictor, TrainedNetwork
 from seqreg.predictors.network import restored
@@ -124,7 +124,7 @@ def export_onnx(network: TrainedNetwork, output: Path) -> None:
 def export_safetensors(model: Predictor, output: Path) -> None:
     """Write the weights to a file, and beside it, as FILE.json, all that describes the model, letters included."""
     weights = save({name: torch.as_tensor(value) for name, value in model.weights().items()})
-    about = {"seqreg": __version__, "letters": model.alphabet.letters, **described(model.describe(), weights)}
+    about = {"seqreg": __version__, "letters": model.alphabet.letters, **with_checksum(model.describe(), weights)}
     if not is_stream(output):
         write_json(output.with_suffix(".json"), about, "model")
     with atomic_write(output, "wb") as handle:

@@ -20,12 +20,12 @@ _CHECKSUM = "weights_sha256"
 
 def write_model(folder: Path, about: Mapping[str, Any], weights: bytes) -> None:
     """Write both files, each whole or not at all, the weights last."""
-    write_json(folder / DESCRIPTION, described(about, weights), "model")
+    write_json(folder / DESCRIPTION, with_checksum(about, weights), "model")
     with atomic_write(folder / WEIGHTS, "wb") as handle:
         handle.write(weights)
 
 
-def described(about: Mapping[str, Any], weights: bytes) -> dict[str, Any]:
+def with_checksum(about: Mapping[str, Any], weights: bytes) -> dict[str, Any]:
     """The description with the checksum of the weights that it belongs to."""
     return {**about, _CHECKSUM: hashlib.sha256(weights).hexdigest()}
 

@@ -49,11 +49,11 @@ def write_json(path: str | Path, value: Any, schema: Schema) -> None:
 
 def dump_json(value: Any, schema: Schema | None = None) -> str:
     """A record as indented JSON text without NaN; with the version of the schema that describes it, if one does."""
-    plain = to_plain(value) if schema is None else versioned(value, schema)
+    plain = to_plain(value) if schema is None else with_version(value, schema)
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def versioned(value: Any, schema: Schema) -> dict[str, Any]:
+def with_version(value: Any, schema: Schema) -> dict[str, Any]:
     """A record in JSON's own types, the version of its schema before all else."""
     return {VERSION: VERSIONS[schema], **to_plain(value)}
 

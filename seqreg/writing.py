@@ -28,7 +28,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     where nothing can be written, DiskFullError where the disk is full; both name `path`.
     """
     refuse_folder(path)
-    target = resolved(path)
+    target = follow_links(path)
     if "b" in mode:
         text: dict[str, Any] = {}
     else:
@@ -39,7 +39,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 def refuse_folder(path: str | Path) -> None:
     """Raises UsageError for a folder where a file is to be written: said before long work, not after it."""
-    if resolved(path).is_dir():
+    if follow_links(path).is_dir():
         raise UsageError(f"cannot write {path}: it is a folder. Give the name of a file as {option('output')}")
 
 
@@ -56,7 +56,7 @@ def refuse_to_replace(folder: Path, names: Iterable[str], which: str = "what wou
 
 def is_stream(path: str | Path) -> bool:
     """Whether what is written there is gone at once: devices, pipes and standard output, not files and folders."""
-    target = resolved(path)
+    target = follow_links(path)
     if _descriptor(target) is not None:
         return True
     try:
@@ -66,7 +66,7 @@ def is_stream(path: str | Path) -> bool:
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
-def resolved(path: str | Path) -> Path:
+def follow_links(path: str | Path) -> Path:
     """Where symbolic links lead to, but for the names of open files of this process, which /dev/stdout is one of."""
     target = Path(path)
     for _ in range(_MOST_LINKS):

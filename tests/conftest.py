@@ -55,15 +55,15 @@ def one_thread() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def described_json() -> Iterator[None]:
     """All JSON that seqreg writes or prints in this process is what its schema says."""
-    versioned = records.versioned
+    with_version = records.with_version
 
     def checked(value: Any, schema: Schema) -> dict[str, Any]:
-        plain = versioned(value, schema)
+        plain = with_version(value, schema)
         check(plain, schema)
         return plain
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "versioned", checked)
+        patch.setattr(records, "with_version", checked)
         yield
 
 

@@ -19,7 +19,7 @@ from seqreg.certificates import (
     hamming_certificate,
     hamming_lipschitz,
     in_double,
-    predicted,
+    predicted_class,
     symbol_influences,
 )
 from seqreg.certificates.levenshtein import edit_bound
@@ -100,7 +100,7 @@ def test_influences_of_an_affine_network_are_all_there_is(
         length=4,
     )
     ids = random_ids(DNA, (5, 1, 4, 2))
-    y = (net(ids) > 0).long() if outputs < 0 else predicted(net(ids))
+    y = (net(ids) > 0).long() if outputs < 0 else predicted_class(net(ids))
     check_bounds(Case(net=net, ids=ids, y=y, allowed=some_letters(ids, DNA) if masked else None), EXACT)
 
 
@@ -144,7 +144,7 @@ def test_bounds_of_one_window_of_one_filter_are_the_truth(
 ) -> None:
     net = one_window(pooling, strands, **fields)
     ids = random_ids(DNA, (4, 4) if strands else (4, 1, 3, 2))  # on two strands what pads a window lies on two sides
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     allowed = some_letters(ids, DNA) if masked else None
     case = Case(net=net, ids=ids, y=y, allowed=allowed)
     check_bounds(case, {*EXACT, "intervals"})

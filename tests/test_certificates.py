@@ -15,7 +15,7 @@ from seqreg.certificates import (
     hamming_lipschitz,
     in_double,
     margins,
-    predicted,
+    predicted_class,
     symbol_influences,
 )
 from seqreg.certificates.levenshtein import edit_bound
@@ -105,7 +105,7 @@ def random_case(seed: int, *, aligned: bool = False) -> Case:
         allowed = torch.rand(n, longest, alphabet.size, generator=g) < pick(0.3, 0.8)
         allowed[:, pick(0, 1)] = False
     labels = torch.randint(0, 2, (n, outputs), generator=g) if outputs > 1 and pick(False, True) else None
-    y = predicted(net(ids)).clone() if labels is None else labels  # mostly right, so that radii are of interest
+    y = predicted_class(net(ids)).clone() if labels is None else labels  # mostly right, so that radii are of interest
     if labels is None and pick(False, True):
         y[-1] = (y[-1] + 1) % max(outputs, 2)
     return Case(net=net, ids=ids, y=y, allowed=allowed, most=most)
@@ -143,7 +143,7 @@ def test_a_margin_is_positive_exactly_where_the_prediction_is_right() -> None:
     for outputs in (1, 2, 3, 4):
         y = torch.arange(40) % max(2, outputs)
         logits = torch.randn(40, outputs, dtype=torch.float64)
-        assert torch.equal(margins(logits, y) > 0, predicted(logits) == y)
+        assert torch.equal(margins(logits, y) > 0, predicted_class(logits) == y)
     logits, labels = torch.randn(4, 3, dtype=torch.float64), torch.randint(0, 2, (4, 3))
     assert torch.equal(margins(logits, labels) > 0, ((logits > 0).long() == labels).all(1))
     variants = torch.randn(4, 5, 6, 3)
@@ -194,7 +194,7 @@ def test_no_edit_changes_what_is_proved_for_edits(seed: int) -> None:
         codes[0] = (DNA.symbols.index("R"), *codes[0][1:])
     ids = padded(net, codes)
     net.output.weight.mul_(torch.rand(()) * 0.4)  # a weak signal beside a bias, so that proofs are possible
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     worst = worst_after_edits(net, codes, y, 2)
     batch = certified_batch(in_double(net), ids, y)
     for m in (1, 2):
@@ -291,7 +291,7 @@ def test_what_is_wrong_has_no_radius_however_little() -> None:
     for y in range(3):
         target = torch.full((9,), y)
         found = hamming_certificate(net, ids, target, most=1)
-        assert torch.equal(found.radius < 0, predicted(in_double(net)(ids)) != y)
+        assert torch.equal(found.radius < 0, predicted_class(in_double(net)(ids)) != y)
         assert torch.equal(edit_certificate(net, ids, target, most=1) < 0, found.radius < 0)
 
 
@@ -314,4 +314,4 @@ def test_a_radius_under_edits_depends_on_its_own_sequence_only() -> None:
 
 def test_other_poolings_have_no_radius_beyond_one_edit() -> None:
     net, ids = CNN(filters=3, width=2).build(DNA, outputs=1, length=9), torch.zeros(1, 9, dtype=torch.uint8)
-    assert edit_certificate(net, ids, predicted(net(ids)), most=3).tolist() == [0]
+    assert edit_certificate(net, ids, predicted_class(net(ids)), most=3).tolist() == [0]

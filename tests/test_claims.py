@@ -17,7 +17,7 @@ from seqreg.errors import ModelError, SeqregError, UsageError
 from seqreg.evaluation import evaluate
 from seqreg.records import read_json
 from seqreg.training import TrainConfig, train, train_baseline
-from seqreg.training.claim import FOLDERS, NAMES, claim_folder, held, note_written, written
+from seqreg.training.claim import FOLDERS, NAMES, claim_folder, hold_folder, note_written, written_files
 from seqreg.tuning import Halving, tune
 from tests.conftest import put_json
 from tests.test_training import planted
@@ -79,7 +79,9 @@ def test_a_folder_with_other_things_is_taken_and_they_outlive_every_run(tmp_path
         if content is not None:
             (tmp_path / name).write_bytes(content)
     train(data, SMALL, tmp_path)
-    assert sorted(written(tmp_path) or ()) == sorted({*os.listdir(tmp_path)} - {"notes.txt", "logs", "files.json"})
+    assert sorted(written_files(tmp_path) or ()) == sorted(
+        {*os.listdir(tmp_path)} - {"notes.txt", "logs", "files.json"}
+    )
     with pytest.raises(UsageError, match="already holds a run"):
         train_baseline(data, SMALL, tmp_path)
     train_baseline(data, SMALL, tmp_path, baseline="majority", overwrite=True)
@@ -169,10 +171,10 @@ def test_of_two_processes_on_one_folder_one_refuses(tmp_path: Path, asked: dict[
 
 
 def test_a_folder_that_nothing_was_put_into_is_removed_again(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="stop"), held(tmp_path / "a" / "b"):
+    with pytest.raises(ValueError, match="stop"), hold_folder(tmp_path / "a" / "b"):
         raise ValueError("stop")
     assert os.listdir(tmp_path) == []
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UsageError, match="Choose a"), held(path):
+        with pytest.raises(UsageError, match="Choose a"), hold_folder(path):
             pass

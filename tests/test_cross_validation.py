@@ -26,7 +26,7 @@ from seqreg.sensitivity.robustness import evaluate_robustness
 from seqreg.sequences import InputSpec, SequenceSet, read_attributions, read_input, read_strings, write_fasta
 from seqreg.targets import Classes
 from seqreg.training import CrossValidation, TrainConfig, train, usual
-from seqreg.training.folds import planned
+from seqreg.training.folds import plan_folds
 from seqreg.training.judging import kept_baseline
 from tests.conftest import different, planted, without_baselines
 
@@ -117,17 +117,19 @@ def test_relatives_stay_in_one_fold(tmp_path: Path) -> None:
         text = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size=40))
         texts += [text, f"{text[:20]}A{text[21:]}"]
     data = read_strings(texts, ["x", "y"] * 12)
-    work = planned(data, TrainConfig(), CrossValidation(folds=4), tmp_path)
+    work = plan_folds(data, TrainConfig(), CrossValidation(folds=4), tmp_path)
     assert work.splits[0].by == "homology"
     assert [work.splits[0].part[i] == work.splits[0].part[i + 1] for i in range(0, 24, 2)] == [True] * 12
-    twice = planned(data, TrainConfig(), CrossValidation(folds=4, repeats=2), tmp_path)
+    twice = plan_folds(data, TrainConfig(), CrossValidation(folds=4, repeats=2), tmp_path)
     assert (twice.splits[0].part == work.splits[0].part).all()
     assert [each.by for each in twice.splits] == ["homology", "homology"]
     assert [twice.splits[1].part[i] == twice.splits[1].part[i + 1] for i in range(0, 24, 2)] == [True] * 12
-    assert planned(planted(PROTEIN, "WKHFCC"), TrainConfig(), CrossValidation(), tmp_path).splits[0].by == "stratified"
+    assert (
+        plan_folds(planted(PROTEIN, "WKHFCC"), TrainConfig(), CrossValidation(), tmp_path).splits[0].by == "stratified"
+    )
     rare = read_strings(different(12), ["x"] * 10 + ["y", "z"], alphabet="dna")
     with pytest.raises(InputError, match="left to learn from"):
-        planned(rare, TrainConfig(by="stratified"), CrossValidation(folds=3), tmp_path)
+        plan_folds(rare, TrainConfig(by="stratified"), CrossValidation(folds=3), tmp_path)
 
 
 @pytest.fixture(scope="module")

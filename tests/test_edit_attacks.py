@@ -7,7 +7,7 @@ import torch
 
 from seqreg.alphabet import DNA, PROTEIN, RNA
 from seqreg.attacks import Allowed, AppliedEdit, Beam, FoundEdits, Substitution, beam_search, exhaustive_search
-from seqreg.certificates import margins, predicted
+from seqreg.certificates import margins, predicted_class
 from seqreg.errors import UsageError
 from seqreg.networks import CNN, ConvNet
 from seqreg.sequences import blosum62
@@ -58,7 +58,7 @@ def test_more_effort_never_does_less_damage(seed: int) -> None:
     pooling = ("max", "mean", "position")[seed % 3]
     net = network(seed, pooling=pooling, depth=1 + seed % 2, width=3, outputs=(1, 3)[seed % 2])
     ids = random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     mask = torch.rand(len(ids), ids.shape[1], 4) < 0.8 if seed % 2 else None
     allowed = Allowed(DNA, mask=mask)
     greedy = beam_search(net, ids, y, budget=3, allowed=allowed, stop_when_wrong=False)
@@ -78,7 +78,7 @@ def test_a_wider_beam_does_no_less_damage_to_any_of_many(pooling: str) -> None:
     """Though what is best after two rounds need not be what greedy search goes on from."""
     net = network(214, pooling=pooling, width=3, outputs=1)
     ids = torch.randint(0, 4, (200, 7), dtype=torch.uint8)
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     greedy, *wider = (beam_search(net, ids, y, budget=4, width=width, stop_when_wrong=False) for width in (1, 2, 3))
     for beam in wider:
         assert (beam.margin <= greedy.margin + 1e-9).all()
@@ -87,7 +87,7 @@ def test_a_wider_beam_does_no_less_damage_to_any_of_many(pooling: str) -> None:
 
 def test_stopping_early_finds_the_same_wrong_answers_with_fewer_edits() -> None:
     net, ids = network(3), random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     whole = beam_search(net, ids, y, budget=4, width=2, stop_when_wrong=False)
     brief = beam_search(net, ids, y, budget=4, width=2)
     assert torch.equal(whole.margin > 0, brief.margin > 0)
@@ -100,7 +100,7 @@ def test_stopping_early_finds_the_same_wrong_answers_with_fewer_edits() -> None:
 def test_insertions_and_deletions_are_recorded_in_original_coordinates(edits: tuple[str, ...]) -> None:
     net = network(1, pooling="mean")
     ids = random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     for width in (1, 3):
         found = beam_search(net, ids, y, budget=3, width=width, edits=edits, stop_when_wrong=False)
         check_record(net, ids, y, found, 3)
@@ -116,7 +116,7 @@ def test_protected_positions_are_neither_replaced_nor_deleted_nor_split() -> Non
         net, ids = network(seed, width=3, pooling=("max", "mean")[seed % 2]), random_ids()
         mask = torch.ones(len(ids), ids.shape[1], 4, dtype=torch.bool)
         mask[:, 2:5] = not protect
-        y = predicted(net(ids))
+        y = predicted_class(net(ids))
         for edits in (("substitution",), ("insertion",), ("deletion",), ("substitution", "insertion", "deletion")):
             found = beam_search(
                 net, ids, y, budget=4, allowed=Allowed(DNA, mask=mask), edits=edits, stop_when_wrong=False
@@ -159,7 +159,7 @@ def test_synonymous_edits_keep_the_protein(alphabet) -> None:
         mutant = ids[row].clone()
         mutant[i] = letter
         assert steps[row, i, letter] == (translated(mutant) == translated(ids[row]))
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     beam = beam_search(net, ids, y, budget=3, width=3, allowed=allowed, stop_when_wrong=False)
     best = exhaustive_search(net, ids, y, budget=3, allowed=allowed)
     assert (best.margin <= beam.margin + 1e-9).all()
@@ -202,7 +202,7 @@ def test_first_order_substitutions_are_the_best_of_a_linear_network(pooling: str
     """With filters of one letter and no nonlinearity below mean or position pooling, first order is exact."""
     net = network(4, pooling=pooling, width=1, activation="identity", outputs=1).train()
     ids = random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     attacked = Substitution(budget=3, steps=steps)(net, ids, y)
     assert attacked.dtype == ids.dtype
     assert ((attacked != ids).sum(1) <= 3).all()
@@ -215,7 +215,7 @@ def test_first_order_substitutions_are_the_best_of_a_linear_network(pooling: str
 
 def test_first_order_substitutions_on_one_hot_equal_those_on_ids() -> None:
     net, ids = network(6, depth=2, width=2), random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     for budget, steps in ((2, 1), (3, 2)):
         attack = Substitution(budget=budget, steps=steps)
         x = attack(net, net.one_hot(ids), y, lengths=LENGTHS)
@@ -231,7 +231,7 @@ def test_first_order_substitutions_on_one_hot_equal_those_on_ids() -> None:
 
 def test_the_beam_as_an_attack_returns_the_worst_it_found() -> None:
     net, ids = network(7), random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     found = beam_search(net, ids, y, budget=2, width=2, stop_when_wrong=False)
     assert torch.equal(Beam(budget=2, width=2)(net, ids, y), found.ids)
     with pytest.raises(UsageError, match="needs ids"):

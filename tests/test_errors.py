@@ -14,7 +14,7 @@ import typer
 import seqreg
 from seqreg.cli import app
 from seqreg.cli.app import as_flag
-from seqreg.errors import InputError, SeqregError, UsageError, in_python, option, worded
+from seqreg.errors import InputError, SeqregError, UsageError, in_python, option, word_options
 
 HOUSE = Path(seqreg.__file__).parent
 FILES = [path for path in sorted(HOUSE.rglob("*.py")) if "cli" not in path.relative_to(HOUSE).parts]
@@ -58,7 +58,7 @@ def texts(node: ast.AST) -> Iterator[str]:
 def test_an_option_is_a_parameter_or_a_flag(written: str, python: str, flag: str) -> None:
     message = f"a {written}, b {written}"
     assert in_python(message) == str(UsageError(message)) == f"a {python}, b {python}"
-    assert worded(message, as_flag) == f"a {flag}, b {flag}"
+    assert word_options(message, as_flag) == f"a {flag}, b {flag}"
     assert flag.split(maxsplit=1)[0] in NAMES
 
 
@@ -68,7 +68,7 @@ def test_errors_of_input_survive_a_change_of_process(again: Any) -> None:
     assert str(again(error)) == str(error) == "x.fa, record 2 (b): bad gaps. Use lr=1."
     assert vars(again(error)) == vars(error)
     assert (error.problem, error.remedy) == ("bad gaps", "Use lr=1.")
-    assert worded(again(error).args[0], as_flag) == "x.fa, record 2 (b): bad --gaps. Use --lr 1."
+    assert word_options(again(error).args[0], as_flag) == "x.fa, record 2 (b): bad --gaps. Use --lr 1."
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(HOUSE).as_posix())

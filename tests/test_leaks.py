@@ -40,7 +40,7 @@ from seqreg.sequences.splits import with_split
 from seqreg.targets import Classes, Target
 from seqreg.training import TrainConfig, train, train_baseline
 from seqreg.training.parts import split_parts
-from seqreg.tuning import Halving, prepared, tune
+from seqreg.tuning import Halving, prepare_trials, tune
 
 Names = frozenset[str]
 SEQUENCES = 3  # of a family
@@ -422,7 +422,7 @@ def test_baselines_and_tuning_tell_random_labels_by_chance(random_labels: Sequen
         by_chance([trial["cv_auroc"] for trial in each.trials] or each.cv_auroc, 60)
         assert each.cv_auroc == max((trial["cv_auroc"] for trial in each.trials), default=0.5)
     config = replace(BY_HEART, baselines=True)
-    trials = prepared(split_parts(random_labels, config), config, Halving(trials=4, folds=3), tmp_path)
+    trials = prepare_trials(split_parts(random_labels, config), config, Halving(trials=4, folds=3), tmp_path)
     trials.results.create()
     trials.run()
     records = [trials.results.record(key) or {} for key in sorted(trials.results.keys())]

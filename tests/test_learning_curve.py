@@ -19,7 +19,7 @@ from seqreg.records import read_json
 from seqreg.sequences import SequenceSet, train_subset, write_fasta
 from seqreg.targets import EVERY_METRIC
 from seqreg.training import CrossValidation, TrainConfig, learn, train
-from seqreg.training.folds import planned
+from seqreg.training.folds import plan_folds
 from tests.conftest import planted, without_baselines
 
 Call = Callable[..., CompletedProcess[str]]
@@ -137,7 +137,7 @@ def test_shares_of_folds_are_learned_from(proteins: SequenceSet, tmp_path: Path)
     assert [each["trained_on"] for each in found["points"]] == [8, 15, 22, 30]
     of_all = [each["network"]["auroc"] for each in read_json(tmp_path / "run" / "metrics.json")["folds"]]
     assert found["points"][-1]["folds"] == pytest.approx(of_all)
-    kept, held_out = planned(proteins, TINY, asked, tmp_path).rows(0, 1)
+    kept, held_out = plan_folds(proteins, TINY, asked, tmp_path).rows(0, 1)
     some = kept[train_subset(proteins.subset(kept), 15, seed=1)]
     network = learn(proteins.subset(some), TrainConfig(**{**vars(TINY), "seed": 1, "test": 0.0})).network
     _, y = proteins.subset(held_out).labelled()

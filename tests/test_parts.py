@@ -19,7 +19,7 @@ from seqreg.certificates import (
     hamming_lipschitz,
     lipschitz_upper_bound,
     margins,
-    predicted,
+    predicted_class,
 )
 from seqreg.errors import UnknownLayerError, UsageError
 from seqreg.explain import explain
@@ -181,7 +181,7 @@ def test_a_new_part_is_scored_edited_and_differentiated(new: Callable[[], Part])
 @pytest.mark.parametrize("new", [Composition, Spectra])
 def test_what_is_proved_of_a_new_part_holds(new: Callable[[], Part]) -> None:
     net, ids = beside_a_cnn(new()), random_ids()
-    y = predicted(net(ids))
+    y = predicted_class(net(ids))
     now = margins(net(ids), y)
     worst = {1: margins(substitution_scores(net, ids), y).flatten(1).amin(1)}
     worst[2] = torch.stack([_worst_pair(net, row, label) for row, label in zip(ids, y, strict=True)])

@@ -23,7 +23,7 @@ from seqreg.sequences import (
     SequenceSet,
     class_weights,
     in_terms_of,
-    joined,
+    join_parts,
     read_ahead,
     read_input,
     read_strings,
@@ -362,7 +362,7 @@ def test_labels_in_terms_of_a_model() -> None:
 def test_parts_that_were_given_apart() -> None:
     train = read_strings(["AC", "CA", "CC"], ["b", "c", "b"], groups=["g", "h", "h"])
     test = read_strings(["GG", "CCA"], ["a", "c"], names=["seq2", "new"], weights=[2, 3], alphabet="dna")
-    whole = joined({"train": train, "test": test})
+    whole = join_parts({"train": train, "test": test})
     assert [whole.sequence(i) for i in range(5)] == ["AC", "CA", "CC", "GG", "CCA"]
     assert [whole.label(i) for i in range(5)] == ["b", "c", "b", "a", "c"]
     assert list(whole.names) == ["seq1", "seq2", "seq3", "test:seq2", "new"]
@@ -372,12 +372,12 @@ def test_parts_that_were_given_apart() -> None:
     assert whole.group.tolist() == ["g", "h", "h", "", ""]
     assert whole.weight is not None
     assert whole.weight.tolist() == [1, 1, 1, 2, 3]
-    again = joined({"train": train, "test": train})
+    again = join_parts({"train": train, "test": train})
     assert again.warnings == ("sequences that occur in more than one part of the split (seq1, seq2, seq3): 3",)
     with pytest.raises(InputError, match="the test part is rna, the others are dna"):
-        joined({"train": train, "test": read_strings(["ACU"], ["b"])})
+        join_parts({"train": train, "test": read_strings(["ACU"], ["b"])})
     with pytest.raises(InputError, match="without labels"):
-        joined({"train": train, "test": read_strings(["ACG"])})
+        join_parts({"train": train, "test": read_strings(["ACG"])})
 
 
 def test_records_of_biopython_are_read() -> None:

@@ -21,7 +21,7 @@ from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
 from seqreg.training import TrainConfig, with_defaults
 from seqreg.training.parts import split_parts
-from seqreg.tuning import Halving, prepared
+from seqreg.tuning import Halving, prepare_trials
 from seqreg.tuning.choice import choose
 from seqreg.tuning.search import Candidate, Search, State
 from seqreg.tuning.space import space_of
@@ -224,7 +224,7 @@ def test_too_few_sequences_are_refused(dna: SequenceSet) -> None:
     few = dna.subset(np.arange(4))
     config = replace(SMALL, test=0.0)
     with pytest.raises(InputError, match="too few"):
-        prepared(split_parts(replace(few, group=np.array(["a"] * 4)), config), config, Halving(), Path("unused"))
+        prepare_trials(split_parts(replace(few, group=np.array(["a"] * 4)), config), config, Halving(), Path("unused"))
 
 
 # ------------------------------------------------------------------------------------------------------ the command
@@ -378,7 +378,7 @@ def test_time_that_is_up_ends_the_search_and_failed_trainings_are_recorded(
     fitted = SimpleNamespace(probabilities=lambda data: np.full((len(data), 2), 0.5))
     monkeypatch.setattr("seqreg.tuning.trials.fit_baseline", lambda *_, **__: learned(dna, SMALL) and fitted)
     monkeypatch.setattr("seqreg.tuning.trials.time", SimpleNamespace(time=lambda: now[0], perf_counter=lambda: now[0]))
-    trials = prepared(split_parts(dna, SMALL), SMALL, Halving(folds=3), tmp_path)
+    trials = prepare_trials(split_parts(dna, SMALL), SMALL, Halving(folds=3), tmp_path)
     trials.results.create()
     order: list[Mapping[str, Any]] = []
     save = Results.save

@@ -34,7 +34,7 @@ from seqreg.sequences import (
     SequenceSet,
     folds,
     holdout,
-    joined,
+    join_parts,
     read_input,
     read_store,
     train_subset,
@@ -140,14 +140,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     for one in (stored, fasta):
         np.testing.assert_array_equal(one.y, data.y)
         assert one.sha256 == data.sha256
-    together = joined({"train": data, "test": replace(fasta, names=[f"t{i}" for i in range(20)])})
+    together = join_parts({"train": data, "test": replace(fasta, names=[f"t{i}" for i in range(20)])})
     np.testing.assert_array_equal(together.y, np.tile(data.y, 2))
 
 
 def test_units_that_differ_are_refused() -> None:
     one, other = additive(20), additive(20, unit="kcal/mol", seed=1)
     with pytest.raises(InputError, match="the test part has values in 'log', while the others are in 'kcal/mol'"):
-        joined({"train": other, "test": one})
+        join_parts({"train": other, "test": one})
 
 
 def test_measured_deviations_become_weights(tmp_path: Path) -> None:

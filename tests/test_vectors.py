@@ -19,7 +19,7 @@ from seqreg.errors import InputError, UsageError
 from seqreg.sequences import (
     InputSpec,
     SequenceSet,
-    joined,
+    join_parts,
     read_input,
     read_store,
     read_strings,
@@ -275,10 +275,10 @@ def test_vectors_follow_their_sequences(tmp_path: Path) -> None:
     assert data.sha256 != a_set().sha256
     assert data.sha256 != replace(data, vectors={"esm2": VECTORS}).sha256
     assert data.content_sha256 == a_set().content_sha256
-    both = joined({"train": data.subset(order), "test": data.subset(order[::-1])})
+    both = join_parts({"train": data.subset(order), "test": data.subset(order[::-1])})
     np.testing.assert_array_equal(both.vectors["esm2"], VECTORS[[*order, *order[::-1]]])
     with pytest.raises(InputError, match="the test part has other vectors"):
-        joined({"train": data, "test": a_set()})
+        join_parts({"train": data, "test": a_set()})
 
 
 def test_a_store_carries_vectors(tmp_path: Path) -> None:

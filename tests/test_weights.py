@@ -16,7 +16,7 @@ from seqreg.alphabet import DNA
 from seqreg.baselines import OF_CLASSES, fit_baseline
 from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.evaluation.calibration import fit_temperature
-from seqreg.evaluation.intervals import Units, bootstrap_intervals, flat_interval, resampled
+from seqreg.evaluation.intervals import Units, bootstrap_intervals, flat_interval, resample
 from seqreg.linear import fit_logistic, fit_svm
 from seqreg.sequences import SequenceSet, class_weights
 from seqreg.targets import Classes, Labels
@@ -294,7 +294,7 @@ def test_every_resample_has_the_classes_of_the_data() -> None:
     p = np.full((52, 3), 1 / 3)
     for k, size in enumerate((5, 17, 30)):
         how = {"positive": k, "seed": 0, "resamples": 100}
-        drawn = resampled({"share": share}, y, [p], Units.of(52, y), **how)["share"]
+        drawn = resample({"share": share}, y, [p], Units.of(52, y), **how)["share"]
         assert drawn == pytest.approx(np.full((1, 100), size / 52))
         assert bootstrap_intervals({"share": share}, y, p, strata=y, positive=k)["share"] == pytest.approx(
             flat_interval(share, size / 52, 52)

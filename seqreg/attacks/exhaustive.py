@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.allowed import Allowed
-from seqreg.attacks.found import Best, FoundEdits, joined
+from seqreg.attacks.found import Best, FoundEdits, join_batches
 from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
@@ -24,7 +24,7 @@ def exhaustive_search(
     """
     allowed = allowed or Allowed(model.alphabet)
     rows = torch.arange(len(ids), device=ids.device).split(1)
-    return joined([_one(model, ids[row], y[row], budget, allowed.rows(row)) for row in rows])
+    return join_batches([_one(model, ids[row], y[row], budget, allowed.rows(row)) for row in rows])
 
 
 def _one(model: SequenceNetwork, ids: Tensor, y: Tensor, budget: int, allowed: Allowed) -> FoundEdits:

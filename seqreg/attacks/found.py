@@ -46,7 +46,7 @@ class Best:
         return FoundEdits(margin=torch.stack(self.margin, 1), edits=tuple(self.edits), ids=self.ids)
 
 
-def joined(parts: list[FoundEdits]) -> FoundEdits:
+def join_batches(parts: list[FoundEdits]) -> FoundEdits:
     """The record of several batches, one after the other."""
     return FoundEdits(
         margin=torch.cat([part.margin for part in parts]),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqreg.attacks.allowed import Allowed
-from seqreg.attacks.found import Best, FoundEdits, joined
+from seqreg.attacks.found import Best, FoundEdits, join_batches
 from seqreg.attacks.variant import Variants
 from seqreg.certificates import margins
 from seqreg.errors import UsageError
@@ -42,7 +42,7 @@ def beam_search(
         _beam(model, ids[rows], y[rows], budget, width, allowed.rows(rows), edits, stop_when_wrong)
         for rows in torch.arange(len(ids), device=ids.device).split(max(1, batch_size // width))
     ]
-    return joined(parts)
+    return join_batches(parts)
 
 
 def _beam(

@@ -44,8 +44,8 @@ class KmerFeatures(Spec):
             key = (k, self.both_strands)
             if key not in counts:
                 counts[key] = count_kmers(sequences, *key)
-            blocks.append(scaled(counts[key], self.scaling))
-        return joined(blocks)
+            blocks.append(scale_rows(counts[key], self.scaling))
+        return join_blocks(blocks)
 
     @property
     def _lengths(self) -> range:
@@ -168,7 +168,7 @@ def reverse_complement_of(alphabet: Alphabet, k: int) -> NDArray[np.int64]:
     return table
 
 
-def scaled(counts: csr_array, scaling: str) -> csr_array:
+def scale_rows(counts: csr_array, scaling: str) -> csr_array:
     """Rows of Euclidean length 1 (or 0) from counts or their square roots."""
     n = len(counts.indptr) - 1
     values = np.sqrt(counts.data) if scaling == "root" else counts.data
@@ -177,6 +177,6 @@ def scaled(counts: csr_array, scaling: str) -> csr_array:
     return csr_array((values / norm[row], counts.indices, counts.indptr), shape=counts.shape)
 
 
-def joined(blocks: list[csr_array]) -> csr_array:
+def join_blocks(blocks: list[csr_array]) -> csr_array:
     """The blocks side by side, divided by the square root of their number, so that row length stays 1."""
     return csr_array(hstack(blocks, format="csr") / np.sqrt(len(blocks)))

@@ -29,11 +29,11 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Save as results.tsv; what is unknown is empty."""
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
     columns = (*PLACE, *metrics, *ABOUT, *WHY_NOT)
-    flat = [{**row, **row["metrics"], "setting": written(row["setting"] or {})} for row in rows]
+    flat = [{**row, **row["metrics"], "setting": setting_text(row["setting"] or {})} for row in rows]
     write_tsv(path, columns, ([_text(row.get(column)) for column in columns] for row in flat))
 
 
-def written(setting: Mapping[str, Any]) -> str:
+def setting_text(setting: Mapping[str, Any]) -> str:
     """A setting as text."""
     return "; ".join(f"{name}={_value(value)}" for name, value in setting.items())
 

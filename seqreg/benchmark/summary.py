@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqreg.benchmark.rows import Row, written
+from seqreg.benchmark.rows import Row, setting_text
 from seqreg.benchmark.statistics import (
     bootstrap_mean,
     cliques,
@@ -263,7 +263,7 @@ def _paths(suite: Suite, rows: Sequence[Row]) -> list[Path]:
         if len(varying) != 1:
             continue
         parameter = varying.pop()
-        rest = [written({key: value for key, value in setting.items() if key in FIXED}) for _, setting, _ in seen]
+        rest = [setting_text({key: value for key, value in setting.items() if key in FIXED}) for _, setting, _ in seen]
         points: dict[tuple[str, float], list[float]] = {}
         for (size, _, score), entry, other in zip(seen, numbers, rest, strict=True):
             label = ", ".join([_title(size), *([other] if len(set(rest)) > 1 else [])])
@@ -308,7 +308,7 @@ def _numbers(setting: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _chosen(row: Row) -> str:
-    return written(row["setting"] or {}) or "as it is"
+    return setting_text(row["setting"] or {}) or "as it is"
 
 
 def _counts(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:

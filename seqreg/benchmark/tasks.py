@@ -194,7 +194,7 @@ def membership_task(sequences: SequenceSet, roles: dict[str, list[int]]) -> Task
 
     def part(name: str) -> SequenceSet:
         positives, negatives = roles[f"{name}+"], roles[f"{name}-"]
-        return labelled(sequences, np.array([*positives, *negatives]), len(positives))
+        return two_class_task(sequences, np.array([*positives, *negatives]), len(positives))
 
     return Task(train=part("train"), test=part("test"))
 
@@ -238,15 +238,17 @@ def family_task(
         raise LeftOutError(f"no sequence of superfamily {superfamily[first]} is left to learn from")
     chosen = relatives[:positives]
     copied = generator.choice(chosen, positives - len(chosen))
-    train = labelled(sequences, np.concatenate([chosen, copied, learned[:negatives]]), positives)
+    train = two_class_task(sequences, np.concatenate([chosen, copied, learned[:negatives]]), positives)
     train = _with_noise(train, len(chosen), positives, generator)
     found = np.flatnonzero(member & allowed)
     if not len(found):
         raise LeftOutError(f"no sequence of family {held_out} is left to be found")
-    return Task(train=train, test=labelled(sequences, np.concatenate([found, tested[:most_negatives]]), len(found)))
+    return Task(
+        train=train, test=two_class_task(sequences, np.concatenate([found, tested[:most_negatives]]), len(found))
+    )
 
 
-def labelled(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
+def two_class_task(sequences: SequenceSet, index: NDArray[np.int64], positives: int) -> SequenceSet:
     """The sequences at index (n,) as a task of two classes: the first `positives` of them are positive."""
     y = (np.arange(len(index)) < positives).astype(np.int64)
     bare = replace(sequences, target=None, y=None, split=None, group=None, weight=None)

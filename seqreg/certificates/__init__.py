@@ -17,7 +17,7 @@ from seqreg.certificates.euclidean import margin_lipschitz
 from seqreg.certificates.influence import hamming_lipschitz, influences, largest_sums, symbol_influences
 from seqreg.certificates.levenshtein import edit_certificate
 from seqreg.certificates.lipschitz import LIPSCHITZ_RULES, LayerNorms, layer_norms, lipschitz_upper_bound
-from seqreg.certificates.margins import margin_directions, margins, predicted, stands
+from seqreg.certificates.margins import margin_directions, margins, predicted_class, stands
 from seqreg.certificates.radius import TOLERANCE, HammingCertificate, hamming_certificate
 from seqreg.certificates.shift import certified_edit_shifts, certified_shifts
 
@@ -43,7 +43,7 @@ __all__ = [
     "margin_directions",
     "margin_lipschitz",
     "margins",
-    "predicted",
+    "predicted_class",
     "stands",
     "symbol_influences",
 ]

@@ -32,7 +32,7 @@ def margins(logits: Tensor, y: Tensor, model: nn.Module | None = None) -> Tensor
     return (found + offsets.view(len(y), *between, offsets.shape[1])).amin(-1)
 
 
-def predicted(logits: Tensor) -> Tensor:
+def predicted_class(logits: Tensor) -> Tensor:
     """(N,) int64 the class that logits (N, K) speak for; K = 1: whether it is the second of two."""
     return (ONE_OF_TWO if logits.shape[1] == 1 else ONE_OF_MANY).call(logits)
 

@@ -13,9 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from seqreg import __version__
-from seqreg.cli.options import CommonOptions, declared, typed
+from seqreg.cli.options import CommonOptions, option_of, type_of_option
 from seqreg.cli.terminal import Terminal
-from seqreg.errors import FieldError, SeqregError, worded
+from seqreg.errors import FieldError, SeqregError, word_options
 from seqreg.settings import TrainSettings
 
 INTERRUPTED = 130
@@ -78,7 +78,7 @@ def _message(error: Exception) -> tuple[str, int]:
     if isinstance(error, FieldError) and error.field in OPTIONS:
         return f"{as_flag(error.field)} {error.problem}", error.exit_code
     if isinstance(error, SeqregError):
-        return worded(error.args[0], as_flag), error.exit_code
+        return word_options(error.args[0], as_flag), error.exit_code
     format_message = getattr(error, "format_message", None)  # Typer's own usage errors, from its copy of click or click
     if format_message is not None:
         return format_message(), getattr(error, "exit_code", 2)
@@ -173,7 +173,7 @@ def _parameters(options: type) -> list[inspect.Parameter]:
     """The fields of a dataclass of options, or of the settings of a training, as parameters of a function."""
     hints = get_type_hints(options, include_extras=True)
     if options is TrainSettings:
-        hints = {name: Annotated[typed(name), declared(name)] for name in hints}
+        hints = {name: Annotated[type_of_option(name), option_of(name)] for name in hints}
     defaults = {MISSING: inspect.Parameter.empty, (): None}
     return [
         inspect.Parameter(

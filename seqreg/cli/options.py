@@ -42,7 +42,7 @@ def option(panel: str, flag: str, metavar: str | None, about: str, *more: str, d
     return typer.Option(flag, *more, metavar=metavar, help=about, rich_help_panel=panel, show_default=default)
 
 
-def declared(name: str) -> Any:
+def option_of(name: str) -> Any:
     """The option of a training that `TrainSettings` declares under this name."""
     entry, hint = _SETTINGS[name], _HINTS[name]
     about = entry.metadata
@@ -58,7 +58,7 @@ def _metavar(hint: Any) -> str | None:
     return next((word for kind, word in ((int, "N"), (float, "NUMBER")) if kind in (hint, *get_args(hint))), None)
 
 
-def typed(name: str) -> Any:
+def type_of_option(name: str) -> Any:
     """The type that Typer reads an option of `TrainSettings` as: texts, or one of its choices."""
     entry, hint = _SETTINGS[name], _HINTS[name]
     if "family" in entry.metadata:
@@ -71,22 +71,22 @@ def typed(name: str) -> Any:
 
 Output = Annotated[Path, option(OUTPUT, "--output", "PATH", "Where the result goes.", "-o")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train or baseline wrote.", show_default=False)]
-Positive = Annotated[str | None, declared("positive")]
-Prevalence = Annotated[float | None, declared("prevalence")]
-Seed = Annotated[int, declared("seed")]
-By = Annotated[Literal["stratified", "group", "homology"] | None, declared("by")]
-Similarity = Annotated[float, declared("similarity")]
-Identity = Annotated[float, declared("identity")]
-LeaveOut = Annotated[bool, declared("leave_out")]
-ReverseComplement = Annotated[bool | None, declared("reverse_complement")]
-TrainSize = Annotated[int | None, declared("train_size")]
+Positive = Annotated[str | None, option_of("positive")]
+Prevalence = Annotated[float | None, option_of("prevalence")]
+Seed = Annotated[int, option_of("seed")]
+By = Annotated[Literal["stratified", "group", "homology"] | None, option_of("by")]
+Similarity = Annotated[float, option_of("similarity")]
+Identity = Annotated[float, option_of("identity")]
+LeaveOut = Annotated[bool, option_of("leave_out")]
+ReverseComplement = Annotated[bool | None, option_of("reverse_complement")]
+TrainSize = Annotated[int | None, option_of("train_size")]
 Part = Annotated[
     str | None,
     option(PARTS, "--part", "train|valid|test", "Only this part: of the split in RUN if it was trained on this input."),
 ]
 BatchSize = Annotated[int, option(FITTING, "--batch-size", "N", "Sequences scored at once.", default=True)]
-Device = Annotated[str, declared("device")]
-Threads = Annotated[int | None, declared("threads")]
+Device = Annotated[str, option_of("device")]
+Threads = Annotated[int | None, option_of("threads")]
 Workers = Annotated[
     int | None, option(MACHINE, "--workers", "N", "Processes of one thread each; one per core without it.")
 ]

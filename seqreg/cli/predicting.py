@@ -195,7 +195,7 @@ class Scores:
         ]
 
 
-def embedded(
+def with_embeddings(
     model: "Predictor", pieces: "Iterable[SequenceSet]", tables: "Mapping[str, VectorTable]"
 ) -> "Iterator[SequenceSet]":
     """The pieces with the vectors that the model reads. Raises UsageError where others are named."""

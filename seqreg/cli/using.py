@@ -167,7 +167,7 @@ def predict(
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = predicting.stream(model, data.spec())
             scores = predicting.Scores(model=model, conformal=conformal, coverage=level, seen=read_seen(run))
-            rows = scores.rows(read_ahead(predicting.embedded(model, pieces, tables)), beside, moved)
+            rows = scores.rows(read_ahead(predicting.with_embeddings(model, pieces, tables)), beside, moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
     terminal.warn(pieces.warnings if pieces is not None else ())

@@ -17,7 +17,7 @@ from seqreg.predictors import Predictor
 from seqreg.records import read_json
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Target
-from seqreg.training.claim import claim_folder, held, settle
+from seqreg.training.claim import claim_folder, hold_folder, settle
 from seqreg.vectors import VectorTable
 
 
@@ -123,7 +123,7 @@ def folder_to_save(folder: str | Path, *, overwrite: bool) -> Iterator[Path]:
     overwrite: a model that is there is removed.
     """
     folder = Path(folder)
-    with held(folder):
+    with hold_folder(folder):
         claim_folder(folder, {}, overwrite=overwrite)
         yield folder
         settle(folder)

@@ -23,7 +23,7 @@ from seqreg.training import FAMILIES, Progress, TrainConfig, choose_device, lear
 from seqreg.training.folder import write_history
 from seqreg.training.learning import Learned
 from seqreg.training.parts import split_parts
-from seqreg.tuning import SEARCHES, Halving, Outcome, prepared, searched
+from seqreg.tuning import SEARCHES, Halving, Outcome, prepare_trials, run_search
 
 
 class NetworkEstimator(SequenceEstimator):
@@ -128,9 +128,9 @@ class NetworkEstimator(SequenceEstimator):
             raise UsageError(f"tune must be a number of settings to try, a text or Halving(); got {self.tune!r:.60}")
         with TemporaryDirectory() as folder:
             parts = split_parts(data, config, valid=held_out)
-            trials = prepared(parts, config, effort, Path(folder), valid=held_out)
+            trials = prepare_trials(parts, config, effort, Path(folder), valid=held_out)
             workers = effort.workers or effective_n_jobs(self.n_jobs)  # pyright: ignore[reportArgumentType]
-            self.tuning_ = searched(trials, replace(effort, workers=workers))
+            self.tuning_ = run_search(trials, replace(effort, workers=workers))
         return replace(config, **self.tuning_.setting)
 
     def _config(self, share: float) -> TrainConfig:

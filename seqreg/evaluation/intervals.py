@@ -83,7 +83,7 @@ def bootstrap_intervals(
     """
     y = np.asarray(y)
     units = Units.of(len(y), strata, groups)
-    values = resampled(metrics, y, [probabilities], units, positive=positive, seed=seed, resamples=resamples)
+    values = resample(metrics, y, [probabilities], units, positive=positive, seed=seed, resamples=resamples)
     once = np.ones((1, len(y)))
     tails = [(1 - level) / 2, (1 + level) / 2]
     intervals: dict[str, Interval | None] = {}
@@ -101,7 +101,7 @@ def bootstrap_intervals(
     return intervals
 
 
-def resampled(
+def resample(
     metrics: Mapping[str, Callable[..., Any]],
     y: NDArray[Any],
     models: Sequence[ArrayLike],

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from seqreg.evaluation.intervals import Interval
 from seqreg.evaluation.over_folds import difference_over_folds, holm
-from seqreg.evaluation.verdict import Verdict, signed
+from seqreg.evaluation.verdict import Verdict, with_sign
 from seqreg.metrics import Metric
 from seqreg.records import read_tsv
 
@@ -101,9 +101,9 @@ def judge_runs(tests: Sequence[PairTest], means: Mapping[str, float], metric: Me
     for other in order[1:]:
         each, sign = best[other]
         low, high = sorted(sign * end for end in each.interval)
-        limits = f", 95 % interval {signed(low)} to {signed(high)}"
+        limits = f", 95 % interval {with_sign(low)} to {with_sign(high)}"
         said = "a tie with" if each.outcome == "tie" else "ahead of"
-        parts.append(f"{said} {other} ({signed(sign * each.difference)}{limits}, p = {each.adjusted:.2g})")
+        parts.append(f"{said} {other} ({with_sign(sign * each.difference)}{limits}, p = {each.adjusted:.2g})")
     each, sign = best[against]
     low, high = sorted(sign * end for end in each.interval)
     correction = f", p after Holm for {len(tests)} pairs" if len(tests) > 1 else ""

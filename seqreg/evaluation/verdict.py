@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, stdtrit
 
-from seqreg.evaluation.intervals import LEVEL, Interval, Units, flat_interval, informative, resampled
+from seqreg.evaluation.intervals import LEVEL, Interval, Units, flat_interval, informative, resample
 from seqreg.metrics import Metric
 from seqreg.records import to_plain
 from seqreg.targets import Target
@@ -82,7 +82,7 @@ def judge(
     metric, value = target.metrics[name], values[name]
     how: dict[str, Any] = {"positive": target.positive_index, "seed": seed, "resamples": resamples}
     models = [p] if other is None else [p, other[order]]
-    drawn = resampled({name: metric}, y, models, units, **how)[name]
+    drawn = resample({name: metric}, y, models, units, **how)[name]
     n = informative(metric, units, y)
     own = own or _interval(metric, drawn[0], value, units, n)
     if other is None:
@@ -174,7 +174,8 @@ def in_numbers(
     if rival is None:
         return _against_chance(outcome, metric, values[0], own)
     pair = f"{metric.title} {_number(values[0])} against {_number(values[1])}"
-    apart = f"a difference of {signed(values[0] - values[1])}, 95 % interval {signed(limits[0])} to {signed(limits[1])}"
+    interval = f"95 % interval {with_sign(limits[0])} to {with_sign(limits[1])}"
+    apart = f"a difference of {with_sign(values[0] - values[1])}, {interval}"
     if outcome == "guessing":
         return (
             f"No better than guessing: the 95 % interval of its {metric.title}, {_number(own[0])} to "
@@ -199,7 +200,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def signed(value: float) -> str:
+def with_sign(value: float) -> str:
     """With a sign and as many decimals as it needs not to be 0."""
     digits = next((d for d in (3, 4, 5, 6) if round(abs(value), d) > 0), 3)
     return f"{value:+.{digits}f}".replace("-", "−")

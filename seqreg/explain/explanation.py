@@ -123,7 +123,7 @@ def write_explanation(
     p = _probabilities(unseen or ByFold.alone(network, len(logits)), logits)
     motifs = motifs_of(network, sequences, p)
     _write_motifs(folder, network, sequences, p, motifs)
-    shown = [_shown(network, sequences, p, i) for i in chosen(p, sequences.names, pictures, show)]
+    shown = [_shown(network, sequences, p, i) for i in choose_sequences(p, sequences.names, pictures, show)]
     for number, (each, found) in enumerate(
         zip(shown, read_attributions(folder / ATTRIBUTIONS, [each.index for each in shown]), strict=True), start=1
     ):
@@ -162,7 +162,7 @@ def _probabilities(asked: ByFold, logits: Sequence[NDArray[np.float32]]) -> NDAr
     return np.concatenate(found)[back]
 
 
-def chosen(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
+def choose_sequences(p: NDArray[np.float64], names: Sequence[str], n: int, show: Sequence[str] = ()) -> list[int]:
     """The sequences called `show`, then the n most confident others, of each predicted class in turn."""
     place = {name: i for i, name in enumerate(names)} if show else {}
     asked = [place[name] for name in show]

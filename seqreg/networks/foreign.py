@@ -86,7 +86,7 @@ class ForeignNetwork:
             )
 
 
-def unwrapped(model: Callable[..., Any]) -> Callable[..., Any]:
+def unwrap(model: Callable[..., Any]) -> Callable[..., Any]:
     """The network inside DistributedDataParallel or DataParallel, whose gradients are still averaged as they arrive.
 
     The wrapper would write the first process's buffers into the others' between the forward and the backward pass.

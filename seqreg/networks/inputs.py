@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqreg.errors import UsageError
 from seqreg.networks.base import SequenceNetwork
 from seqreg.networks.best_windows import BestWindows
-from seqreg.networks.foreign import ForeignNetwork, unwrapped
+from seqreg.networks.foreign import ForeignNetwork, unwrap
 from seqreg.networks.objectives import objective_for, refuse_other_targets, refuse_unless_per_example
 from seqreg.networks.part import parts_of
 
@@ -160,7 +160,7 @@ def open_batch(
     network that seqreg did not write is run. Raises UsageError where x is not letters over axis 1 or the arguments
     do not belong to each other. model, inputs, output: see `ForeignNetwork`. loss: `f(output, y) -> (N,)`.
     """
-    model = unwrapped(model)
+    model = unwrap(model)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     own = isinstance(model, SequenceNetwork)
     if own and (inputs or output):

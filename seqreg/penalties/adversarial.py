@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqreg.attacks import Point, ascend, origin
 from seqreg.networks import InputView
-from seqreg.penalties.base import Penalty, joined
+from seqreg.penalties.base import Penalty, over_batch
 from seqreg.specs import hyper
 
 
@@ -36,7 +36,7 @@ class Adversarial(Penalty):
                 view.forward(view.x.detach() + _steepest(climbs, rise, everyone))[:, k] - clean[:, k]
                 for k, rise, climbs in self._ascents(origin(view))
             ]
-            return self.weight * joined(torch.stack(moves).square(), self.over, dim=1).sum()
+            return self.weight * over_batch(torch.stack(moves).square(), self.over, dim=1).sum()
         rows, deltas = [], []
         for _, rise, climbs in self._ascents(origin(view)):
             rows.append(rise.amax(0).argmax()[None])

@@ -47,6 +47,6 @@ class Penalty(Spec, ABC):
         """Penalty [] of a batch."""
 
 
-def joined(values: Tensor, over: str, dim: int = 0) -> Tensor:
+def over_batch(values: Tensor, over: str, dim: int = 0) -> Tensor:
     """(K,) the largest or the mean of values of a batch, N along `dim`."""
     return values.mean(dim) if over == "mean" else values.amax(dim)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqreg.attacks.ball import unit
 from seqreg.networks import InputView
-from seqreg.penalties.base import Penalty, joined
+from seqreg.penalties.base import Penalty, over_batch
 from seqreg.penalties.letters import Letters
 from seqreg.specs import hyper
 
@@ -46,7 +46,7 @@ class Deformation(Penalty):
         if self.over == "mean" or not view.separable:
             clean = letters.logits(letters.ids)
             moves = torch.stack([letters.logits(ids) - clean for ids in variants])  # V, N, K
-            return self.weight * joined(moves.square().amax(0), self.over).sum()
+            return self.weight * over_batch(moves.square().amax(0), self.over).sum()
         with torch.no_grad():
             clean = letters.logits(letters.ids)
             moves = torch.stack([letters.logits(ids) - clean for ids in variants])
@@ -98,7 +98,7 @@ class Tangent(Penalty):
             1,
         )  # N, K
         if everyone:
-            return self.weight * joined(slopes, self.over).sum()
+            return self.weight * over_batch(slopes, self.over).sum()
         winner = slopes.argmax(0)
         rows = view.rows(winner)
         gradient = rows.gradient(rows.logits.diagonal(), create_graph=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqreg.networks import InputView
-from seqreg.penalties.base import Penalty, joined
+from seqreg.penalties.base import Penalty, over_batch
 from seqreg.specs import hyper
 
 
@@ -28,7 +28,7 @@ class Gradient(Penalty):
     def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:
         """Penalty []; does not look at y."""
         if self.over == "mean" or not view.separable:
-            return self.weight * joined(squared_gradients(view, create_graph=True), self.over).sum()
+            return self.weight * over_batch(squared_gradients(view, create_graph=True), self.over).sum()
         winners = view.rows(squared_gradients(view).argmax(0))
         gradient = winners.gradient(winners.logits.diagonal(), create_graph=True)
         return self.weight * gradient.square().sum()

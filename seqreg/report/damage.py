@@ -23,7 +23,7 @@ DAMAGE = (
 _NAMES = {"worst_edits": "robustness.tsv"}
 
 
-def made(run: Run, make: Callable[[Run], str]) -> str:
+def make_or_blame(run: Run, make: Callable[[Run], str]) -> str:
     """What `make` makes of a run. Raises ModelError that names file and field where it cannot.
 
     A file is to blame if the report can be made without it, and a field if it can be made without the field.

@@ -5,7 +5,7 @@ from pathlib import Path
 from seqreg import __version__
 from seqreg.report import tables, words
 from seqreg.report.card import render_card
-from seqreg.report.damage import made
+from seqreg.report.damage import make_or_blame
 from seqreg.report.pages import environment
 from seqreg.report.run_folder import Run, read_run
 from seqreg.report.sections import (
@@ -47,7 +47,7 @@ def write_report(run: Path) -> Path:
     """
     contents = read_run(Path(run))
     target = Path(run) / "report.html"
-    page, card = made(contents, render), made(contents, render_card)
+    page, card = make_or_blame(contents, render), make_or_blame(contents, render_card)
     for path, text in ((target, page), (target.with_name("MODEL_CARD.md"), card)):
         with atomic_write(path) as handle:
             handle.write(text)

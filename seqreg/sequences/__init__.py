@@ -23,7 +23,7 @@ from seqreg.sequences.identity import identities
 from seqreg.sequences.ids import id_in_file, keys_in
 from seqreg.sequences.in_memory import as_column, is_missing, read_strings
 from seqreg.sequences.input_spec import InputSpec
-from seqreg.sequences.joining import joined
+from seqreg.sequences.joining import join_parts
 from seqreg.sequences.labels import (
     class_weights,
     in_terms_of,
@@ -77,7 +77,7 @@ __all__ = [
     "in_terms_of",
     "is_missing",
     "is_vcf",
-    "joined",
+    "join_parts",
     "joined_to_sources",
     "kept_together",
     "keys_in",

@@ -46,12 +46,12 @@ class Hdf5Vectors:
     def find(self, name: str) -> str | None:
         """The key of the vector of this id. Raises InputError where several data sets carry the id."""
         with self._reading(name):
-            for key in (name, replaced(name)):
+            for key in (name, key_of_prott5(name)):
                 node = self._get(key)
                 if node is not None and _id_of(node) in (None, name):
                     return key
             by_id, by_first_word = self._said
-        keys = by_id.get(name) or by_first_word.get(name) or by_first_word.get(replaced(name)) or []
+        keys = by_id.get(name) or by_first_word.get(name) or by_first_word.get(key_of_prott5(name)) or []
         if len(keys) > 1:
             problem = f"{len(keys)} vectors for this id, {keys[0]!r} and {keys[1]!r}"
             raise InputError(problem, file=self.path, record_id=name, remedy="Keep one of them.")
@@ -122,15 +122,15 @@ def write_hdf5_vectors(path: str | Path, vectors: Iterable[tuple[str, NDArray[An
     """
     with written_hdf5(path) as file:
         for name, values in vectors:
-            key = replaced(name)
+            key = key_of_prott5(name)
             number = 1
             while key in file:
                 number += 1
-                key = f"{replaced(name)}#{number}"
+                key = f"{key_of_prott5(name)}#{number}"
             file.create_dataset(key, data=values).attrs[ID] = name
 
 
-def replaced(name: str) -> str:
+def key_of_prott5(name: str) -> str:
     """An id as the script of ProtT5 makes a key of it."""
     return name.replace("/", "_").replace(".", "_")
 

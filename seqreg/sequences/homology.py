@@ -147,7 +147,7 @@ def relatives(
             alike.append(found[near])
             if near.any():
                 group = _merged(group, [(one[near], other[near])])
-    return np.concatenate(pairs), np.concatenate(alike), numbered(group)
+    return np.concatenate(pairs), np.concatenate(alike), number_groups(group)
 
 
 def components(parent: NDArray[np.int64], pairs: Iterable[Pairs]) -> NDArray[np.int64]:
@@ -160,7 +160,7 @@ def components(parent: NDArray[np.int64], pairs: Iterable[Pairs]) -> NDArray[np.
         waiting.append(pair)
         if sum(len(row) for row, _ in waiting) >= _MOST_WAITING:
             parent, waiting = _merged(parent, waiting), []
-    return numbered(_merged(parent, waiting))
+    return number_groups(_merged(parent, waiting))
 
 
 def _first_members(groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -169,7 +169,7 @@ def _first_members(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return first[number]
 
 
-def numbered(group: Any) -> NDArray[np.int64]:
+def number_groups(group: Any) -> NDArray[np.int64]:
     """(N,) groups, numbers or names, counted from 0 in the order of these."""
     return np.unique(group, return_inverse=True)[1].astype(np.int64)
 

@@ -13,7 +13,7 @@ from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.targets import common_target
 
 
-def joined(parts: Mapping[str, SequenceSet]) -> SequenceSet:
+def join_parts(parts: Mapping[str, SequenceSet]) -> SequenceSet:
     """One set whose split says which part ("train", "valid", "test") each sequence came from.
 
     Classes are those of all parts together; the positive class is the first part's. An id that occurs twice is

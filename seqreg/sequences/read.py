@@ -76,7 +76,7 @@ def as_alphabet(sequences: SequenceSet, alphabet: Alphabet | None, file: str | P
     return replace(sequences, alphabet=alphabet)
 
 
-def written(remarks: Counter[str]) -> tuple[str, ...]:
+def remark_texts(remarks: Counter[str]) -> tuple[str, ...]:
     """Counted remarks as text."""
     return tuple(f"{what}: {count}" for what, count in remarks.items() if count)
 
@@ -116,7 +116,7 @@ def labelled(
     if isinstance(sequences.target, Labels):
         several = sum(SEPARATOR in label for label in labels)
         notes.append(f"A sequence may have several labels: {several} of {len(labels)} are written with {SEPARATOR!r}")
-    return replace(sequences, warnings=written(remarks), notes=tuple(notes))
+    return replace(sequences, warnings=remark_texts(remarks), notes=tuple(notes))
 
 
 _HOW_LABELS_ARE_GIVEN = (

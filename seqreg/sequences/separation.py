@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.sequences.duplicates import first_equal
-from seqreg.sequences.homology import Families, Homology, components, families, numbered, one_large_group, relatives
+from seqreg.sequences.homology import (
+    Families,
+    Homology,
+    components,
+    families,
+    number_groups,
+    one_large_group,
+    relatives,
+)
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import similarities
 from seqreg.sequences.strata import grouped_parts
@@ -37,7 +45,7 @@ class Separation:
     remarks: tuple[str, ...]
 
 
-def separated(
+def separate(
     sequences: SequenceSet,
     shares: Sequence[float],
     homology: Homology,
@@ -80,7 +88,7 @@ def _cut(
     n = len(sequences)
     unit = n + found.groups
     unit[inside] = units[inside]
-    unit = numbered(unit)
+    unit = number_groups(unit)
     size = np.bincount(unit)
     pairs, strength = _related(
         replace(found, clusters=unit[inside], table=found.table[inside]),
@@ -152,7 +160,7 @@ def _pieces(
         if one != other and held[one] + held[other] <= most:
             head[other] = one
             held[one] += held[other]
-    return numbered([top(unit) for unit in range(len(head))])
+    return number_groups([top(unit) for unit in range(len(head))])
 
 
 def move_to_relatives(

@@ -15,7 +15,7 @@ from seqreg.sequences.homology import Homology
 from seqreg.sequences.ids import keys_in
 from seqreg.sequences.opening import name_of, open_text
 from seqreg.sequences.raw import SPLITS
-from seqreg.sequences.separation import LEFT_OUT, separated
+from seqreg.sequences.separation import LEFT_OUT, separate
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.shared_kmers import largest_similarity
 from seqreg.sequences.strata import class_counts, grouped_parts, strata, stratified_order, stratified_parts
@@ -231,7 +231,7 @@ def _split(
         assert together is not None
         number = grouped_parts(sequences, together, list(shares.values()), generator)
     elif by == "homology":
-        apart = separated(sequences, list(shares.values()), homology, generator, leave_out=leave_out)
+        apart = separate(sequences, list(shares.values()), homology, generator, leave_out=leave_out)
         number, across, remarks = apart.part, apart.across, list(apart.remarks)
         group = np.array([f"h{entry + 1}" for entry in apart.group])
     else:

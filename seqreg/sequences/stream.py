@@ -9,7 +9,7 @@ from seqreg.alphabet import Alphabet
 from seqreg.errors import InputError
 from seqreg.sequences.collect import Collector, SeenIds
 from seqreg.sequences.input_spec import InputSpec, raw_records
-from seqreg.sequences.read import as_alphabet, check_max_length, error_at, written
+from seqreg.sequences.read import as_alphabet, check_max_length, error_at, remark_texts
 from seqreg.sequences.sequence_set import SequenceSet
 from seqreg.sequences.store import stream_store
 
@@ -33,7 +33,7 @@ class SequenceStream:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Counted remarks on what has been read so far."""
-        return written(self._remarks)
+        return remark_texts(self._remarks)
 
     def __iter__(self) -> Iterator[SequenceSet]:
         self._remarks.clear()

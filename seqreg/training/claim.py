@@ -48,14 +48,14 @@ def alone(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def within(*args: P.args, **kwargs: P.kwargs) -> T:
-        with held(signature.bind(*args, **kwargs).arguments["output"]):
+        with hold_folder(signature.bind(*args, **kwargs).arguments["output"]):
             return function(*args, **kwargs)
 
     return within
 
 
 @contextmanager
-def held(output: Path) -> Iterator[None]:
+def hold_folder(output: Path) -> Iterator[None]:
     """Hold a folder, which is made if need be, and removed again if nothing was put into it.
 
     The lock ends with the process, however that ends. Raises UsageError where another process has it, and for what
@@ -88,7 +88,7 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool = False
     folder holds another run, unless overwriting; if a run to resume had another configuration; and, whatever was
     asked, if it holds what seqreg would replace and did not write.
     """
-    own = written(output)
+    own = written_files(output)
     planned = (*OF_TRAINING, *(OF_TUNING if "tune" in resolved else ()))
     if own is not None and resume and (output / "config.json").exists():
         before = _object(output / "config.json")
@@ -120,7 +120,7 @@ def claim_folder(output: Path, resolved: dict[str, Any], *, resume: bool = False
     return False
 
 
-def written(output: Path) -> tuple[str, ...] | None:
+def written_files(output: Path) -> tuple[str, ...] | None:
     """Names of what seqreg has written, or may have, into a run folder; None for what is none.
 
     Raises ModelError for a list that cannot be read.
@@ -139,12 +139,12 @@ def written(output: Path) -> tuple[str, ...] | None:
 def note_written(output: Path, names: Iterable[str]) -> None:
     """Add to the list of a run what is going to be written there; nothing happens to what is no run with a list."""
     if (output / LIST).is_file():
-        _save(output, (*(written(output) or ()), *names))
+        _save(output, (*(written_files(output) or ()), *names))
 
 
 def settle(output: Path) -> None:
     """The run is complete: its list is what is there."""
-    _save(output, [name for name in written(output) or () if os.path.lexists(output / name)])
+    _save(output, [name for name in written_files(output) or () if os.path.lexists(output / name)])
 
 
 def _save(output: Path, names: Iterable[str]) -> None:

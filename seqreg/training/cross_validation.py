@@ -62,7 +62,7 @@ def of_folds(work: Work, records: Sequence[Mapping[str, Any]], steps: Steps, tem
     }
 
 
-def picked(record: Mapping[str, Any]) -> str | None:
+def preferred_baseline(record: Mapping[str, Any]) -> str | None:
     """The baseline that inner cross-validation on the fold's training part prefers; None where none was fitted."""
     names = [name for name in record["baselines"] if name not in GUESSING]
     return names[0] if names else None
@@ -70,7 +70,7 @@ def picked(record: Mapping[str, Any]) -> str | None:
 
 def rival_of(records: Sequence[Mapping[str, Any]]) -> str | None:
     """The baseline that is picked in most folds, the first of several; None where none was fitted."""
-    chosen = Counter(pick for record in records if (pick := picked(record)) is not None)
+    chosen = Counter(pick for record in records if (pick := preferred_baseline(record)) is not None)
     return chosen.most_common(1)[0][0] if chosen else None
 
 
@@ -105,7 +105,7 @@ def _scores(work: Work, key: tuple[str, int, int], record: Mapping[str, Any]) ->
     found: dict[str, Scores] = {
         name: evaluate(target, y, np.asarray(p), resamples=0).values for name, p in said.items()
     }
-    best = picked(record)
+    best = preferred_baseline(record)
     return found if best is None else {**found, PICKED: found[best]}
 
 
@@ -153,7 +153,7 @@ def _table(
                 "n": len(record["p"]),
                 "trained_on": record["trained_on"],
                 "network": {name: found[NETWORK][name] for name in target.metrics},
-                "picked": picked(record),
+                "picked": preferred_baseline(record),
                 "baseline": None if PICKED not in found else {name: found[PICKED][name] for name in target.metrics},
             }
         )

@@ -206,7 +206,7 @@ def _go_apart(work: Work, parent: int) -> None:
     work.go(parent)
 
 
-def planned(data: SequenceSet, config: TrainConfig, asked: CrossValidation, output: Path) -> Work:
+def plan_folds(data: SequenceSet, config: TrainConfig, asked: CrossValidation, output: Path) -> Work:
     """The folds of every repeat: by group where there are groups, by similarity where there are relatives.
 
     Raises InputError where a fold would be empty, or leave a class without a sequence to learn from.

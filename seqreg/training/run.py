@@ -29,7 +29,7 @@ from seqreg.training.config import TrainConfig
 from seqreg.training.cross_validation import of_folds, out_of_fold, rival_of, write_out_of_fold
 from seqreg.training.defaults import decided
 from seqreg.training.folder import complete, measure, now, write_history, write_predictions
-from seqreg.training.folds import CrossValidation, Work, planned
+from seqreg.training.folds import CrossValidation, Work, plan_folds
 from seqreg.training.judging import check_folds, check_run, keep, opponent, score_all, verdict_of, write_thresholds
 from seqreg.training.learning import Learned, learn_from_parts, untrained
 from seqreg.training.loop import Progress
@@ -88,7 +88,7 @@ def train(
                 f"{option('folds')} and {option('test')}: either folds are held out in turn, or a test part"
             )
         config = replace(config, test=0.0)
-        work = planned(data, config, folds, output)
+        work = plan_folds(data, config, folds, output)
         data = work.data
     parts = split_parts(data, config, valid=valid, test=test)
     asked = config

@@ -8,10 +8,10 @@ depends on their timing; here it is the same for any number of them, after a kil
 
 from seqreg.specs import Spec
 from seqreg.tuning.outcome import Outcome
-from seqreg.tuning.run import Halving, TunedRun, prepared, searched, tune
+from seqreg.tuning.run import Halving, TunedRun, prepare_trials, run_search, tune
 from seqreg.tuning.trials import Progress
 
-__all__ = ["SEARCHES", "Halving", "Outcome", "Progress", "TunedRun", "prepared", "searched", "tune"]
+__all__ = ["SEARCHES", "Halving", "Outcome", "Progress", "TunedRun", "prepare_trials", "run_search", "tune"]
 
 SEARCHES: dict[str, type[Spec]] = {"halving": Halving}
 """The ways of searching people choose by name; a new one also says when it is over (`Search.state`)."""

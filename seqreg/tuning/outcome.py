@@ -10,7 +10,7 @@ import numpy as np
 from seqreg.records import read_json, to_plain, write_json, write_tsv
 from seqreg.tuning.choice import Choice
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean, standard_error
-from seqreg.tuning.space import USUAL, written
+from seqreg.tuning.space import USUAL, setting_texts
 
 SETTING = (
     *("baseline", "model", "encoding", "reverse_complement", "penalty", "constraint", "augment"),
@@ -53,7 +53,10 @@ class Outcome:
     def to_plain(self) -> dict[str, Any]:
         """What `tuning.json` holds: all but the table."""
         return to_plain(
-            {**{name: value for name, value in vars(self).items() if name != "rows"}, "setting": written(self.setting)}
+            {
+                **{name: value for name, value in vars(self).items() if name != "rows"},
+                "setting": setting_texts(self.setting),
+            }
         )
 
     def save(self, folder: Path) -> None:
@@ -96,7 +99,7 @@ def _rows(search: Search, state: State, scores: Scores, choice: Choice) -> Itera
     default = scores.of(state.candidates[0])
     for each in state.candidates:
         values, losses, seconds = (scores.of(each, name) for name in (search.metric, search.tie_breaker, "seconds"))
-        met, setting = np.isfinite(seconds), written(each.setting)
+        met, setting = np.isfinite(seconds), setting_texts(each.setting)
         yield (
             each.number,
             each.words,

@@ -85,7 +85,7 @@ def tune(
             **{f"{name}_sha256": part.sha256 for name, part in given.items() if part is not None},
         }
     )
-    search = prepared(parts, config, effort, output / TUNING, valid=valid)
+    search = prepare_trials(parts, config, effort, output / TUNING, valid=valid)
     if claim_folder(output, {"tune": tuned}, resume=resume, overwrite=overwrite):
         shutil.rmtree(output / TUNING, ignore_errors=True)
         outcome = Outcome.load(output)
@@ -94,7 +94,7 @@ def tune(
     outcome = Outcome.load(output)
     if outcome is None:
         write_json(output / "config.json", {"tune": tuned}, "config")
-        outcome = searched(search, effort, report=report)
+        outcome = run_search(search, effort, report=report)
         outcome.save(output)
     if found:
         found(outcome)
@@ -109,20 +109,20 @@ def tune(
     return TunedRun(folder=output, outcome=outcome)
 
 
-def searched(trials: Trials, effort: Halving, *, report: Report | None = None) -> Outcome:
+def run_search(trials: Trials, effort: Halving, *, report: Report | None = None) -> Outcome:
     """Search, or go on searching, and choose."""
     trials.results.create()
     trials.run(budget=effort.budget, workers=_processes(effort, trials.config), report=report)
     state, scores = trials.state(exploring=effort.budget is None)
     outcome = Outcome.of(trials.search, state, scores, choose(trials.search, state, scores))
-    return averaged(outcome, trials.config, effort.folds) if effort.ensemble else outcome
+    return with_several_networks(outcome, trials.config, effort.folds) if effort.ensemble else outcome
 
 
 def _processes(effort: Halving, config: TrainConfig) -> int:
     return usual_processes(effort.workers, alone=choose_device(config.device).type == "cuda")
 
 
-def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
+def with_several_networks(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
     """The outcome with several CNNs in place of one; a baseline stays what it is."""
     if "baseline" in outcome.setting:
         return outcome
@@ -133,7 +133,7 @@ def averaged(outcome: Outcome, config: TrainConfig, networks: int) -> Outcome:
     return replace(outcome, setting=setting, what=f"{outcome.what}, {networks} CNNs averaged")
 
 
-def prepared(
+def prepare_trials(
     parts: Parts, config: TrainConfig, effort: Halving, path: Path, *, valid: SequenceSet | None = None
 ) -> Trials:
     """The search on the training part, with its results under `path`.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqreg.records import to_plain
 from seqreg.targets import EVERY_METRIC
-from seqreg.tuning.space import Point, Space, written
+from seqreg.tuning.space import Point, Space, setting_texts
 
 # How a search spends its trainings is a choice, none of it measured. One fold that all meet and a better half that goes
 # on are a round of successive halving (Jamieson and Talwalkar, 2016); generations are small, so that the next learns.
@@ -54,7 +54,7 @@ class Candidate:
     @cached_property
     def digest(self) -> str:
         """A name made of all that decides its results."""
-        text = json.dumps(to_plain(written(self.setting)), sort_keys=True)
+        text = json.dumps(to_plain(setting_texts(self.setting)), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def key(self, fold: int) -> str:

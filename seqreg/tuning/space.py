@@ -228,7 +228,7 @@ _IDEAS: tuple[tuple[str, Choose], ...] = (
 )
 
 
-def written(setting: Mapping[str, Any]) -> dict[str, Any]:
+def setting_texts(setting: Mapping[str, Any]) -> dict[str, Any]:
     """A setting as files say it: objects as texts."""
     return {name: FAMILIES[name].written(value) if name in FAMILIES else value for name, value in setting.items()}
 
