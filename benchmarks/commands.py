@@ -1,6 +1,6 @@
 """What whole commands take, beside an earlier commit.
 
-    git worktree add ../before bd150cb
+    git worktree add ../before a6061ef
     OMP_NUM_THREADS=1 python benchmarks/commands.py ../before        # resumes; --minutes ends it before all is done
 
 The two commits take turns at the same command, one thread and one process each; what asks a network asks the same one,
