@@ -60,6 +60,7 @@ def by_hand(train: SequenceSet, valid: SequenceSet, config: TrainConfig) -> None
     model = Plain(train.alphabet.size, len(train.classes))
     batches = DataLoader(one_hot(train, longest), batch_size=config.batch_size, shuffle=True)
     held_out = DataLoader(one_hot(valid, longest), batch_size=256)
+    assert config.lr is not None
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
     best, kept = float("inf"), copy.deepcopy(model.state_dict())
     for _ in range(EPOCHS):
