@@ -245,7 +245,8 @@ def main() -> None:
             + "\n\n".join(table(looked_at_once, n, SEALED) for n in SIZES)
             + "\n\nWithout relatives: groups are those of `seqreg split --by homology`, and every set is cut in halves "
             "by them, whatever parts it comes with. No sequence that is tested on has a relative, directly or by a "
-            "chain, in the half that is learned from; folds go by groups too, of *linear* as of the default.\n\n"
+            "chain, in the half that is learned from. Whole groups are drawn, so that a large one may be many of the "
+            "sequences learned from; folds go by groups too, of *linear* as of the default.\n\n"
             + table_by_homology(looked_at_once, groups.read())
             + left_out,
         )
