@@ -1,6 +1,7 @@
 """Regularizing a sum: what acts on it sees the logits of all parts added up, and every part feels it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from seqreg.alphabet import DNA
 from seqreg.certificates import hamming_certificate
 from seqreg.errors import UsageError
+from seqreg.metrics import log_loss
 from seqreg.networks import Sum, SumNet, parts_of
 from seqreg.penalties import PENALTIES
+from seqreg.penalties.hamming import Hamming
 from seqreg.sequences import SequenceSet, read_strings
-from seqreg.training import TrainConfig, with_defaults
-from seqreg.training.stacking import fit
-from seqreg.training.together import NAME, shrink
+from seqreg.training import TrainConfig, learn, with_defaults
+from seqreg.training.stacking import Stacked, fit
+from seqreg.training.together import FACTORS, NAME, nearest_line, shrink
 from tests import oracles
 
 SPEC = Sum(spectrum=2, filters=4, width=4, pooling=("max", "position"))
@@ -153,13 +156,114 @@ def test_going_on_ends_at_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_shrinking_finds_the_least_of_loss_and_penalty() -> None:
-    net, data = built(), planted()
+    data = planted()
     config = with_defaults(TrainConfig(model=SPEC, penalty=("weight-decay:weight=1e-9",)), data, None)
-    assert shrink(net, config, data) in (0.0, 0.06, 1.0), "untrained logits are best as they are or gone"
-    trained, _ = fitted()
-    assert shrink(trained, config, data) == 1.0
+    net, _ = fitted()
+    begun, whole = [part.output.weight.detach().clone() for part in parts_of(net)], logits(net)
+    assert set(shrink(net, config, data).values()) == {1.0}
+    assert torch.equal(logits(net), whole)
+    penalty = Hamming(weight=0.2)
+    found = shrink(net, replace(config, penalty=(penalty,)), data)
+    (factor,) = set(found.values())
+    assert 0 < factor < 1
+    torch.testing.assert_close(logits(net), whole * factor + whole.mean() * (1 - factor), atol=1e-4, rtol=1e-4)
+    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(data.labelled()[1])
+
+    def at(factor: float) -> float:
+        for part, weight in zip(parts_of(net), begun, strict=True):
+            part.output.weight.data.copy_(weight * factor)
+        scores = logits(net)[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(scores - scores.mean() + whole.mean(), y.float())
+        return float(loss + penalty(net, ids, y, progress=1.0).detach())
+
+    assert at(factor) == min(map(at, FACTORS))
+
+
+def test_a_part_that_costs_too_much_is_left_out_before_nothing_is_left() -> None:
+    data = planted()
+    config = with_defaults(TrainConfig(model=SPEC, penalty=("hamming:weight=0.2",)), data, None)
+    net, _ = fitted()
+    ids, y = torch.from_numpy(data.padded()), torch.from_numpy(data.labelled()[1])
+    costly = net.part("cnn-max")
+    with torch.no_grad():  # large weights for words that are nowhere
+        costly.convs[0].bias.fill_(-100)
+        costly.output.weight.fill_(1000)
+    assert float(Hamming(weight=0.2)(net, ids, y).detach()) > 20
+    found = shrink(net, config, data)
+    assert found.pop("cnn-max") == 0
+    assert len(set(found.values())) == 1
+    assert min(found.values()) > 0
 
 
 def test_what_cannot_act_on_a_sum_is_refused_before_anything_is_learned() -> None:
     with pytest.raises(UsageError, match="rkhs"):
         fitted(penalty=("rkhs",), attack="substitution")
+
+
+def noisy(n: int, seed: int, labels: str = "classes") -> SequenceSet:
+    """DNA of which one in four begins with TGAC, mostly; of several labels, or values, that and how it ends."""
+    rng = np.random.default_rng(seed)
+    letters = rng.choice(list("ACGT"), (n, 14))
+    begins, ends = rng.random(n) < 0.25, rng.random(n) < 0.4
+    letters[begins ^ (rng.random(n) < 0.1), :4] = list("TGAC")
+    letters[ends ^ (rng.random(n) < 0.1), -4:] = list("GGCC")
+    texts = ["".join(row) for row in letters]
+    if labels == "values":
+        return read_strings(texts, 2.0 * begins + ends + rng.normal(0, 0.3, n), alphabet="dna", task="regression")
+    if labels == "several":
+        names = [";".join(["a"] * int(a) + ["b"] * int(b)) or "none" for a, b in zip(begins, ends, strict=True)]
+        return read_strings(texts, names, alphabet="dna", task="multi-label")
+    if labels == "three":
+        return read_strings(texts, np.where(begins, "a", np.where(ends, "b", "c")).tolist(), alphabet="dna")
+    return read_strings(texts, np.where(begins, "yes", "no").tolist(), alphabet="dna")
+
+
+@pytest.mark.parametrize("labels", ["classes", "three", "several"])
+def test_a_sum_that_was_held_down_says_as_much_as_it_knows(labels: str) -> None:
+    train, fresh = noisy(120, 0, labels), noisy(400, 1, labels)
+    config = TrainConfig(model=SPEC, epochs=3, threads=1)
+    plain = learn(train, config).network
+    found = learn(train, replace(config, penalty=("weight-decay:weight=0.1",))).network
+    _, y = fresh.labelled()
+    assert plain.temperature == 1
+    assert found.temperature < 0.7
+    before, after = found.both_probabilities(fresh)
+    assert log_loss(y, after) < log_loss(y, before) - 0.03
+    assert log_loss(y, after) < log_loss(y, plain.probabilities(fresh)) + 0.03
+
+
+def test_a_sum_that_was_held_down_is_a_multiple_of_the_stacked_one() -> None:
+    train, penalty = noisy(120, 0), ("gradient:weight=0.1",)
+    kept: list[Stacked] = []
+    nets: list[SumNet] = []
+    for asked in (None, penalty):
+        config = with_defaults(TrainConfig(model=SPEC, epochs=3, threads=1, penalty=asked), train, None)
+        torch.manual_seed(0)
+        nets.append(SPEC.build(DNA, outputs=1, length=14))
+        fit(nets[-1], config, train, None, keep=kept.append)
+    before, after = (net(torch.from_numpy(train.padded())).detach().double().numpy()[:, 0] for net in nets)
+    slope, offset = np.polyfit(before, after, 1)
+    assert offset == pytest.approx(0, abs=1e-5)
+    assert [each.slope for each in kept] == [1, pytest.approx(slope, rel=1e-5)]
+    unseen, held_down = (each.unseen for each in kept)
+    assert unseen is not None
+    assert held_down is not None
+    np.testing.assert_allclose(held_down[1], slope * unseen[1], rtol=1e-4)
+    found = learn(train, TrainConfig(model=SPEC, epochs=3, threads=1, penalty=penalty)).network
+    assert found.temperature == pytest.approx(slope, rel=1e-5)
+
+
+def test_the_nearest_line_is_that_of_weighted_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    before, weight, offset = rng.normal(1, 2, (30, 3)), rng.uniform(0, 2, 30), np.array([1.0, -2.0, 0.5])
+    slope, found = nearest_line(before, 0.3 * before + offset, weight)
+    assert slope == pytest.approx(0.3)
+    np.testing.assert_allclose(found, offset)
+    after = 0.3 * before + rng.normal(0, 1, (30, 3))
+    columns = np.concatenate([before.reshape(-1, 1), np.tile(np.eye(3), (30, 1))], 1)
+    root = np.sqrt(np.repeat(weight, 3))
+    expected = np.linalg.lstsq(columns * root[:, None], after.ravel() * root, rcond=None)[0]
+    slope, found = nearest_line(before, after, weight)
+    np.testing.assert_allclose([slope, *found], expected)
+    assert nearest_line(before, np.ones((30, 3)), weight)[0] == 0, "a constant"
+    assert nearest_line(before, -before, weight)[0] == 0

@@ -37,6 +37,7 @@ def calibrated(
     parts: Parts,
     config: TrainConfig,
     *,
+    slope: float = 1.0,
     folder: Path | None = None,
     once: Once = afresh,
     report: Callable[[Progress], None] | None = None,
@@ -45,7 +46,8 @@ def calibrated(
 
     A validation part of 200 sequences or more gives them. From fewer the temperature would be noise, so that they come
     from cross-fitting then: networks like this one, each trained on two thirds of the training and validation parts.
-    A sum needs none of it where the weights of its parts are fitted to held-out predictions already.
+    A sum needs none of it where the weights of its parts are fitted to held-out predictions already. slope: of the
+    logits of one on which something acted then, beside those it had (`stacking.Stacked`): its temperature.
     folder, once: as `fit` has them, to go on where an earlier attempt was. report: told how cross-fitting goes on,
     epoch by epoch over all of its networks.
     """
@@ -54,7 +56,7 @@ def calibrated(
     if parts.valid is not None and len(parts.valid) >= ENOUGH_TO_CALIBRATE:
         y, logits, weight = parts.valid.labelled()[1], network.outputs(parts.valid), parts.valid.weight
     elif network.module.weighed:
-        return network
+        return network.at_temperature(slope or 1.0)
     else:
         y, logits, weight = _cross_fitted(network, parts, config, folder, once, report)
     return network.at_temperature(fit_temperature(network.target, y, logits, weight)) if len(y) else network

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from seqreg.evaluation.conformal import Conformal
 from seqreg.networks import ENCODINGS, MODELS
@@ -21,7 +20,7 @@ from seqreg.training.defaults import with_defaults
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
-from seqreg.training.stacking import fit
+from seqreg.training.stacking import Stacked, fit
 from seqreg.unfinished import Once, unfinished
 
 MOST_REFERENCES = 500  # training sequences that vectors are compared with
@@ -88,12 +87,13 @@ def learn_from_parts(
     """Train the network in place as a complete configuration says, and calibrate it. Arguments are those of `fit`."""
     going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
     start = perf_counter()
-    unseen: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    how: dict[str, Any] = {"resume": resume, "most_folds": most_folds, "keep": unseen.append}
+    kept = [Stacked()]
+    how: dict[str, Any] = {"resume": resume, "most_folds": most_folds, "keep": kept.append}
     history = fit(network.module, config, parts.train, parts.valid, **how, **going_on)
     trained = perf_counter()
-    network = calibrated(network, parts, config, **going_on)
-    conformal = intervals_from(network, parts, config, unseen[0] if unseen else None, **going_on)
+    stacked = kept[-1]
+    network = calibrated(network, parts, config, slope=stacked.slope, **going_on)
+    conformal = intervals_from(network, parts, config, stacked.unseen, **going_on)
     seconds = {"training": trained - start, "calibration": perf_counter() - trained}
     return Learned(network=network, config=config, history=history, seconds=seconds, conformal=conformal)
 

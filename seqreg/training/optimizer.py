@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# How far a step goes beside the weights of a head, and how much of the way that weights have gone it takes back. Chosen
-# on draws 10 and 11 of `amp`, 100 training sequences, and draw 10 of `ecoli-sigma70`, all of them: with less taken
-# back, penalties cost up to .02 of auroc more and prove .03 to .1 of accuracy more.
-BESIDE, BACK = 0.02, 0.1
+# How far a step goes beside the weights of a head, and how much of the way that weights have gone it takes back. Of all
+# of `ecoli-sigma70`, draw 10, with `hamming` .62 of balanced accuracy are proved at two substitutions by steps of .05
+# and .67 by .1, for .002 of auroc; of 300 of `amp` .24 and .30, for .003. Without a way back there .34, for .007.
+BESIDE, BACK = 0.1, 0.02
 
 
 class Optimizer(Protocol):

@@ -45,15 +45,14 @@ def fit(
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
     once: Once = afresh,
-    keep: Callable[[tuple[NDArray[Any], NDArray[Any]]], object] | None = None,
+    keep: Callable[["Stacked"], object] | None = None,
 ) -> History:
     """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
 
     config must be complete (`with_defaults`). With a folder, checkpoints are kept in it and `resume` continues from
     them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it. most_folds: how many
     of the folds are held out of a sum's parts to learn the weights, where all of them take too long. once: keeps what
-    is done of the linear parts (see `seqreg.unfinished`). keep: given y and the outputs (n, K) of the sum for sequences
-    that its parts had not seen, where folds were held out.
+    is done of the linear parts (see `seqreg.unfinished`). keep: given what is known of a sum beside its weights.
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
@@ -67,9 +66,10 @@ def fit(
         weights = weights * factors_to_one_spread(fitted.scores, fitted.within, fitted.learned, fitted.weight)
     elif fitted.unseen:
         weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight, objective(train.labelled()[0]))
-    if keep is not None and fitted.unseen and valid is None and not whole:
+    stacked = Stacked()
+    if fitted.unseen and valid is None:
         _, y = train.labelled()
-        keep((y[fitted.rows], np.tensordot(weights, fitted.scores, 1) + offset))
+        stacked = Stacked(unseen=(y[fitted.rows], np.tensordot(weights, fitted.scores, 1) + offset))
     with torch.no_grad():
         for names, weight in zip(model.kinds().values(), weights, strict=True):
             averaged = 1 if model.part(names[0]).head_only else len(names)
@@ -77,9 +77,31 @@ def fit(
                 model.part(name).scale(weight / averaged)
         parts_of(model)[0].output.bias.add_(torch.as_tensor(offset))
     if whole:
-        fitted.history.extend(fit_together(model, config, train, folder=folder, resume=resume, report=report))
+        done = fit_together(model, config, train, folder=folder, resume=resume, report=report)
+        fitted.history.extend(done.history)
+        stacked = stacked.on_line(done.slope, done.offset)
+    if keep is not None:
+        keep(stacked)
     model.eval()
     return fitted.history or [{"part": "+".join(model.parts), "epoch": 0}]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stacked:
+    """What is known of a sum beside its weights.
+
+    unseen: y and the outputs (n, K) of the sum for sequences that its parts had not seen, where folds were held out.
+    slope: logits are about that times as large as they were before something acted on the sum; 0 for a constant. Such a
+    sum has seen all sequences, and what stands in `unseen` is on the line that is nearest to it.
+    """
+
+    unseen: tuple[NDArray[Any], Array] | None = None
+    slope: float = 1.0
+
+    def on_line(self, slope: float, offset: Array) -> "Stacked":
+        """The same of a sum whose outputs are near slope times what they were plus offset (K,)."""
+        unseen = None if self.unseen is None else (self.unseen[0], slope * self.unseen[1] + offset)
+        return Stacked(unseen=unseen, slope=slope)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
