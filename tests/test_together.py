@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from seqreg.metrics import log_loss
 from seqreg.networks import Sum, SumNet, parts_of
 from seqreg.penalties import PENALTIES
 from seqreg.penalties.hamming import Hamming
-from seqreg.sequences import SequenceSet, read_strings
+from seqreg.sequences import SequenceSet, read_strings, write_fasta
 from seqreg.training import TrainConfig, learn, with_defaults
 from seqreg.training.stacking import Stacked, fit
 from seqreg.training.together import FACTORS, NAME, nearest_line, shrink
@@ -220,8 +221,8 @@ def noisy(n: int, seed: int, labels: str = "classes") -> SequenceSet:
 
 @pytest.mark.parametrize("labels", ["classes", "three", "several"])
 def test_a_sum_that_was_held_down_says_as_much_as_it_knows(labels: str) -> None:
-    train, fresh = noisy(120, 0, labels), noisy(400, 1, labels)
-    config = TrainConfig(model=SPEC, epochs=3, threads=1)
+    train, fresh = noisy(80, 0, labels), noisy(300, 1, labels)
+    config = TrainConfig(model=SPEC, epochs=1, threads=1)
     plain = learn(train, config).network
     found = learn(train, replace(config, penalty=("weight-decay:weight=0.1",))).network
     _, y = fresh.labelled()
@@ -233,7 +234,7 @@ def test_a_sum_that_was_held_down_says_as_much_as_it_knows(labels: str) -> None:
 
 
 def test_a_sum_that_was_held_down_is_a_multiple_of_the_stacked_one() -> None:
-    train, penalty = noisy(120, 0), ("gradient:weight=0.1",)
+    train, penalty = noisy(80, 0), ("gradient:weight=0.1",)
     kept: list[Stacked] = []
     nets: list[SumNet] = []
     for asked in (None, penalty):
@@ -267,3 +268,21 @@ def test_the_nearest_line_is_that_of_weighted_least_squares() -> None:
     np.testing.assert_allclose([slope, *found], expected)
     assert nearest_line(before, np.ones((30, 3)), weight)[0] == 0, "a constant"
     assert nearest_line(before, -before, weight)[0] == 0
+
+
+def test_commands_and_the_report_say_on_what_a_penalty_acted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., CompletedProcess[str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_fasta("data.fa", planted())
+    few = ["--epochs", "1", "--valid", "0", "--no-baselines", "--device", "cpu", "--threads", "1"]
+    sentence = "Penalties, constraints and attacks act on the sum of all parts"
+    for name, penalty in (("held-down", ["--penalty", "hamming"]), ("plain", [])):
+        done = call("train", "data.fa", "-o", name, "--model", "sum:spectrum=2,filters=4,width=4", *few, *penalty)
+        asked = ["--sample", "4", "--device", "cpu", "--threads", "1", "--workers", "1"]
+        norm = call("norm", name, "data.fa", *asked, "-o", f"{name}-norm.json")
+        proved = call("robustness", name, "data.fa", *asked, "--max-substitutions", "1", "-o", f"{name}.json")
+        assert [each.returncode for each in (done, norm, proved)] == [0, 0, 0]
+        told = [each.stderr for each in (done, norm, proved)]
+        told.append((tmp_path / name / "report.html").read_text())
+        assert [sentence in each for each in told] == [bool(penalty)] * 4

@@ -21,6 +21,7 @@ from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, write_fasta
 from seqreg.training import TrainConfig, with_defaults
 from seqreg.training.parts import split_parts
+from seqreg.training.together import acts_on_sum
 from seqreg.tuning import Halving, prepare_trials
 from seqreg.tuning.choice import choose
 from seqreg.tuning.search import Candidate, Search, State
@@ -102,6 +103,20 @@ def test_what_was_asked_for_is_not_in_question(dna: SequenceSet) -> None:
         assert (config.model, config.penalty, config.weight_decay, config.lr) == (
             *(asked.model, asked.penalty, asked.weight_decay, asked.lr),
         )
+
+
+def test_strengths_are_searched_for_the_whole_of_the_default_network(dna: SequenceSet) -> None:
+    asked = TrainConfig()
+    default = with_defaults(asked, dna, None)
+    space = space_of(asked, default, dna, held_out=False)
+    for name in ("gradient", "hamming", "weight-decay", "adversarial"):
+        (dimension,) = (each for each in space.dimensions if each.name == name)
+        for index in range(1, len(dimension.values)):
+            config = with_defaults(replace(asked, **space.setting(space.change(space.start, {name: index}))), dna, None)
+            assert len(config.penalty or ()) == 1
+            assert config.model is not None
+            assert acts_on_sum(config.model.build(DNA, outputs=1, length=34), config)
+    assert not acts_on_sum(default.model.build(DNA, outputs=1, length=34), default)
 
 
 # ------------------------------------------------------------------------------------------------------ the search
