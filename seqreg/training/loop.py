@@ -134,7 +134,9 @@ def fit(
     data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
     optimizer: Optimizer = (
-        FlatAdamW(model, config.lr, config.weight_decay) if nearby is None else Nearby(model, config.lr, nearby)
+        FlatAdamW(model, config.lr, config.weight_decay)
+        if nearby is None
+        else Nearby(model, config.lr, nearby, back=1 / math.sqrt(len(train)))
     )
     in_closed_form = closed_form(model, regularizers, loss)
     generator = torch.Generator().manual_seed(config.seed)

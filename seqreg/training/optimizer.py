@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# How far a step goes beside the weights of a head, and how much of the way that weights have gone it takes back. Of all
-# of `ecoli-sigma70`, draw 10, with `hamming` .62 of balanced accuracy are proved at two substitutions by steps of .05
-# and .67 by .1, for .002 of auroc; of 300 of `amp` .24 and .30, for .003. Without a way back there .34, for .007.
-BESIDE, BACK = 0.1, 0.02
+# How far a step goes beside the weights of a head. Of all of `ecoli-sigma70`, draw 10, with `hamming` .62 of balanced
+# accuracy are proved at two substitutions by steps of .05 and .67 by .1, for .002 of auroc. What a step takes back of
+# the way that weights have gone is 1 / sqrt(n) of n sequences, .02 there: with as little of 100 of `signalp5`, draw 10,
+# `gradient` costs .04 of auroc, with .1 it costs .01.
+BESIDE = 0.1
 
 
 class Optimizer(Protocol):
@@ -84,12 +85,14 @@ class Nearby:
     """Adam around the weights that the network has at the beginning, to which every step draws them back.
 
     heads: weights whose steps are as large beside them as BESIDE says, at the learning rate `lr`; others move by it.
+    back: what is taken back of the way that weights have gone, at that rate.
     """
 
-    def __init__(self, model: nn.Module, lr: float, heads: Collection[Tensor]) -> None:
+    def __init__(self, model: nn.Module, lr: float, heads: Collection[Tensor], back: float) -> None:
         trained = [each for each in model.parameters() if each.requires_grad]
         self._begun = [each.detach().clone() for each in trained]
         self._peak = self.lr = lr
+        self._back = back
         self._beside = [
             BESIDE * float(each.detach().square().mean().sqrt()) / lr if any(each is one for one in heads) else 1.0
             for each in trained
@@ -107,7 +110,7 @@ class Nearby:
             group["lr"] = self.lr * beside
         self.state.step()
         for group, begun in zip(self.state.param_groups, self._begun, strict=True):
-            group["params"][0].lerp_(begun, BACK * self.lr / self._peak)
+            group["params"][0].lerp_(begun, self._back * self.lr / self._peak)
 
     def release(self) -> None:
         """End the use: no parameter has a gradient."""
