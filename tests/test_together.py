@@ -286,3 +286,14 @@ def test_commands_and_the_report_say_on_what_a_penalty_acted(
         told = [each.stderr for each in (done, norm, proved)]
         told.append((tmp_path / name / "report.html").read_text())
         assert [sentence in each for each in told] == [bool(penalty)] * 4
+
+
+def test_intervals_of_values_hold_as_often_as_they_say_under_a_penalty() -> None:
+    train, fresh = noisy(150, 0, "values"), noisy(400, 1, "values")
+    held_down = learn(train, TrainConfig(model=SPEC, epochs=1, threads=1, penalty=("weight-decay:weight=0.03",)))
+    assert held_down.conformal is not None
+    target, y = fresh.labelled()
+    p = held_down.network.probabilities(fresh)
+    assert np.polyfit(y, p[:, 0], 1)[0] < 0.7, "predictions are nearer to their mean than values"
+    sets = target.sets(p, held_down.conformal.threshold(0.9))
+    assert 0.84 < sets.covers(y).mean() < 0.96
