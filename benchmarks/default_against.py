@@ -37,6 +37,7 @@ P3 = ("amp", "signalp5", "coiled-coil", "splice", "ecoli-sigma70", "rbp-qki")
 OTHERS = ("rbp-qki as DNA", "subloc", "nanog", "enhancers-cohn", "nfe2")
 # Looked at once, when all that the default decides was settled.
 SEALED = ("cpp", "antiviral", "splice-loci")
+LONG_TO_GROUP = ("nanog", "enhancers-cohn")
 AS_DNA, BY_HOMOLOGY = " as DNA", " by homology"
 SIZES = (100, 300)
 LINEAR = ("kmer-logistic", "kmer-svm", "one-hot-logistic")
@@ -225,6 +226,7 @@ def main() -> None:
         groups.add([(name, sizes.sum(), len(sizes), sizes.max())])
     looked_at_once = [row for row in rows.read() if int(row["draw"]) < 10]
     if "default" in asked.method and looked_at_once:
+        grouped = {row["data_set"].removesuffix(BY_HOMOLOGY) for row in groups.read()}
         left_out = f"\n\nNot found and left out: {', '.join(missing)}." if missing else ""
         write_section(
             __file__,
@@ -236,7 +238,7 @@ def main() -> None:
             "`subloc` had been seen. *before* is commit "
             f"{BEFORE}, and what the suite `p3-small` has of the six sets of P3. Rows are of {MEASURED_AT}, between "
             "which no auroc at n = 300 moved by more than .00003; where evidence on strands decides otherwise since, "
-            "they were measured again. Seconds at n = 300 are of a processor of two cores that five processes shared.\n\n"
+            "they were measured again. Seconds at n = 300 are of two cores that five processes shared.\n\n"
             + "\n\n".join(table(looked_at_once, n) for n in SIZES)
             + f"\n\n{', '.join(SEALED)} were sealed until all that the default "
             "decides was settled, and run once. In the middle of that run the number of standard errors in the rule "
@@ -248,6 +250,7 @@ def main() -> None:
             "chain, in the half that is learned from. Whole groups are drawn, so that a large one may be many of the "
             "sequences learned from; folds go by groups too, of *linear* as of the default.\n\n"
             + table_by_homology(looked_at_once, groups.read())
+            + "".join(f"\n\nNot grouped yet: {name}." for name in LONG_TO_GROUP if name not in grouped)
             + left_out,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
@@ -24,7 +25,7 @@ from seqreg.baselines.models import kmer_candidates
 from seqreg.baselines.probabilities import sigmoid_of_scores, temperature_of_scores
 from seqreg.baselines.tuning import tune
 from seqreg.errors import InputError, ModelError, UsageError
-from seqreg.linear import draw, fit_logistic, fit_svm, inner_folds
+from seqreg.linear import draw, fit_logistic, fit_svm, inner_folds, short_views
 from seqreg.metrics import auroc
 from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
@@ -345,3 +346,14 @@ def test_what_cannot_be_learned_from_or_read() -> None:
 def test_nothing_to_predict_is_predicted(name: str) -> None:
     train = embedded(sequence_set(["ACGTAA", "GGGGCC", "ACGTAC", "GGCGCC"], [0, 1, 0, 1]))
     assert fit_baseline(name, train).probabilities(sequence_set([])).shape == (0, 2)
+
+
+@pytest.mark.parametrize("density", [0.02, 0.6])
+def test_short_views_keep_the_inner_products_of_sparse_rows(density: float) -> None:
+    rng = np.random.default_rng(0)
+    rows = scipy.sparse.csr_array(rng.random((12, 40)) * (rng.random((12, 40)) < density))
+    kept, held_out = np.arange(8), np.arange(8, 12)
+    ((short, other),) = short_views(rows, [(kept, held_out)], wide=True)
+    whole = rows.toarray()
+    np.testing.assert_allclose(short @ short.T, whole[kept] @ whole[kept].T, atol=1e-8)
+    np.testing.assert_allclose(other @ short.T, whole[held_out] @ whole[kept].T, atol=1e-8)

@@ -182,7 +182,7 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
     n = max((int(inner.max()) + 1 for inner, _ in splits), default=0)
     if n > SHORTENED_UP_TO or not wide:
         return [(rows[inner], rows[outer]) for inner, outer in splits]
-    gram = rows @ rows.T if isinstance(rows, np.ndarray) else (rows @ rows.T).toarray()
+    gram = rows @ rows.T if isinstance(rows, np.ndarray) else _products(rows)
     # Equal sequences make it singular.
     gram[np.diag_indices_from(gram)] += 1e-9
     views: list[tuple[Rows, Rows]] = []
@@ -190,6 +190,12 @@ def short_views(rows: Rows, splits: Sequence[Split], *, wide: bool) -> list[tupl
         factor = cholesky(gram[np.ix_(inner, inner)], lower=True)
         views.append((factor, solve_triangular(factor, gram[np.ix_(inner, outer)], lower=True).T))
     return views
+
+
+def _products(rows: Any) -> Array:
+    """(n, n) inner products of sparse rows, by a dense copy where it is not much larger: sums in the same order."""
+    dense = rows.nnz > rows.shape[0] * columns_of(rows) / 8
+    return rows @ rows.T.toarray() if dense else (rows @ rows.T).toarray()
 
 
 def as_piece(coef: Array, intercept: Array) -> Piece:
