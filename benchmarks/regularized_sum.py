@@ -141,9 +141,10 @@ def curve(rows: Sequence[dict[str, str]], name: str, n: int) -> str:
     for method in PROVED[name, n]:
         scores = [mean(rows, name, n, method, column) for column in MEASURED]
         if of(rows, name, n, method):
+            bases = {"auroc": PLAIN, "balanced_accuracy": PLAIN, "proved": UNALIGNED if name in ALIGNED else PLAIN}
             costs = [
-                "" if method == PLAIN else said(list(ahead(rows, name, n, (method, PLAIN), column).values()))
-                for column in ("auroc", "balanced_accuracy", "proved")
+                "" if method in (PLAIN, base) else said(list(ahead(rows, name, n, (method, base), column).values()))
+                for column, base in bases.items()
             ]
             shown = ["-" if value is None else f"{value:.3f}" for value in scores[:-1]]
             lines.append([method, *shown, f"{scores[-1]:.1f}", *costs])
@@ -204,15 +205,15 @@ def main() -> None:
         f"Means over draws, on up to {MOST_TESTED} test sequences; differences draw by draw with the 95 % interval of "
         f"five. Proved is balanced accuracy whatever two letters become, of up to {MOST_PROVED} sequences. Seconds "
         "are those of the processor for one training with its calibration. Of proteins the plain default aligns, which "
-        "cannot be regularized; *without alignments* is what a penalty begins with. That of few sequences steps take "
-        "back more of their way was chosen on draw 10, after some of draw 0 had been seen without it."
+        "cannot be regularized or certified; *without alignments* is what a penalty begins with. That of few sequences "
+        "steps take back more of their way was chosen on draw 10, after some of draw 0 had been seen without it."
     )
     text = [about]
     for name, n in PROVED:
         if any((row["data_set"], row["n"]) == (name, str(n)) and row["proved"] for row in looked_at_once):
             text += [f"### {name}, {n or 'all'} training sequences", curve(looked_at_once, name, n)]
     text.append("### Auroc on few sequences")
-    text += [small(looked_at_once, n) for n in SIZES if n]
+    text += [small(looked_at_once, n) for n in SIZES if n and mean(looked_at_once, P3[-1], n, OF_P3[-1], "auroc")]
     if missing:
         text.append(f"Not found and left out: {', '.join(missing)}.")
     if looked_at_once:
