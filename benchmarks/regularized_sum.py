@@ -102,7 +102,7 @@ def of_p3(
     asked: argparse.Namespace, found: dict[str, SequenceSet], n: int, draw: int
 ) -> Iterator[tuple[str, int, int, str]]:
     """The cells of one draw of all sets."""
-    for name in found if n in asked.sizes else ():
+    for name in [name for name in found if n in asked.sizes and n <= len(found[name]) // 2]:
         yield from ((name, n, draw, method) for method in (PLAIN, *([UNALIGNED] * (name in ALIGNED)), *OF_P3))
 
 
@@ -213,7 +213,7 @@ def main() -> None:
         if any((row["data_set"], row["n"]) == (name, str(n)) and row["proved"] for row in looked_at_once):
             text += [f"### {name}, {n or 'all'} training sequences", curve(looked_at_once, name, n)]
     text.append("### Auroc on few sequences")
-    text += [small(looked_at_once, n) for n in SIZES if n and mean(looked_at_once, P3[-1], n, OF_P3[-1], "auroc")]
+    text += [small(looked_at_once, n) for n in SIZES if n and mean(looked_at_once, P3[0], n, OF_P3[-1], "auroc")]
     if missing:
         text.append(f"Not found and left out: {', '.join(missing)}.")
     if looked_at_once:
