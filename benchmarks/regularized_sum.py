@@ -195,7 +195,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = Rows(__file__, COLUMNS, key=4)
     found, missing = data_sets(asked.sets)
-    for name, n, draw, method in rows.missing(cells(asked, found), asked.minutes):
+    for name, n, draw, method in rows.missing(dict.fromkeys(cells(asked, found)), asked.minutes):
         certified = method in PROVED.get((name, n), ()) and not (method == PLAIN and name in ALIGNED)
         rows.add([(name, n, draw, method, *measure(found[name], n, draw, method, certified=certified))])
     looked_at_once = [row for row in rows.read() if int(row["draw"]) < 10]
