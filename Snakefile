@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.14")
 
 
 # In the folder where Snakemake runs; what it leaves out, and all where it is missing, is in the schema.
