@@ -1,9 +1,38 @@
-"""How long a call takes, measured alike by the benchmarks that compare calls in one process."""
+"""How long a call in this process takes, and what a whole command does, measured alike by all benchmarks."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
+
+
+class Cost(NamedTuple):
+    """Of a command with its start and all that it started: seconds of the processor and of the clock.
+
+    mebibytes: peak memory of its largest process. load: of the machine, when it had ended.
+    """
+
+    processor_seconds: float
+    seconds: float
+    mebibytes: float
+    load: float
+
+
+def cost(*words: object, folder: Path | None = None, tree: Path | None = None) -> Cost:
+    """What `seqreg WORDS` costs on one thread, in a folder; tree: of which checkout, this one's by default."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({} if tree is None else {"PYTHONPATH": str(tree)})}
+    command = [sys.executable, "-W", "ignore", "-m", "seqreg", *map(str, words), "--threads", "1", "--quiet"]
+    begun = time.perf_counter()
+    job = subprocess.Popen(command, cwd=folder, env=environment)
+    _, status, used = os.wait4(job.pid, 0)
+    assert status == 0, words
+    seconds = time.perf_counter() - begun
+    return Cost(used.ru_utime + used.ru_stime, seconds, used.ru_maxrss / 1024, os.getloadavg()[0])
 
 
 def clocked(

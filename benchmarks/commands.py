@@ -10,17 +10,16 @@ on SEQREG_DATA), which are not embedded.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cells import Rows, sitting
+from clock import Cost, cost
 from page import markdown_table, write_section
 from predict_memory import write_chromosome
 
@@ -45,17 +44,6 @@ def data_set(command: str) -> str:
     return command.split()[2] if ".fa" not in command else "ecoli-sigma70"
 
 
-def run(tree: Path, words: list[str], folder: Path) -> tuple[float, float, float, float]:
-    """Seconds of the processor and of the clock, peak MiB and the load of a command by the code of a tree."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    begun = time.perf_counter()
-    job = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "seqreg", *words], cwd=folder, env=environment)
-    _, status, used = os.wait4(job.pid, 0)
-    assert status == 0, words
-    seconds = time.perf_counter() - begun
-    return used.ru_utime + used.ru_stime, seconds, used.ru_maxrss / 1024, os.getloadavg()[0]
-
-
 @contextmanager
 def place(before: Path) -> Iterator[Path]:
     """A folder with genomes, and the runs that are asked, each made once."""
@@ -64,12 +52,12 @@ def place(before: Path) -> Iterator[Path]:
         for millions in (0.5, 5):
             write_chromosome(folder / f"genome-{millions:g}.fa", millions)
         for name in ("splice", "ecoli-sigma70", "amp"):
-            few = ["--train-size", "300", "--no-baselines", "--quiet", "--threads", "1"]
-            run(before, ["train", name, "-o", f"run-{name}", *few], folder)
+            few = ["--train-size", 300, "--no-baselines"]
+            cost("train", name, "-o", f"run-{name}", *few, folder=folder, tree=before)
         yield folder
 
 
-def measured(tree: Path, command: str, folder: Path) -> tuple[float, float, float, float]:
+def measured(tree: Path, command: str, folder: Path) -> Cost:
     """A command by the code of a tree."""
     words = [f"run-{data_set(command)}" if word == "RUN" else word for word in command.split()]
     out = "out" if words[0] in ("train", "tune") else "out.json"
@@ -78,7 +66,7 @@ def measured(tree: Path, command: str, folder: Path) -> tuple[float, float, floa
         [sys.executable, "-m", "seqreg", words[0], "--help"], cwd=tree, capture_output=True, text=True, check=True
     ).stdout
     words += ["--workers", "1"] if "--workers" in known else []
-    return run(tree, [*words, "-o", out, "--threads", "1", "--quiet"], folder)
+    return cost(*words, "-o", out, folder=folder, tree=tree)
 
 
 def table(rows: Rows) -> str:

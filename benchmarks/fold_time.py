@@ -6,15 +6,12 @@ hardly depend on what else runs, as seconds of the clock do: the load beside the
 Resumable: a row of results/fold_time.tsv per command.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from cells import Rows, minutes_of_sitting
+from clock import cost
 from page import data_sets, markdown_table, write_section
 
 from seqreg.sequences import SequenceSet, train_subset, write_fasta
@@ -29,14 +26,8 @@ def row(data: SequenceSet, name: str, way: str, workers: int) -> tuple[object, .
     with tempfile.TemporaryDirectory() as folder:
         drawn = data.subset(train_subset(data, SEQUENCES, seed=0, by="stratified"))
         write_fasta(Path(folder) / "x.fa", drawn)
-        words = ["train", "x.fa", "-o", "run", *WAYS[way], "--workers", str(workers), "--threads", "1", "--quiet"]
-        begun = time.perf_counter()
-        started = subprocess.Popen([sys.executable, "-m", "seqreg", *words], cwd=folder)
-        _, status, used = os.wait4(started.pid, 0)
-        assert status == 0, status
-    load = os.getloadavg()[0]
-    spent = used.ru_utime + used.ru_stime
-    return name, way, workers, round(spent, 1), round(time.perf_counter() - begun, 1), round(load, 1)
+        found = cost("train", "x.fa", "-o", "run", *WAYS[way], "--workers", workers, folder=Path(folder))
+    return name, way, workers, *(round(each, 1) for each in (found.processor_seconds, found.seconds, found.load))
 
 
 def main() -> None:

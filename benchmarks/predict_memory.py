@@ -5,15 +5,13 @@ included.
 """
 
 import math
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from clock import cost
 from page import markdown_table, write_section
 
 from seqreg.predictors.network import Architecture, TrainedNetwork
@@ -58,12 +56,8 @@ def write_chromosome(path: Path, millions: float) -> None:
 
 def predict(run: Path, fasta: Path, *more: str) -> tuple[float, float]:
     """Seconds and peak memory in MiB of the whole command."""
-    command = [sys.executable, "-m", "seqreg", "predict", run, fasta, "-o", fasta.with_suffix(".tsv"), "--quiet", *more]
-    begun = time.perf_counter()
-    job = subprocess.Popen([*map(str, command), "--threads", "1"], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(job.pid, 0)
-    assert status == 0
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+    found = cost("predict", run, fasta, "-o", fasta.with_suffix(".tsv"), "--workers", 1, *more)
+    return found.seconds, found.mebibytes
 
 
 def main() -> None:

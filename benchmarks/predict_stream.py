@@ -3,8 +3,6 @@
 Takes some minutes; `--small` shrinks both files for a quick look.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from clock import cost
 from page import markdown_table, write_section
 
 from seqreg.alphabet import PROTEIN
@@ -52,12 +51,8 @@ def write_fasta(path: Path, n: int) -> None:
 
 def predict(run: Path, fasta: Path) -> tuple[float, float]:
     """Seconds and peak memory in MiB of the whole command."""
-    command = [sys.executable, "-m", "seqreg", "predict", run, fasta, "-o", fasta.with_suffix(".tsv"), "--quiet"]
-    begun = time.perf_counter()
-    job = subprocess.Popen([*map(str, command), "--threads", "1"], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(job.pid, 0)
-    assert status == 0
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+    found = cost("predict", run, fasta, "-o", fasta.with_suffix(".tsv"), "--workers", 1)
+    return found.seconds, found.mebibytes
 
 
 def forward_rate(network: TrainedNetwork) -> float:

@@ -3,16 +3,14 @@
 Takes some minutes and 3 GB of disk; `--small` takes a twentieth of the vectors for a quick look.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from clock import cost
 from page import markdown_table, write_section
 
 from seqreg.predictors.network import Architecture, TrainedNetwork
@@ -48,12 +46,8 @@ def write_vectors(path: Path, n: int) -> None:
 
 def predict(*words: object) -> tuple[float, float]:
     """Seconds and peak memory in MB of the whole command."""
-    begun = time.perf_counter()
-    command = [sys.executable, "-m", "seqreg", "predict", *map(str, words), "--quiet", "--threads", "1"]
-    job = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(job.pid, 0)
-    assert status == 0
-    return time.perf_counter() - begun, usage.ru_maxrss * 1024 / 1e6
+    found = cost("predict", *words, "--workers", 1)
+    return found.seconds, found.mebibytes * 1024**2 / 1e6
 
 
 def main() -> None:
