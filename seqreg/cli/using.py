@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -140,12 +141,12 @@ def predict(
     with terminal.progress("Scored") as moved, unfinished(kept, **about) as once:
         tell_embedded(language_models, moved)
         few = 1 if embed_with else workers  # a language model fits into memory once
-        beside = side_by_side(terminal, few, threads, getattr(model, "device", None), once)
+        processes = partial(side_by_side, terminal, few, threads, getattr(model, "device", None), once)
         if scan is not None:
             pieces = predicting.make_scan(model, data.spec(), scan, window)
             columns = predicting.bed_columns(model)
             least = -math.inf if threshold is None else threshold
-            _write(terminal, output, columns, predicting.window_rows(model, pieces, least, beside, moved))
+            _write(terminal, output, columns, predicting.window_rows(model, pieces, least, processes(), moved))
         elif variants is not None:
             from seqreg.sensitivity.variants import columns_of
 
@@ -161,13 +162,13 @@ def predict(
 
             # What a language model has to embed is much for each sequence: it shows, and is kept, one by one.
             pieces = predicting.stream(model, data.spec(), 1 if language_models else predicting.MUTATED)
-            rows = predicting.substitution_rows(model, pieces, beside, moved)
+            rows = predicting.substitution_rows(model, pieces, processes(), moved)
             _write(terminal, output, columns_of_substitutions(model), rows)
         else:
             level, conformal = predicting.held_to(model.target, run, abstain, coverage)
             pieces = predicting.stream(model, data.spec())
             scores = predicting.Scores(model=model, conformal=conformal, coverage=level, seen=read_seen(run))
-            rows = scores.rows(read_ahead(predicting.with_embeddings(model, pieces, tables)), beside, moved)
+            rows = scores.rows(read_ahead(predicting.with_embeddings(model, pieces, tables)), processes(), moved)
             _write(terminal, output, predicting.sequence_columns(model, conformal), rows)
             terminal.warn(scores.warnings())
     terminal.warn(pieces.warnings if pieces is not None else ())
