@@ -16,7 +16,7 @@ from seqreg.errors import UsageError
 from seqreg.linear import inner_folds
 from seqreg.mutagenesis import deletion_scores, forward_substitution_scores, insertion_scores, substitution_scores
 from seqreg.mutagenesis.edits import DELETION, INSERTION
-from seqreg.networks import MODELS, SpectrumNet, Sum, SumNet, as_onehot, parts_of
+from seqreg.networks import MODELS, ConvNet, SpectrumNet, Sum, SumNet, as_onehot, parts_of
 from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
 from seqreg.targets import Classes, Labels
@@ -72,6 +72,24 @@ def test_a_spectrum_counts_kmers_per_window(alphabet: Alphabet, k: int, strands:
     shares = count_kmers(data, k).toarray() / (12 - k + 1)
     expected = shares @ net.output.weight.detach().numpy().T + net.output.bias.detach().numpy()
     np.testing.assert_allclose(net(torch.from_numpy(data.padded())).detach(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize(("alphabet", "k", "strands"), [*NETWORKS, (DNA, 1, False), (DNA, 4, True)])
+def test_kmers_that_fire_are_all_that_the_filters_see(alphabet: Alphabet, k: int, strands: bool, moved: float) -> None:
+    """Near letters and far from them: values, slopes, and how the slopes turn with the weights."""
+    torch.manual_seed(2)
+    net = SpectrumNet(alphabet, k, outputs=2, length=17, reverse_complement=strands).double()
+    x = net.one_hot(random_ids(alphabet))
+    x = (x + moved * torch.randn_like(x)).requires_grad_()
+    weight, found = net.output.weight, []
+    for features in (net.dense_features(x, LENGTHS), ConvNet.dense_features(net, x, LENGTHS)):
+        (slope,) = torch.autograd.grad(net.output(features)[:, 0].sum(), x, create_graph=True)
+        turned = torch.autograd.grad(slope.square().sum(), weight)
+        found.append((features, slope, *turned))
+    for fast, slow in zip(*found, strict=True):
+        torch.testing.assert_close(fast, slow, atol=1e-10, rtol=1e-10)
+    assert found[0][2].abs().max() > 0
 
 
 def test_a_mixture_counts_in_parts_and_two_in_a_window_do_not() -> None:

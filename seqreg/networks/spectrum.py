@@ -14,6 +14,7 @@ from torch import Tensor
 from seqreg.alphabet import Alphabet
 from seqreg.networks.convnet import ConvNet
 from seqreg.networks.encodings import identity
+from seqreg.networks.firing import Firing
 
 SPECTRUM = "spectrum"
 
@@ -49,6 +50,27 @@ class SpectrumNet(ConvNet, proved=True):
         if ids.device.type != "cpu":  # which would wait to be told where letters are ambiguous
             return super().features(ids)
         return self.join_strands(self._shares(torch.cat(self.strands(self.pad_ids(ids)))), len(ids))
+
+    def features_at(self, x: Tensor, ids: Tensor) -> Tensor:
+        """(N, A^k) shares at x (N, A, L), which holds the one-hot of ids (N, L): differentiable in x."""
+        if ids.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().features_at(x, ids)
+        return self._firing_shares(x, self.lengths(ids))
+
+    def dense_features(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(N, A^k) what the filters give at any x (N, A, L): of few, for most are silent, wherever x lies."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().dense_features(x, lengths)
+        return self._firing_shares(x, torch.full((len(x),), x.shape[2]) if lengths is None else lengths)
+
+    def _firing_shares(self, x: Tensor, lengths: Tensor) -> Tensor:
+        n, x = len(x), self.pad_one_hot(x)
+        if self.reverse_complement:
+            x = torch.cat([x, self.reverse_complement_one_hot(x, lengths)])
+            lengths = torch.cat([lengths, lengths])
+        counts = self.window_counts(lengths)
+        shares = Firing.of(x, counts, self.receptive_field).strengths(x) / counts[:, None]
+        return self.join_strands(shares, n)
 
     def _shares(self, ids: Tensor) -> Tensor:
         """The same on one strand, in as many steps as there are letters, whatever the number of k-mers."""
