@@ -27,7 +27,7 @@ from seqreg import __version__
 from seqreg.errors import DiskFullError, SeqregError, UsageError, option
 from seqreg.locks import Lock
 from seqreg.records import to_plain
-from seqreg.writing import naming
+from seqreg.writing import atomic_write, naming
 
 Piece = Mapping[str, Any]
 Once = Callable[[Callable[[], Piece]], Piece]
@@ -47,6 +47,30 @@ def unfinished(path: Path | None, **about: Any) -> AbstractContextManager[Once]:
     return nullcontext(afresh) if path is None else Unfinished(path, **about)
 
 
+def named(about: Mapping[str, Any]) -> str:
+    """A name made of all that decides a result, as JSON can hold it, and of the versions that compute it."""
+    versions = {"seqreg": __version__, **{name: version(name) for name in ("torch", "numpy")}}
+    text = json.dumps(to_plain({**about, "versions": versions}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_piece(file: Path, piece: Piece) -> None:
+    """One piece as a file of its own, written whole or not at all."""
+    content = _packed(piece)
+    with atomic_write(file, "wb") as handle:
+        handle.write(_checksum(content) + content)
+
+
+def read_piece(file: Path) -> Piece | None:
+    """The piece in a file of its own; None where there is none, or a damaged one."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    checksum, content = content[:_CHECKSUM], content[_CHECKSUM:]
+    return _unpacked(content) if content and checksum == _checksum(content) else None
+
+
 class Unfinished:
     """The file of pieces of one work; itself the function `once`. As a context it closes the file when left.
 
@@ -57,9 +81,7 @@ class Unfinished:
 
     def __init__(self, path: Path, **about: Any) -> None:
         self.path = path
-        versions = {"seqreg": __version__, **{name: version(name) for name in ("torch", "numpy")}}
-        text = json.dumps(to_plain({**about, "versions": versions}), sort_keys=True)
-        self._head = hashlib.sha256(text.encode()).hexdigest().encode() + b"\n"
+        self._head = named(about).encode() + b"\n"
         self._file: IO[bytes] | None = None
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
         self._reading = True

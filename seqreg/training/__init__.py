@@ -13,6 +13,7 @@ from seqreg.training.learning import Learned, architecture_of, learn
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.run import RunResult, train
+from seqreg.training.shared import SharedParts
 from seqreg.training.stacking import fit
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Learned",
     "Progress",
     "RunResult",
+    "SharedParts",
     "TrainConfig",
     "architecture_of",
     "choose_device",

@@ -20,6 +20,7 @@ from seqreg.training.defaults import with_defaults
 from seqreg.training.loop import Progress
 from seqreg.training.machine import choose_device, reproducible
 from seqreg.training.parts import Parts, split_parts
+from seqreg.training.shared import SharedParts
 from seqreg.training.stacking import Stacked, fit
 from seqreg.unfinished import Once, unfinished
 
@@ -48,11 +49,13 @@ def learn(
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
     folder: Path | None = None,
+    shared: SharedParts | None = None,
 ) -> Learned:
     """A training that leaves no files, on all of `data` but the share that decides when to stop.
 
     valid: sequences that decide it instead. most_folds: as `fit` has it. folder: where what is done
-    of it is kept, and gone on with if it is there; remove it afterwards. Raises as `train` does.
+    of it is kept, and gone on with if it is there; remove it afterwards. shared: as `fit` has it. Raises as `train`
+    does.
     """
     device = choose_device(config.device)
     parts = split_parts(data, replace(config, test=0.0), valid=valid)
@@ -61,8 +64,8 @@ def learn(
     about = {"config": config.get_params(), "sha256": data.sha256}
     with reproducible(config, device), unfinished(place, **about) as once:
         network = untrained(config, parts.train, device)
-        going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
-        return learn_from_parts(network, config, parts, resume=True, most_folds=most_folds, **going_on)
+        how: dict[str, Any] = {"folder": folder, "once": once, "report": report, "shared": shared}
+        return learn_from_parts(network, config, parts, resume=True, most_folds=most_folds, **how)
 
 
 def untrained(config: TrainConfig, train: SequenceSet, device: torch.device) -> TrainedNetwork:
@@ -83,12 +86,13 @@ def learn_from_parts(
     once: Once,
     report: Callable[[Progress], None] | None,
     most_folds: int | None = None,
+    shared: SharedParts | None = None,
 ) -> Learned:
     """Train the network in place as a complete configuration says, and calibrate it. Arguments are those of `fit`."""
     going_on: dict[str, Any] = {"folder": folder, "once": once, "report": report}
     start = perf_counter()
     kept = [Stacked()]
-    how: dict[str, Any] = {"resume": resume, "most_folds": most_folds, "keep": kept.append}
+    how: dict[str, Any] = {"resume": resume, "most_folds": most_folds, "keep": kept.append, "shared": shared}
     history = fit(network.module, config, parts.train, parts.valid, **how, **going_on)
     trained = perf_counter()
     stacked = kept[-1]

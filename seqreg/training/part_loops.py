@@ -90,9 +90,9 @@ def _finished_part(file: Path, part: SequenceNetwork) -> History | None:
 
 
 def fit_cnns(
-    names: list[str], model: SumNet, train: SequenceSet, held_out: HeldOut, loops: Loops, history: History
-) -> Array:
-    """Train the parts of a kind in place; scores (n, K) of what was held out.
+    names: list[str], model: SumNet, train: SequenceSet, held_out: HeldOut, loops: Loops
+) -> tuple[Array, History]:
+    """Train the parts of a kind in place; scores (n, K) of what was held out, and their history.
 
     A single one is trained on all, after one for each fold that is not kept. Several are each without a fold of their
     own; where there are fewer folds, or a validation part instead, they differ in what they start from and in the order
@@ -100,6 +100,7 @@ def fit_cnns(
     """
     valid = held_out.data if held_out.data is not train else None
     scores = np.zeros((len(held_out.data), model.part(names[0]).outputs))
+    history: History = []
     without = held_out.folds
     if len(names) == 1:
         for number, (inner, outer) in enumerate(held_out.folds):
@@ -115,4 +116,4 @@ def fit_cnns(
             scores[fold[1]] = logits_of(part, train.subset(fold[1]), scores.shape[1])
         elif not held_out.folds:
             scores += logits_of(part, held_out.data, scores.shape[1]) / len(names)
-    return scores[held_out.rows]
+    return scores[held_out.rows], history

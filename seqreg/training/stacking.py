@@ -13,6 +13,7 @@ to one spread, and its CNNs are all trained on all sequences, an ensemble as of 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqreg.training.heads import fit_head
 from seqreg.training.held_out import HeldOut
 from seqreg.training.loop import Progress
 from seqreg.training.part_loops import History, Loops, fit_cnns
+from seqreg.training.shared import LearnedKind, SharedParts, decides
 from seqreg.training.together import acts_on_sum, apart, fit_together, try_out
 from seqreg.training.weighing import factors_to_one_spread, stacking_weights
 from seqreg.unfinished import Once, afresh
@@ -46,6 +48,7 @@ def fit(
     most_folds: int | None = None,
     once: Once = afresh,
     keep: Callable[["Stacked"], object] | None = None,
+    shared: SharedParts | None = None,
 ) -> History:
     """Train any of seqreg's networks in place and return its history: `loop.fit`, for every part of a sum.
 
@@ -53,10 +56,12 @@ def fit(
     them to the same bits. Rows of a sum's history name the part; the fits to folds are not in it. most_folds: how many
     of the folds are held out of a sum's parts to learn the weights, where all of them take too long. once: keeps what
     is done of the linear parts (see `seqreg.unfinished`). keep: given what is known of a sum beside its weights.
+    shared: where kinds of parts are that other trainings have learned, and may be read by others.
     """
     if not isinstance(model, SumNet):
         return loop.fit(model, config, train, valid, folder=folder, resume=resume, report=report)
     how: dict[str, Any] = {"folder": folder, "resume": resume, "report": report, "most_folds": most_folds, "once": once}
+    how["shared"] = shared
     whole = acts_on_sum(model, config)
     if whole:
         try_out(model, config, train)
@@ -135,6 +140,7 @@ def fit_parts(
     report: Callable[[Progress], None] | None = None,
     most_folds: int | None = None,
     once: Once = afresh,
+    shared: SharedParts | None = None,
 ) -> FittedParts:
     """Train every part of a sum in place, by itself; `fit` without the weights."""
     kinds = model.kinds()
@@ -145,15 +151,30 @@ def fit_parts(
     loops = Loops(config, folder, resume, report)
     scores: list[Array] = []
     history: History = []
-    loops.planned = sum(len(names) if len(names) > 1 else 1 + len(of_cnns.folds) for names in learned.values())
-    for kind, names in kinds.items():
+    runs = {kind: len(names) if len(names) > 1 else 1 + len(of_cnns.folds) for kind, names in learned.items()}
+    loops.planned = sum(runs.values())
+
+    def learn(kind: str, names: list[str], once: Once) -> LearnedKind:
+        parts = [model.part(name) for name in names]
         if kind in learned:
-            scores.append(fit_cnns(names, model, train, of_cnns, loops, history))
+            return LearnedKind(*fit_cnns(names, model, train, of_cnns, loops))
+        for part in parts:
+            part.prepare(train, config.seed)
+        return LearnedKind(fit_head(parts, config, train, held_out, once), [])
+
+    sequences = [None if each is None else each.sha256 for each in (train, valid)] if shared is not None else []
+    for kind, names in kinds.items():
+        if shared is None:
+            found = learn(kind, names, once)
         else:
-            parts = [model.part(name) for name in names]
-            for part in parts:
-                part.prepare(train, config.seed)
-            scores.append(fit_head(parts, config, train, held_out, once))
+            done = loops.done
+            about = {"sequences": sequences, "several": several, "most_folds": most_folds, "average": model.average}
+            about["config"] = decides(config, solved=kind not in learned)
+            parts = {name: model.part(name) for name in names}
+            found = shared.learned(parts, about, partial(learn, kind, names))
+            loops.done = done + runs.get(kind, 0)
+        scores.append(found.scores)
+        history.extend(found.history)
     return FittedParts(
         scores=np.stack(scores),
         y=held_out.y,

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from seqreg.baselines import fit_baseline
 from seqreg.errors import DiskFullError, SeqregError
 from seqreg.sequences import SequenceSet
-from seqreg.training import TrainConfig, learn
+from seqreg.training import SharedParts, TrainConfig, learn
 from seqreg.tuning.folds import Pair, score
 from seqreg.tuning.search import Candidate, Scores, Search, State, mean
 from seqreg.unfinished import unfinished
@@ -94,7 +94,9 @@ class Trials:
         by = self.by if self.by == "stratified" else None
         config = replace(config, **candidate.setting, seed=seed, by=by, train_size=None, threads=1, baselines=False)
         config = replace(config, calibration="none")  # else each would be fitted thrice more
-        return learn(kept, config, valid=self.valid, most_folds=WEIGHED_ON, folder=folder).network.probabilities
+        shared = SharedParts(path=self.results.path / "shared")  # most candidates differ in one kind of part
+        learned = learn(kept, config, valid=self.valid, most_folds=WEIGHED_ON, folder=folder, shared=shared)
+        return learned.network.probabilities
 
     def _unfinished(self, candidate: Candidate, fold: int) -> Path:
         """The folder of what is done of a training that is not over."""
