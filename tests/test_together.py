@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqreg.alphabet import DNA
+from seqreg.alphabet import DNA, PROTEIN
 from seqreg.certificates import hamming_certificate
 from seqreg.errors import UsageError
 from seqreg.metrics import log_loss
-from seqreg.networks import Sum, SumNet, parts_of
+from seqreg.networks import AlignmentNet, Sum, SumNet, parts_of
 from seqreg.penalties import PENALTIES
 from seqreg.penalties.hamming import Hamming
 from seqreg.sequences import SequenceSet, read_strings, write_fasta
-from seqreg.training import TrainConfig, learn, with_defaults
+from seqreg.training import TrainConfig, learn, loop, with_defaults
 from seqreg.training.stacking import Stacked, fit
-from seqreg.training.together import FACTORS, NAME, nearest_line, shrink
+from seqreg.training.together import FACTORS, NAME, nearest_line, shrink, where_it_acts
 from tests import oracles
 
 SPEC = Sum(spectrum=2, filters=4, width=4, pooling=("max", "position"))
@@ -115,6 +115,77 @@ def test_a_large_strength_makes_the_sum_a_constant(name: str) -> None:
     net, _ = fitted(penalty=(f"{name}:weight=1e6",))
     assert float(logits(net).std()) < 0.01 * float(logits(fitted()[0]).std())
     assert abs(float(logits(net).mean())) < 0.5, "as many of one class as of the other"
+
+
+def proteins(n: int = 60, length: int = 12) -> SequenceSet:
+    """Every second sequence begins with WCHK."""
+    letters = np.random.default_rng(0).choice(list(PROTEIN.letters), (n, length))
+    letters[::2, :4] = list("WCHK")
+    return read_strings(["".join(row) for row in letters], ["yes", "no"] * (n // 2), alphabet="protein")
+
+
+def with_alignments(penalty: tuple[str, ...]) -> tuple[SumNet, TrainConfig, SequenceSet]:
+    """A sum of few parts, of which alignments are one, trained."""
+    data, spec = proteins(), Sum(spectrum=1, positions=False, filters=4, width=3, alignments=10)
+    config = with_defaults(TrainConfig(model=spec, epochs=3, threads=1, penalty=penalty or None), data, None)
+    torch.manual_seed(0)
+    net = spec.build(PROTEIN, outputs=1, length=12)
+    fit(net, config, data, None)
+    return net, config, data
+
+
+def test_alignments_are_shrunk_with_the_parts_on_which_a_penalty_acts(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, *_ = with_alignments(())
+    monkeypatch.setattr(AlignmentNet, "features_at", None)  # nor are their gradients asked for
+    net, config, data = with_alignments(("gradient:weight=0.5",))
+    own, first = (each.part("alignments").output.weight.detach() for each in (net, plain))
+    factor = float(own.norm() / first.norm())
+    assert 0 < factor < 1
+    assert any(factor == pytest.approx(each) for each in FACTORS)
+    torch.testing.assert_close(own, factor * first)
+    (told,) = where_it_acts(net, config)
+    assert "all parts but alignments" in told
+    assert "sum:alignments=0" in told
+    constant, *_ = with_alignments(("gradient:weight=1e6",))
+    with torch.no_grad():
+        assert float(constant(torch.from_numpy(data.padded())).std()) < 1e-3
+
+
+def test_what_is_to_be_proved_is_asked_of_alignments_too() -> None:
+    net, config, _ = with_alignments(("hamming:weight=1e6",))
+    assert where_it_acts(net, config) == ["Penalties, constraints and attacks act on the sum of all parts"]
+    assert not net.part("alignments").output.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ({}, True),
+        ({"penalty": ("gradient", "weight-decay")}, True),
+        ({"penalty": ("adversarial",)}, True),
+        ({"penalty": ("gradient", "hamming")}, False),
+        ({"penalty": (lambda model, x, y, *, progress: x.sum(),)}, False),
+        ({"constraint": ("spectral-norm",)}, False),
+        ({"attack": "substitution"}, False),
+    ],
+)
+def test_the_default_keeps_alignments_where_they_may_follow(asked: dict[str, Any], kept: bool) -> None:
+    model = with_defaults(TrainConfig(**asked), proteins(), None).model
+    assert isinstance(model, Sum)
+    assert bool(model.alignments) is kept
+
+
+def test_logits_beside_a_network_count_in_its_loss() -> None:
+    data = planted()
+    config = replace(
+        with_defaults(TrainConfig(model=SPEC, epochs=1, threads=1), data, None), penalty=(), start="random"
+    )
+    sure = np.where(data.labelled()[1] == 1, 50.0, -50.0)[:, None]
+    rows = [loop.fit(built().float(), config, data, None, beside=beside) for beside in (None, sure, -sure)]
+    losses = [row[0]["loss"] for row in rows]
+    assert losses[0] == pytest.approx(0.7, abs=0.3)
+    assert losses[1] < 1e-6
+    assert losses[2] == pytest.approx(50, abs=1)
 
 
 def test_progress_goes_on_epoch_by_epoch() -> None:

@@ -46,7 +46,7 @@ class AlignmentNet(Part, proved=True):
             "without"
         }
     )
-    head_only, window_by_window = True, False
+    dear, head_only, window_by_window = True, True, False
     receptive_field, activation_name = 1, "relu"  # scores are at least 0
 
     def __init__(self, alphabet: Alphabet, references: int, *, outputs: int, length: int) -> None:

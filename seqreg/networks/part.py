@@ -44,12 +44,14 @@ class Part(SequenceNetwork):
     """Logits (N, K) = head(features), the features (N, F) being those of letters, or of anything else.
 
     output, hidden: the head. head_only: whether nothing else is trained, so that the head, which is linear then, is
-    solved for. solved_together: parts of a sum that are one such model have the same, which then is their kind. dense:
+    solved for. dear: whether a look at letters that change takes so long that penalties on a sum leave the part out.
+    solved_together: parts of a sum that are one such model have the same, which then is their kind. dense:
     whether few features are 0. reverse_complement: whether both strands are scored. default_penalty:
     of a part that is trained step by step, where nothing is said.
     """
 
     cannot: Mapping[Ability, str] = MappingProxyType({})
+    dear: ClassVar[bool] = False
     solved_together: ClassVar[str | None] = None
     proved: ClassVar[bool] = False
     output: nn.Linear

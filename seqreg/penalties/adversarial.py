@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class Adversarial(Penalty):
     counts as delta = 0. `signs=2` descends the difference as well and takes the larger square.
     """
 
+    parts_may_follow: ClassVar[bool] = True
     weight: float = hyper(1.0, "strength lambda", low=0)
     epsilon: float = hyper(0.1, "radius of the l2 ball around one-hot x", low=0)
     steps: int = hyper(5, "ascent steps", low=1)

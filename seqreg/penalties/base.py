@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,13 @@ from seqreg.specs import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class Penalty(Spec, ABC):
-    """A term added to the loss, differentiable in the weights of a network; its fields are hyperparameters."""
+    """A term added to the loss, differentiable in the weights of a network; its fields are hyperparameters.
+
+    parts_may_follow: whether parts of a sum that are too dear to be looked at anew in each step may be left out, and be
+    shrunk with the others: where it asks how far logits move, not what they are, and nothing is to be proved.
+    """
+
+    parts_may_follow: ClassVar[bool] = False
 
     def __call__(
         self,

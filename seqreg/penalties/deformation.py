@@ -1,6 +1,7 @@
 """How far a deformation of a sequence moves a logit, by small finite moves or along their directions."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ class Deformation(Penalty):
     of the penalty's own, seeded by the progress of training.
     """
 
+    parts_may_follow: ClassVar[bool] = True
     weight: float = hyper(1.0, "strength lambda", low=0)
     set: tuple[str, ...] = hyper(("shift", "insertion", "deletion", "similar"), "kinds joined by +", choices=_NAMES)
     size: int = hyper(3, "largest shift, run of letters, or number of substitutions", low=1)
@@ -66,6 +68,7 @@ class Tangent(Penalty):
     (Bietti et al., 2019; Simard et al., 1998).
     """
 
+    parts_may_follow: ClassVar[bool] = True
     weight: float = hyper(0.1, "strength lambda", low=0)
     set: tuple[str, ...] = hyper(("shift", "insertion", "deletion", "similar"), "kinds joined by +", choices=_NAMES)
     reduce: str = hyper("max", "steepest unit direction, or sum over raw ones", choices=("max", "sum"))

@@ -1,6 +1,7 @@
 """Penalties on the gradient with respect to the one-hot input."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ def squared_gradients(view: InputView, *, create_graph: bool = False) -> Tensor:
 class Gradient(Penalty):
     """`weight * sum_k max_i ||grad_x f_k(x_i)||_2^2` (Bietti et al., 2019): a lower bound on the squared RKHS norm."""
 
+    parts_may_follow: ClassVar[bool] = True
     weight: float = hyper(0.1, "strength lambda", low=0)
     over: str = hyper("max", "how examples of a batch are joined", choices=("max", "mean"))
 

@@ -1,6 +1,7 @@
 """Squared weights: the baseline of all regularizers."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ class WeightDecay(Penalty):
     dimensions, each once; no biases and no normalization layers. Coupled: it acts through the optimizer's gradient.
     """
 
+    parts_may_follow: ClassVar[bool] = True
     weight: float = hyper(1e-3, "strength lambda", low=0)
 
     def value(self, view: InputView, y: Tensor, progress: float) -> Tensor:

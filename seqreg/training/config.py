@@ -49,6 +49,12 @@ class TrainConfig(TrainSettings):
         """Whether a penalty, constraint or attack is asked for."""
         return bool(self.penalty or self.constraint or self.attack)
 
+    @property
+    def parts_may_follow(self) -> bool:
+        """Whether parts of a sum that are dear may be left out of what is asked for, and be shrunk with the others."""
+        known = all(getattr(penalty, "parts_may_follow", False) for penalty in self.penalty or ())
+        return known and not self.constraint and not self.attack
+
     def to_plain(self) -> dict[str, Any]:
         """What `config.json` holds: objects as texts, with every field spelled out."""
         values = {name: getattr(self, name) for name in self.get_params()}

@@ -40,9 +40,10 @@ def with_defaults(config: TrainConfig, train: SequenceSet, valid: SequenceSet | 
 def decided(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) -> tuple[TrainConfig, tuple[str, ...]]:
     """The configuration with every None filled in from the training part, and sentences on what evidence decided.
 
-    No penalty being chosen stays None for a sum: each of its CNNs then has its own default. Where something is asked
-    for that acts on the sum, it is one without alignments, which every step would have to align anew. Raises UsageError
-    for class weights where a sequence may carry several labels.
+    No penalty being chosen stays None for a sum: each of its CNNs then has its own default. Where alignments cannot
+    follow what is asked for (`TrainConfig.parts_may_follow`), it is a sum without them, which every step would have to
+    align anew, and of which nothing could be proved. Raises UsageError for class weights where a sequence may carry
+    several labels.
     """
     target, y = train.labelled()
     if config.class_weight in EVEN and target.one_class(y) is None:
@@ -69,7 +70,7 @@ def decided(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) 
             found.append(evidence.positions(NATS if peptides else 0.0))
             in_place = found[-1].decided
         model = default_model(train, in_place=in_place)
-        if config.regularized:
+        if not config.parts_may_follow:
             model = replace(model, alignments=0)
         if peptides and not in_place:
             windows = train.lengths.max() > model.width[0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqreg.errors import DivergedError, option
+from seqreg.linear import Array
 from seqreg.networks import Objective, SequenceNetwork, objective, objective_for, objective_of
 from seqreg.sequences import SequenceSet
 from seqreg.training.checkpoint import FitState, load_checkpoint, save_checkpoint
@@ -44,16 +45,25 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ResidentData:
-    """A part of the data on the device: ids (N, L) uint8, targets y, weights (N,); lengths stay on the host."""
+    """A part of the data on the device: ids (N, L) uint8, targets y, weights (N,); lengths stay on the host.
+
+    beside: logits (N, K) to which the network's are added, of what is not trained.
+    """
 
     ids: Tensor
     y: Tensor
     weights: Tensor
     lengths: Tensor
+    beside: Tensor | None = None
 
     @classmethod
     def of(
-        cls, data: SequenceSet, class_weight: str | None, device: torch.device, dtype: torch.dtype
+        cls,
+        data: SequenceSet,
+        class_weight: str | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        beside: Array | None = None,
     ) -> "ResidentData":
         """Pad once, move once."""
         target, y = data.labelled()
@@ -64,15 +74,17 @@ class ResidentData:
             .to(device),
             weights=torch.from_numpy(example_weights(data, class_weight)).to(device, dtype),
             lengths=torch.from_numpy(data.lengths),
+            beside=None if beside is None else torch.from_numpy(beside).to(device, dtype),
         )
 
-    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """ids, y and weights of consecutive batches of a host permutation, cut to the longest sequence in each."""
+    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+        """ids, y, weights and logits beside, of batches of a host permutation, cut to the longest sequence in each."""
         on_device = order.to(self.ids.device)
         for start in range(0, len(order), size):
             longest = int(self.lengths[order[start : start + size]].max())
             index = on_device[start : start + size]
-            yield self.ids[index, :longest], self.y[index], self.weights[index]
+            beside = None if self.beside is None else self.beside[index]
+            yield self.ids[index, :longest], self.y[index], self.weights[index], beside
 
 
 def epoch_order(y: Tensor, generator: torch.Generator, *, resampled: bool) -> Tensor:
@@ -111,12 +123,14 @@ def fit(
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
     nearby: Collection[Tensor] | None = None,
+    beside: Array | None = None,
 ) -> list[dict[str, float]]:
     """Train in place and return the history rows; with a validation part the best epoch's weights are restored.
 
     config must be complete (`with_defaults`). With a folder, a checkpoint is kept in it and `resume` continues from
-    it to the same bits. nearby: heads of a network whose weights stay near (`Nearby`). Raises
-    DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
+    it to the same bits. nearby: heads of a network whose weights stay near (`Nearby`). beside: logits (N, K), N those
+    that are trained on, to which the network's are added in the loss, of a sum that is trained without validation part.
+    Raises DivergedError, naming epoch and term, when the loss or the weights are no longer finite.
     """
     assert config.epochs is not None, "fill the configuration in by with_defaults"
     assert config.batch_size is not None
@@ -131,7 +145,7 @@ def fit(
     criterion = objective(train.labelled()[0])
     model.learns(criterion)
     loss = partial(weighted_loss, criterion=criterion)
-    data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype)
+    data = ResidentData.of(train, "none" if resampled else config.class_weight, device, dtype, beside)
     held_out = None if valid is None else ResidentData.of(valid, config.class_weight, device, dtype)
     optimizer: Optimizer = (
         FlatAdamW(model, config.lr, config.weight_decay)
@@ -153,7 +167,7 @@ def fit(
         order = epoch_order(labels, generator, resampled=resampled)
         summands: list[Tensor] = []
         sizes: list[int] = []
-        for ids, y, weights in data.batches(order, config.batch_size):
+        for ids, y, weights, others in data.batches(order, config.batch_size):
             progress = state.step / steps
             optimizer.lr = learning_rate(state.step, steps, config.lr)
             for augment in regularizers.augment:
@@ -163,7 +177,8 @@ def fit(
                 values = in_closed_form.step(ids, y, weights)
             else:
                 x = regularizers.attack(model, ids, y) if regularizers.attack else ids
-                terms = {criterion.term: loss(_score(model, x, ids), y, weights)}
+                logits = _score(model, x, ids)
+                terms = {criterion.term: loss(logits if others is None else logits + others, y, weights)}
                 for name, penalty in regularizers.penalties.items():
                     terms[name] = penalty(model, ids, y, progress=progress)
                 values = torch.stack(list(terms.values()))
@@ -212,7 +227,7 @@ def validation_loss(model: SequenceNetwork, data: ResidentData, batch_size: int 
     with torch.inference_mode():
         parts = [
             (_losses(model, ids, y) * weights).sum()
-            for ids, y, weights in data.batches(torch.argsort(data.lengths, stable=True), batch_size)
+            for ids, y, weights, _ in data.batches(torch.argsort(data.lengths, stable=True), batch_size)
         ]
         return float(torch.stack(parts).sum() / data.weights.sum())
 

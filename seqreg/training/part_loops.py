@@ -51,10 +51,12 @@ class Loops:
         seed: int = 0,
         *,
         heads: Callable[[Network], Collection[Tensor]] | None = None,
+        beside: Array | None = None,
     ) -> tuple[Network, History]:
         """A copy of the part, trained; taken from its file where an interrupted run had finished it.
 
         seed: added to that of the configuration. heads: those of a network that is to be trained on nearby.
+        beside: logits (N, K) of other parts.
         """
         torch.manual_seed(self.config.seed + seed)  # one that is taken from its file has drawn nothing
         part = copy.deepcopy(part)
@@ -66,7 +68,7 @@ class Loops:
             if config.penalty is None:
                 config = replace(config, penalty=part.default_penalty)
             how: dict[str, Any] = {"folder": folder, "resume": self.resume, "report": self._report}
-            history = loop.fit(part, config, train, valid, **how, nearby=heads and heads(part))
+            history = loop.fit(part, config, train, valid, **how, nearby=heads and heads(part), beside=beside)
             if finished is not None:
                 with atomic_write(finished, "wb") as handle:
                     handle.write(save(on_host(part.state_dict()), {"history": json.dumps(history)}))

@@ -6,6 +6,9 @@ those of linear parts too. First the parts are shrunk to where loss and penaltie
 strength is a constant; then all weights are trained on for a few epochs, near where they are. Near, because
 the strength of every linear part was chosen by what it says of held-out sequences: their weights move in steps that
 are small beside them, and all are drawn back to where they began (Li, Grandvalet and Davoine, ICML 2018).
+
+Parts that are dear to look at anew, alignments, follow where they may: they are shrunk with the others, on whose
+account it is done, and stay as they are while the others are trained on beside them.
 """
 
 import copy
@@ -18,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqreg.errors import option
 from seqreg.linear import Array
 from seqreg.networks import SequenceNetwork, SumNet, can, objective, parts_of
 from seqreg.predictors.network import logits_of
@@ -65,7 +69,13 @@ def where_it_acts(model: SequenceNetwork, config: TrainConfig) -> list[str]:
     if not isinstance(model, SumNet) or not config.regularized:
         return []
     if acts_on_sum(model, config):
-        return ["Penalties, constraints and attacks act on the sum of all parts"]
+        _, followers = _separate_followers(model, config)
+        all_of_them = "Penalties, constraints and attacks act on the sum of all parts"
+        if followers is None:
+            return [all_of_them]
+        names = " and ".join(followers.parts)
+        why = "which would take long at every step and are only shrunk with the rest"
+        return [f"{all_of_them} but {names}, {why}; {option('model', f'sum:{names}=0')} leaves them out"]
     why = next(part.cannot[each] for part in parts_of(model) for each in ("edits", "gradients") if each in part.cannot)
     return [f"Penalties, constraints and attacks act on the convolutional networks alone: {why}"]
 
@@ -78,7 +88,7 @@ def apart(config: TrainConfig) -> TrainConfig:
 def try_out(model: SumNet, config: TrainConfig, train: SequenceSet) -> None:
     """Ask for everything once, of a few sequences: what cannot act on this sum says so before anything is learned."""
     regularizers, few = Regularizers.of(config), train.subset(np.arange(min(2, len(train))))
-    copied = copy.deepcopy(model)
+    copied = copy.deepcopy(_separate_followers(model, config)[0])
     parameter = next(copied.parameters())
     data = ResidentData.of(few, config.class_weight, parameter.device, parameter.dtype)
     for penalty in regularizers.penalties.values():
@@ -98,23 +108,45 @@ def fit_together(
     report: Callable[[Progress], None] | None,
 ) -> Regularized:
     """Train all parts on in place; config must be complete. Arguments are those of `fit`."""
-    outputs = parts_of(model)[0].outputs
-    before = logits_of(model, train, outputs).astype(np.float64)
-    shrink(model, config, train)
+    rest, followers = _separate_followers(model, config)
+    outputs = parts_of(rest)[0].outputs
+    logits = logits_by_kind(model, train)
+    before, factors = np.stack([*logits.values()]).sum(0), shrink(model, config, train, logits)
+    beside = np.zeros_like(before)
+    for kind in () if followers is None else followers.kinds():
+        bias = _bias(model, kind)
+        beside += factors[kind] * (logits[kind] - bias) + bias
     epochs = min(config.epochs or EPOCHS, EPOCHS)
     assert config.lr is not None
     config = replace(config, epochs=epochs, lr=SLOWER * config.lr, penalty=config.penalty or (), start="random")
     loops = Loops(config, folder, resume, report)
     loops.planned = 1
-    trained, rows = loops.run(NAME, model, train, None, heads=_heads)
-    model.load_state_dict(trained.state_dict())
+    trained, rows = loops.run(NAME, rest, train, None, heads=_heads, beside=None if followers is None else beside)
+    rest.load_state_dict(trained.state_dict())
     weight = example_weights(train, config.class_weight)
-    slope, offset = nearest_line(before, logits_of(model, train, outputs).astype(np.float64), weight)
+    slope, offset = nearest_line(before, logits_of(rest, train, outputs).astype(np.float64) + beside, weight)
     if slope and train.labelled()[0].probabilistic:
         with torch.no_grad():
-            parts_of(model)[0].output.bias.sub_(torch.as_tensor(offset))
+            parts_of(rest)[0].output.bias.sub_(torch.as_tensor(offset))
         offset = np.zeros(outputs)
     return Regularized(history=[{"part": NAME, **row} for row in rows], slope=slope, offset=offset)
+
+
+def _separate_followers(model: SumNet, config: TrainConfig) -> tuple[SumNet, SumNet | None]:
+    """The sum of the parts on which acts what was asked for, and of those that follow them, if any; nothing is copied.
+
+    Where parts would have nothing to follow, none do.
+    """
+    dear = [name for name in model.parts if any(part.dear for part in model.part(name).parts_within())]
+    if not dear or len(dear) == len(model.parts) or not config.parts_may_follow:
+        return model, None
+    rest, followers = (
+        SumNet({name: model.part(name) for name in model.parts if (name in dear) is follow}, average=model.average).to(
+            parts_of(model)[0].output.bias
+        )
+        for follow in (False, True)
+    )
+    return rest, followers
 
 
 def nearest_line(before: Array, after: Array, weight: Array) -> tuple[float, Array]:
@@ -135,22 +167,39 @@ def _heads(model: SumNet) -> list[Tensor]:
     return [part.output.weight for part in parts_of(model)]
 
 
-def shrink(model: SumNet, config: TrainConfig, train: SequenceSet) -> dict[str, float]:
+def logits_by_kind(model: SumNet, train: SequenceSet) -> dict[str, Array]:
+    """(N, K) of the parts of each kind, added up."""
+    outputs = parts_of(model)[0].outputs
+    return {
+        kind: np.stack([logits_of(model.part(name), train, outputs) for name in names]).sum(0, np.float64)
+        for kind, names in model.kinds().items()
+    }
+
+
+def _bias(model: SumNet, kind: str) -> Array:
+    """(K,) what the parts of a kind say where they say nothing of a sequence, added up."""
+    biases = [model.part(name).output.bias.detach().cpu().numpy() for name in model.kinds()[kind]]
+    return np.stack(biases).sum(0, np.float64)
+
+
+def shrink(
+    model: SumNet, config: TrainConfig, train: SequenceSet, logits: dict[str, Array] | None = None
+) -> dict[str, float]:
     """Bring the logits nearer to their mean, all kinds of parts by the same of FACTORS; the factors, by kind.
 
+    logits: `logits_by_kind`, where they are known.
     It minimises the loss plus the penalties on PENALIZED sequences, which together are convex in the factor where
     penalties are convex in the function, and so is looked for downwards. Where nothing would be left, parts are left
-    out first, whichever leaves the least: often one part alone costs too much.
+    out first, whichever leaves the least: often one part alone costs too much. Penalties do not see parts that follow.
     """
+    rest, _ = _separate_followers(model, config)
     kinds = {kind: [model.part(name) for name in names] for kind, names in model.kinds().items()}
     before = [[part.output.weight.detach().clone() for part in parts] for parts in kinds.values()]
-    offset = parts_of(model)[0].output.bias
-    offset_before, outputs = offset.detach().clone(), len(offset)
-    logits = np.stack(
-        [np.sum([logits_of(part, train, outputs) for part in parts], 0, np.float64) for parts in kinds.values()]
-    )
-    means = logits.mean(1)  # P, K
-    biases = np.stack([sum(part.output.bias.detach().cpu().numpy() for part in parts) for parts in kinds.values()])
+    offset = parts_of(rest)[0].output.bias
+    offset_before = offset.detach().clone()
+    of_kinds = np.stack([*(logits or logits_by_kind(model, train)).values()])
+    means = of_kinds.mean(1)  # P, K
+    biases = np.stack([_bias(model, kind) for kind in kinds])
     target, y = train.labelled()
     known = {"y": target.learned(y), "weight": example_weights(train, config.class_weight)}
     known |= {"criterion": objective(target)}
@@ -170,10 +219,10 @@ def shrink(model: SumNet, config: TrainConfig, train: SequenceSet) -> dict[str, 
     @cache
     def at(factors: Factors) -> float:
         take(factors)
-        total = mean_loss(np.tensordot(factors, logits - means[:, None], 1) + means.sum(0), **known)
-        for ids, y, _ in batches:
+        total = mean_loss(np.tensordot(factors, of_kinds - means[:, None], 1) + means.sum(0), **known)
+        for ids, y, *_ in batches:
             for penalty in penalties:
-                total += float(penalty(model, ids, y, progress=1.0).detach()) * len(ids) / len(some)
+                total += float(penalty(rest, ids, y, progress=1.0).detach()) * len(ids) / len(some)
         return total
 
     def least(left: Factors) -> Factors:
@@ -187,9 +236,9 @@ def shrink(model: SumNet, config: TrainConfig, train: SequenceSet) -> dict[str, 
         return best
 
     left = (1.0,) * len(kinds)
-    best = least(left)
-    while not any(best) and sum(left) > 1:
-        without = [tuple(each * (i != k) for i, each in enumerate(left)) for k in range(len(kinds)) if left[k]]
+    best, seen = least(left), [k for k, kind in enumerate(kinds) if kind in rest.kinds()]
+    while not any(best) and sum(left[k] for k in seen) > 1:
+        without = [tuple(each * (i != k) for i, each in enumerate(left)) for k in seen if left[k]]
         left = min(without, key=lambda left: at(least(left)))
         best = least(left)
     take(best)
