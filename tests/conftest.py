@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -10,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.context import ForkContext, ForkProcess
+from multiprocessing.queues import Queue, SimpleQueue
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -175,6 +179,23 @@ def protein() -> SequenceSet:
 def plant() -> Callable[..., SequenceSet]:
     """The maker of planted data, for tests that need another alphabet, motif or size."""
     return planted
+
+
+class Forked(ForkContext):
+    """Processes forked off this one, which are given copies of what others would be sent."""
+
+    class Process(ForkProcess):
+        def __init__(self, *, target: Callable[..., None], args: tuple[Any, ...], **more: Any) -> None:
+            sent = [
+                each if isinstance(each, Queue | SimpleQueue) else pickle.loads(pickle.dumps(each)) for each in args
+            ]
+            super().__init__(target=target, args=tuple(sent), **more)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started afresh, as users have them, processes pay seconds of imports each: test_workers.py says that they are."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: {"spawn": Forked()}[method])
 
 
 @pytest.fixture(scope="session")

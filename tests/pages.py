@@ -64,3 +64,21 @@ def run_shell(folder: Path, script: str) -> str:
 
 def run_python(folder: Path, program: str) -> str:
     return run(folder, str(folder / "bin" / "python"), "-c", program)
+
+
+NUMBERED = """
+import os, signal
+from pathlib import Path
+from seqreg.cli import main
+
+# A shell starts what runs in the background, these tests perhaps, with SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+Path("number").write_text(str(os.getpid()))
+main()
+"""
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """A `seqreg` command in a folder after `provide`, which writes the number of its process into `number`."""
+    program = [str(folder / "bin" / "python"), "-c", NUMBERED, *words]
+    return subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True)

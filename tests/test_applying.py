@@ -118,6 +118,7 @@ def test_scanning_is_predicting_each_window(folder: Path, call: Call, name: str)
 
 
 @pytest.mark.parametrize("what", [("--scan", 3, "--window", 30), ("--all-substitutions",), ()], ids=str)
+@pytest.mark.usefixtures("forked")
 def test_processes_side_by_side_write_the_same_bytes(
     folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch, what: tuple[object, ...]
 ) -> None:

@@ -39,7 +39,7 @@ from seqreg.errors import DivergedError, SeqregError, UsageError
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet
 from tests.conftest import planted
-from tests.pages import provide
+from tests.pages import provide, start
 from tests.test_report import Page
 
 Call = Callable[..., CompletedProcess[str]]
@@ -524,19 +524,15 @@ def test_two_processes_at_once_compute_each_cell_once(folder: Path, warm: str) -
     assert len({number for _, number in done}) == 2
 
 
-def environment() -> dict[str, str]:
-    """For processes of their own, which import seqreg from where this one does."""
-    return {**os.environ, "PYTHONPATH": str(Path(seqreg.__file__).parent.parent)}
-
-
-def test_what_was_killed_goes_on_where_it_was(folder: Path) -> None:
-    words = [sys.executable, "-m", "seqreg", "benchmark", "suite.toml", "-o", "out", "--device", "cpu"]
-    process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
+def test_what_was_killed_goes_on_where_it_was(folder: Path, warm: str) -> None:
+    provide(folder, warm)
+    process = start(folder, "benchmark", "suite.toml", "-o", "out", "--device", "cpu")
     kept = folder / "out" / "cells"
     while process.poll() is None and len(list(kept.glob("*.json"))) < 3:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=60)
+    os.kill(int((folder / "number").read_text()), signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode
     before = {path.name: path.read_bytes() for path in kept.glob("*.json")}
     suite = read_suite("suite.toml")
     cells, _ = available_cells(suite)
@@ -577,6 +573,7 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_go_on(
     assert call("benchmark", "suite.toml", "-o", "out", "--retry").returncode == 0
 
 
+@pytest.mark.usefixtures("forked")
 def test_workers_give_the_rows_of_one_process(folder: Path, call: Call) -> None:
     (folder / "suite.toml").write_text(SUITE.replace("[0, 1, 2]", "[0]").replace("[16, 24]", "[16]"))
     assert call("benchmark", "suite.toml", "-o", "two", "--workers", "2", "--device", "cpu").returncode == 0

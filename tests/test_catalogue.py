@@ -126,14 +126,14 @@ def jaspar_like(consensus: str, rng: np.random.Generator) -> np.ndarray:
 def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[np.ndarray], dict[str, list[range]]]:
     """A folder that `seqreg explain` filled for the default network, the matrices, and where their sites are.
 
-    500 sequences of 40 to 60 nucleotides; every second one has a site of each motif, on either strand.
+    300 sequences of 40 to 60 nucleotides; every second one has a site of each motif, on either strand.
     """
     from seqreg.cli import app
 
     rng = np.random.default_rng(0)
     matrices = [jaspar_like(consensus, rng) for consensus in PLANTED]
     rows, sites = ["id,sequence,label,split"], {}
-    for i in range(500):
+    for i in range(300):
         codes = rng.integers(4, size=rng.integers(40, 61))
         places: list[range] = []
         for half, m in enumerate(rng.permutation(2)) if i % 2 else ():
@@ -148,7 +148,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[np.n
     folder = tmp_path_factory.mktemp("planted")
     table, run = folder / "planted.csv", folder / "run"
     table.write_text("\n".join(rows) + "\n")
-    quick = ["--epochs", "25", "--no-baselines", "--positive", "bound", "--reverse-complement"]
+    quick = ["--epochs", "20", "--no-baselines", "--calibration", "none", "--positive", "bound", "--reverse-complement"]
     for words in (
         ["train", table, "-o", run, *quick, "--device", "cpu", "--threads", 1, "--seed", 0, "-q"],
         ["explain", run, table, "-o", run / "explain", "--sequences", 2, "--show", "s11", "--threads", 1, "-q"],
@@ -217,7 +217,7 @@ def test_mutagenesis_marks_the_planted_sites(
 def test_the_folder_says_what_it_is_about(explained: tuple[Path, list[np.ndarray], dict[str, list[range]]]) -> None:
     folder, _, _ = explained
     about = read_json(folder / "explain.json")
-    assert about["n"] == 500
+    assert about["n"] == 300
     assert re.fullmatch(r"[0-9a-f]{64}", about["model_sha256"])
     assert about["sequences"][0]["id"] == "s11"
     assert len(about["sequences"]) == 3

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,6 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-import seqreg
 from seqreg.alphabet import DNA
 from seqreg.baselines import FittedBaseline
 from seqreg.cli import app
@@ -25,9 +22,9 @@ from seqreg.predictors.network import load_trained
 from seqreg.records import read_json, read_tsv
 from seqreg.sequences import InputSpec, read_input, write_fasta
 from tests.conftest import planted, printed
+from tests.pages import provide, start
 
 Call = Callable[..., CompletedProcess[str]]
-GROUNDS = Path(seqreg.__file__).parent.parent
 QUICK = [
     "--epochs",
     "3",
@@ -160,17 +157,14 @@ def test_names_reach_the_training(folder: Path, call: Call) -> None:
     assert read_json("plain/config.json")["penalty"] == []
 
 
-def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call) -> None:
+def test_interrupted_training_continues_to_the_same_bytes(folder: Path, call: Call, warm: str) -> None:
     words = ["train", "headers.fa", *QUICK, "--epochs", "150", "--valid", "0", "--folds", "0"]
     assert call(*words, "-o", "whole").returncode == 0
-    # A shell starts what runs in the background, these tests perhaps, with SIGINT ignored, and children inherit that.
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = [sys.executable, "-c", f"{heeding}; from seqreg.cli import main; main()", *words, "-o", "stopped"]
-    world = {**os.environ, "PYTHONPATH": str(GROUNDS)}
-    with subprocess.Popen(program, env=world, stderr=subprocess.PIPE, text=True) as running:
+    provide(folder, warm)
+    with start(folder, *words, "-o", "stopped") as running:
         while running.poll() is None and not Path("stopped/config.json").exists():
             time.sleep(0.01)
-        running.send_signal(signal.SIGINT)
+        os.kill(int(Path("number").read_text()), signal.SIGINT)
         said = running.communicate()[1]
     assert running.returncode == 130, said
     assert said.endswith("Stopped. The same command with --resume continues stopped\nError: Interrupted\n")

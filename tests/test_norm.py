@@ -211,6 +211,7 @@ def test_neither_blocks_nor_processes_change_the_bounds(monkeypatch: pytest.Monk
         assert parts.lower_bounds[name] == (value if value is None else pytest.approx(value, rel=1e-4)), name
 
 
+@pytest.mark.usefixtures("forked")
 def test_bounds_are_climbed_in_any_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqreg.sensitivity.norm.FEW", 8)
     data = some_sequences(DNA, lengths=LENGTHS * 3)

@@ -62,6 +62,7 @@ def check(found: Robustness) -> None:
     assert all(len(row) == len(COLUMNS) for row in found.rows())
 
 
+@pytest.mark.usefixtures("forked")
 def test_processes_find_what_one_finds(dna: SequenceSet) -> None:
     net = network(dna, "sum:filters=8,width=5,pooling=max+position,spectrum=2")
     each = [
