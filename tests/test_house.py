@@ -81,21 +81,34 @@ def test_starting_up_loads_nothing_heavy(module: str) -> None:
     assert HEAVY & set(done.stdout.split()) == set()
 
 
-def test_runs_are_compared_without_torch(tmp_path: Path) -> None:
-    """Figures, table and page of the run folders that are kept with the tests."""
+def loaded_by(*words: str) -> set[str]:
+    """The modules that a command loads; it must end well."""
     program = (
         "import sys\nfrom seqreg.cli import app\n"
         "try:\n    app(sys.argv[1:])\nfinally:\n    print('loaded:', *sys.modules, file=sys.stderr)"
     )
-    folders = [str(GROUNDS / "tests" / "runs" / name / "run") for name in ("cnn-protein-multi-label", "sum-dna")]
-    words = ["compare", *folders, "-o", str(tmp_path / "both.json")]
     command = [sys.executable, "-c", program, *words]
     done = subprocess.run(command, cwd=GROUNDS, capture_output=True, text=True, check=False)
-    loaded = done.stderr.partition("loaded: ")[2].split()
     assert done.returncode == 0, done.stderr
+    return set(done.stderr.partition("loaded: ")[2].split())
+
+
+def test_runs_are_compared_without_torch(tmp_path: Path) -> None:
+    """Figures, table and page of the run folders that are kept with the tests."""
+    folders = [str(GROUNDS / "tests" / "runs" / name / "run") for name in ("cnn-protein-multi-label", "sum-dna")]
+    loaded = loaded_by("compare", *folders, "-o", str(tmp_path / "both.json"))
     assert {path.name for path in tmp_path.iterdir()} == {"both.json", "both.tsv", "both.html"}
     assert "seqreg.report.comparison_page" in loaded
     assert "torch" not in loaded
+
+
+def test_a_network_is_asked_without_compilers_and_statistics(tmp_path: Path) -> None:
+    """PyTorch's compiler, which brings sympy, and distributions take as long to load as a short command works."""
+    folder = GROUNDS / "tests" / "runs" / "sum-dna"
+    (tmp_path / "x.fa").write_text(">a\nACGTTGACGTCATTGACA\n>b\nTTGACCATGACGTCAATTGC\n", encoding="utf-8")
+    loaded = loaded_by("predict", str(folder / "run"), str(tmp_path / "x.fa"), "-o", str(tmp_path / "predictions.tsv"))
+    assert "torch" in loaded
+    assert loaded & {"sympy", "torch.fx.experimental.symbolic_shapes", "scipy.stats", "scipy.optimize"} == set()
 
 
 def family_names() -> list[str]:

@@ -13,7 +13,7 @@ from seqreg.alphabet import DNA, PROTEIN, Alphabet
 from seqreg.errors import ModelError, UsageError
 from seqreg.networks import CNN, Blosum62, ConvNet, as_onehot
 from seqreg.networks.convolution import conv, conv_outer, conv_place
-from seqreg.networks.lookup import first_argmax, window_dot, window_outer, window_place
+from seqreg.networks.lookup import first_argmax, first_best, window_dot, window_outer, window_place
 from seqreg.predictors.network import load_trained
 from seqreg.sequences import SequenceSet, blosum62
 from seqreg.targets import Classes
@@ -162,6 +162,22 @@ def test_first_argmax_is_the_first_of_equal_windows() -> None:
     for windows in (1, 5, 31, 32, 47, 100):
         scores = torch.randint(0, 4, (3, windows, 7)).float()
         assert torch.equal(first_argmax(scores), scores.argmax(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("filters_together", [True, False])
+def test_first_best_is_the_first_of_equal_windows_that_count(dtype: torch.dtype, filters_together: bool) -> None:
+    torch.manual_seed(0)
+    for windows in (1, 5, 47):
+        scores = torch.randint(0, 4, (3, 7, windows)).to(dtype)
+        counts = torch.tensor([1, windows, (windows + 1) // 2])
+        given = scores.transpose(1, 2).contiguous().transpose(1, 2) if filters_together else scores
+        for known in (None, counts):
+            starts, best = first_best(given, known)
+            for n, count in enumerate([windows] * 3 if known is None else counts.tolist()):
+                inside = scores[n, :, :count].float()
+                assert torch.equal(starts[n], inside.argmax(1))
+                assert torch.equal(best[n].float(), inside.amax(1))
 
 
 def test_names_that_cannot_work_together_are_refused() -> None:

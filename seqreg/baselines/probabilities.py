@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from seqreg.linear import Array, Labels
@@ -47,6 +46,8 @@ def temperature_of_scores(scores: Array, y: Labels, weight: Array | None = None)
 
     def loss(exponent: float) -> float:
         return -(target * log_softmax(10**exponent * scores, axis=1)).sum()
+
+    from scipy.optimize import minimize_scalar  # takes a while to load
 
     best: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
     return float(10**best.x)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from seqreg.evaluation.conformal import COVERAGE, Conformal
 from seqreg.metrics import log_loss
@@ -38,6 +37,8 @@ def fit_temperature(
     def objective(log_t: float) -> float:
         p = target.predict(logits / math.exp(log_t))
         return count * log_loss(y, p, counts=counts)[0] + log_t**2 / (2 * LOG_T_SPREAD**2)
+
+    from scipy.optimize import minimize_scalar  # takes a while to load
 
     found: Any = minimize_scalar(objective, bounds=(-WIDEST, WIDEST), method="bounded")
     return math.exp(found.x)

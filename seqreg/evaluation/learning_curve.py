@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from seqreg.evaluation.intervals import LEVEL, Interval
 from seqreg.metrics import Metric
@@ -64,7 +63,7 @@ class LearningCurve:
         distance = np.einsum("gs,st,gt->g", misfit, inverse, misfit)
         freedom = folds - 1
         weight = (1 + distance / freedom) ** (-(freedom + len(self.sizes)) / 2) / np.sqrt(precision)
-        quantiles = student.ppf((np.arange(LEVELS) + 0.5) / LEVELS, freedom)
+        quantiles = stdtrit(freedom, (np.arange(LEVELS) + 0.5) / LEVELS)
         errors = np.maximum(level[:, None] + quantiles / np.sqrt(precision)[:, None], 0.0)
         r, c, weight = (np.repeat(each, LEVELS) for each in (r, c, weight / weight.sum() / LEVELS))
         return r, c, errors.ravel(), weight
@@ -82,7 +81,7 @@ class LearningCurve:
         """
         r, c, level, weight = self._fitted
         errors = [level * _shape(r, c, np.array(each / self.sizes[-1])) for each in (now, n)]
-        luck = LUCK * np.hypot(*errors)[:, None] * norm.ppf((np.arange(LUCKS) + 0.5) / LUCKS)
+        luck = LUCK * np.hypot(*errors)[:, None] * ndtri((np.arange(LUCKS) + 0.5) / LUCKS)
         fall = np.maximum((errors[0] - errors[1])[:, None] + luck, 0.0).ravel()
         return self._summed(-fall if self.metric.less_is_better else fall, np.repeat(weight / LUCKS, LUCKS))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from seqreg.evaluation.intervals import LEVEL, Interval, flat_interval
 from seqreg.evaluation.verdict import Outcome, Verdict, in_numbers
@@ -38,8 +38,8 @@ def mean_over_folds(scores: ArrayLike, folds: int) -> Mean:
     error = float(np.sqrt(scores.var(ddof=1) * (1 / n + 1 / (folds - 1)))) if n > 1 else 0.0
     if error <= _FLAT:
         return Mean(value=value, interval=None, p=None)
-    half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * error
-    p = 2 * float(student.sf(abs(value) / error, n - 1))
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
+    p = 2 * float(stdtr(n - 1, -abs(value) / error))
     return Mean(value=value, interval=(value - half, value + half), p=p)
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, fisher_exact
 from torch import Tensor
 
 from seqreg.explain.information import consensus, core, information
@@ -216,6 +215,8 @@ def _windows(
 def _enriched(
     classes: Sequence[str], carried: NDArray[np.bool_], is_site: NDArray[np.bool_]
 ) -> Iterator[tuple[str, Enrichment]]:
+    from scipy.stats import fisher_exact  # takes a while to load
+
     for name, member in zip(classes, carried.T, strict=True):
         if member.any() and not member.all():
             table = [[int((is_site == s)[member == m].sum()) for s in (True, False)] for m in (True, False)]
@@ -225,6 +226,8 @@ def _enriched(
 
 def _adjusted(motifs: list[Motif]) -> list[Motif]:
     """The motifs with q filled in."""
+    from scipy.stats import false_discovery_control  # takes a while to load
+
     p = [test.p for motif in motifs for test in motif.enriched.values()]
     q = iter(false_discovery_control(p).tolist() if p else [])
     return [

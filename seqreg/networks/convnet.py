@@ -19,7 +19,7 @@ from seqreg.networks.base import DEFAULT_PENALTY
 from seqreg.networks.convolution import conv
 from seqreg.networks.lookup import (
     best_windows,
-    first_argmax,
+    first_best,
     letter_conv,
     lookup_scores,
     place_scores,
@@ -343,12 +343,8 @@ class ConvNet(Part, proved=True):
         # The other way through is the same function, of operations that every exporter knows.
         if len(self.convs) == 1 and self.pooling == "max" and not torch.compiler.is_compiling():
             with torch.no_grad():
-                scores = F.conv1d(x, kernel)
-                if counts is not None:
-                    outside = torch.arange(scores.shape[2], device=x.device) >= counts[:, None]
-                    scores.masked_fill_(outside[:, None], -math.inf)
-                starts = first_argmax(scores.transpose(1, 2))
-            features = self.activation(window_dot(x, kernel, starts) + self.first_bias())
+                starts, best = first_best(F.conv1d(x, kernel), counts)
+            features = self.activation(window_dot(x, kernel, starts, known=best) + self.first_bias())
         else:
             features = self.pool(self.deeper(self.activate_first(conv(x, kernel), x)), counts)
         return self.join_strands(features, n)

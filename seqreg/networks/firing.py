@@ -28,7 +28,7 @@ class Firing:
         from seqreg.networks.firing_loops import find_firing  # Numba loads slowly
 
         values, windows = x.detach().contiguous().numpy(), counts.numpy()
-        room = int(windows.sum())  # enough for letters
+        room = 4 * int(windows.sum())  # one for each is enough for letters
         while True:
             found = (np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64))
             number = find_firing(values, windows, k, *found)

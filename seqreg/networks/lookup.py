@@ -75,6 +75,32 @@ def first_argmax(scores: Tensor, block: int = 16) -> Tensor:
     return begin + scores.gather(1, inside).max(1).indices
 
 
+def first_best(scores: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(N, C) int64 first of the first counts (N,) windows, or all, at which scores (N, C, T) are largest; and those."""
+    n, channels, windows = scores.shape
+    if not in_loops(scores):
+        if counts is not None:
+            outside = torch.arange(windows, device=scores.device) >= counts[:, None]
+            scores = scores.masked_fill(outside[:, None], -torch.inf)
+        starts = first_argmax(scores.transpose(1, 2))
+        return starts, scores.gather(2, starts[:, :, None]).squeeze(2)
+    from seqreg.networks import chosen_window_loops as loops  # Numba loads slowly
+
+    counts = torch.full((n,), windows) if counts is None else counts
+    starts, best = torch.empty(n, channels, dtype=torch.int64), scores.new_empty(n, channels)
+    found = counts.numpy(), starts.numpy(), best.numpy()
+    if scores.stride(1) == 1:  # as a convolution leaves them whose input has its letters side by side
+        loops.choose_by_window(scores.transpose(1, 2).contiguous().numpy(), *found)
+    else:
+        loops.choose_by_filter(scores.contiguous().numpy(), *found)
+    return starts, best
+
+
+def in_loops(numbers: Tensor) -> bool:
+    """Whether compiled loops take them."""
+    return numbers.device.type == "cpu" and numbers.dtype in (torch.float32, torch.float64)
+
+
 def best_windows(table: Tensor, ids: Tensor, counts: Tensor | None) -> Tensor:
     """(N, C) int64 first window of the highest score, among the first `counts` (N,) windows of ids (N, L), or all.
 
@@ -104,14 +130,20 @@ def letter_conv(x: Tensor, kernel: Tensor, mixtures: Tensor, ids: Tensor) -> Ten
 
 
 def window_dot(
-    x: Tensor, kernel: Tensor, starts: Tensor, ids: Tensor | None = None, mixtures: Tensor | None = None
+    x: Tensor,
+    kernel: Tensor,
+    starts: Tensor,
+    ids: Tensor | None = None,
+    mixtures: Tensor | None = None,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Scores (N, C) of one window per sequence and filter, `sum_{a, j} x[n, a, starts[n, c] + j] W[c, a, j]`.
 
     x (N, A, L), kernel (C, A, W), starts (N, C) int64. With ids (N, L), whose one-hot by mixtures (V, A) x is known
     to be, the value and the kernel's gradient come from look-ups; gradients with respect to x exist all the same.
+    known: the scores, where they have been computed.
     """
-    return _WindowDot.apply(x, kernel, starts, ids, mixtures)
+    return _WindowDot.apply(x, kernel, starts, ids, mixtures, known)
 
 
 def window_place(g: Tensor, kernel: Tensor, starts: Tensor, length: int) -> Tensor:
@@ -203,10 +235,18 @@ def _letters(ids: Tensor, starts: Tensor, width: int) -> Tensor:
 class _WindowDot(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, kernel: Tensor, starts: Tensor, ids: Tensor | None, mixtures: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        starts: Tensor,
+        ids: Tensor | None,
+        mixtures: Tensor | None,
+        known: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(x, kernel, starts, ids, mixtures)
         channels, _, width = kernel.shape
+        if known is not None:
+            return known.clone()
         if ids is None or mixtures is None:
             return _patch_dot(_patches(x, starts, width), kernel)
         table = symbol_table(kernel, mixtures).permute(2, 0, 1).reshape(-1)  # C * W * V
@@ -219,7 +259,7 @@ class _WindowDot(torch.autograd.Function):
         x, kernel, starts, ids, mixtures = ctx.saved_tensors
         grad_x = window_place(grad, kernel, starts, x.shape[2]) if ctx.needs_input_grad[0] else None
         grad_kernel = window_outer(grad, x, starts, kernel.shape[2], ids, mixtures) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_kernel, None, None, None
+        return grad_x, grad_kernel, None, None, None, None
 
 
 class _WindowPlace(torch.autograd.Function):
@@ -228,8 +268,13 @@ class _WindowPlace(torch.autograd.Function):
         ctx.save_for_backward(g, kernel, starts)
         n = len(g)
         _, letters, width = kernel.shape
-        if g.device.type == "cpu":
-            return Cover(starts, width, length).add(kernel.transpose(1, 2), g).transpose(1, 2)
+        if in_loops(g):
+            from seqreg.networks.chosen_window_loops import place_filters  # Numba loads slowly
+
+            out = g.new_zeros(n, length * letters)
+            filters = kernel.detach().transpose(1, 2).reshape(len(kernel), -1)
+            place_filters(g.detach().contiguous().numpy(), filters.numpy(), starts.numpy(), letters, out.numpy())
+            return out.view(n, length, letters).transpose(1, 2)
         values = g[:, :, None, None] * kernel.transpose(1, 2)  # N, C, W, A
         rows = _positions(starts, width) + (torch.arange(n, device=g.device) * length)[:, None, None]
         placed = torch.zeros(n * length, letters, dtype=values.dtype, device=values.device)

@@ -8,6 +8,7 @@ firing alone is what makes this tighter, by far, than adding up what each filter
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,8 +43,10 @@ class SpectrumNet(ConvNet, proved=True):
             pooling="mean",
             reverse_complement=reverse_complement,
         )
-        kmers = torch.tensor(list(itertools.product(range(alphabet.size), repeat=k)))  # A^k, k
-        self.fix_filters(identity(alphabet.size)[kmers].transpose(1, 2), 1.0 - k)
+        # By NumPy: where shapes are built without memory, PyTorch imports its compiler to index anything.
+        kmers = np.array(list(itertools.product(range(alphabet.size), repeat=k)))  # A^k, k
+        filters = np.eye(alphabet.size, dtype=np.float32)[kmers].transpose(0, 2, 1)
+        self.fix_filters(torch.from_numpy(filters), 1.0 - k)
 
     def features(self, ids: Tensor) -> Tensor:
         """(N, A^k) share of windows that read each k-mer, of ids (N, L): what the filters give, or a count of them."""

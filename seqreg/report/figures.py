@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 from seqreg.report.robustness_figure import draw_positions
 
@@ -221,6 +220,8 @@ def _side_by_side(places: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Lower and upper 95 % limits of a binomial share observed in n cases (Wilson 1927)."""
+    from scipy.stats import binomtest  # takes a while to load
+
     low, high = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
     return low, high
 

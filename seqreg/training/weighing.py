@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from seqreg.linear import Array
 from seqreg.networks import Objective, objective_of
@@ -25,6 +24,8 @@ def stacking_weights(
     They minimise the mean loss of the sum, scores being divided by their spread, plus RIDGE times the sum of squares.
     Weights that would all be 0 are LEAST.
     """
+    from scipy.optimize import minimize  # takes a while to load
+
     parts, _, outputs = scores.shape
     each, total = weight[:, None], weight.sum() * outputs
     means = (scores * each).sum((1, 2)) / total

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from seqreg.report import value_figures, words
 from seqreg.report.figures import Series, legend
@@ -73,6 +72,8 @@ def _residuals(x: NDArray[np.float64], residual: NDArray[np.float64], by: str, l
 
 def _rank_curve(measured: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, Any]:
     """How many of the truly highest tenth are among the sequences predicted highest."""
+    from scipy.stats import rankdata  # takes a while to load
+
     n = len(measured)
     best = rankdata(-measured, method="ordinal") <= max(1, round(BEST * n))
     order = np.argsort(-predicted, kind="stable")
