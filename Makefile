@@ -55,16 +55,14 @@ test-all-properties: .venv/installed-test
 		--ignore=tests/test_interoperability.py
 
 ## The lowest versions that pyproject.toml declares, in an environment of their own; what these warn of is theirs, and
-## that scikit-learn's checks come with equal names.
-## Export asks for a newer PyTorch than the rest. TESTS="tests/test_cli.py" runs a part
+## that scikit-learn's checks come with equal names. TESTS="tests/test_cli.py" runs a part
 OLDEST := build/oldest
 test-oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet uv
 	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct \
 		-r pyproject.toml --extra test --extra workflow
-	$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n 2 -o filterwarnings=default -o strict_parametrization_ids=false \
-		--ignore=tests/test_export.py --deselect='tests/test_documentation.py::test_pages[export]' $(TESTS)
+	$(ONE_THREAD) $(OLDEST)/bin/python -m pytest -n 2 -o filterwarnings=default -o strict_parametrization_ids=false $(TESTS)
 
 ## Puts faults into a copy of the code and looks whether the tests notice, for MUTANTS="--sample 200 --seed 0"
 test-mutants: .venv/installed-mutants

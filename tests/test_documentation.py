@@ -26,7 +26,10 @@ def checkout(tmp_path: Path, warm: str) -> Path:
     return tmp_path
 
 
-PAGES = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "how-to" / "export.md"]
+PAGES = [
+    *sorted((DOCS / "tutorials").glob("*.md")),
+    pytest.param(DOCS / "how-to" / "export.md", marks=pytest.mark.onnx),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

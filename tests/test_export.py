@@ -22,6 +22,7 @@ from seqreg.sequences import SequenceSet
 from seqreg.targets import Classes, Labels
 from tests.untrained import untrained
 
+pytestmark = pytest.mark.onnx
 Call = Callable[..., CompletedProcess[str]]
 NETWORKS = {
     "cnn:filters=5,width=4": {"reverse_complement": True},

@@ -215,6 +215,7 @@ def test_both_strands_are_refused() -> None:
         ALONE.build(DNA, outputs=1, length=9, reverse_complement=True)
 
 
+@pytest.mark.onnx
 def test_it_is_exported() -> None:
     pytest.importorskip("onnxruntime")
     architecture = Architecture(

@@ -118,6 +118,7 @@ def test_scans(network: TrainedNetwork, data: SequenceSet, run: Path, tmp_path: 
     assert float(forward[0][6]) > 0.9
 
 
+@pytest.mark.onnx
 def test_onnx(network: TrainedNetwork, data: SequenceSet) -> None:
     session = onnxruntime.InferenceSession(onnx_bytes(network), providers=["CPUExecutionProvider"])
     x = data.alphabet.mixtures[data.padded()].astype(np.float32).transpose(0, 2, 1)
