@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,12 @@ from seqreg.spectral import (
     clip_singular_values,
     conv1d_norm_upper_bound,
     grid_size,
+    norms,
     project_operator,
     project_reshaped,
+    projections,
     reshaped_norm,
+    symbol,
     symbol_taps,
 )
 from tests.oracles import dense_matrix
@@ -207,6 +211,74 @@ def test_projections_land_in_the_ball_stay_there_and_leave_what_is_inside(
             assert torch.equal(project(weight, 1.001 * size), weight)
             # scaling everything by .6 is feasible too, and at most a little nearer
             assert (projected - weight).norm() <= 0.41 * weight.norm()
+
+
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tensor]:
+    """What a function returns of arguments where eigenvalues are found as on a GPU, by products of matrices."""
+
+    def call(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        with monkeypatch.context() as patch:
+            for module in (symbol, norms, projections):
+                patch.setattr(module, "by_products", lambda gram: True)
+            return function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("c_out", "c_in", "width", "stride", "dilation", "groups"), SETTINGS)
+def test_products_of_matrices_bound_and_project_like_eigenvalues(
+    c_out: int,
+    c_in: int,
+    width: int,
+    stride: int,
+    dilation: int,
+    groups: int,
+    dtype: torch.dtype,
+    products: Callable[..., Tensor],
+) -> None:
+    shape, settings = (c_out, c_in // groups, width), {"stride": stride, "dilation": dilation, "groups": groups}
+    tiny = 50 * torch.finfo(dtype).eps
+    for kind in range(4):
+        weight = random_kernel(torch.Generator().manual_seed(kind), shape, kind).to(dtype).requires_grad_()
+        for norm, project in (
+            (lambda w: reshaped_norm(w, groups), lambda w, r: project_reshaped(w, r, groups)),
+            (
+                lambda w: conv1d_norm_upper_bound(w, **settings, n=64),
+                lambda w, r: project_operator(w, r, **settings, n=64),
+            ),
+        ):
+            exact, bound = norm(weight), products(norm, weight)
+            assert exact * (1 - tiny) <= bound <= exact * 1.0005
+            slopes = [torch.autograd.grad(each, weight)[0] for each in (exact, bound)]
+            along = [float((slope * weight.detach()).sum() / exact.detach()) for slope in slopes]
+            assert along == pytest.approx([1, 1], abs=1e-3), "the norm is homogeneous"
+            radius = 0.6 * exact.item()
+            with torch.no_grad():
+                near = products(project, weight, radius)
+                assert norm(near) <= radius * (1 + tiny)
+                assert torch.equal(products(project, near, radius), near)
+                torch.testing.assert_close(near, project(weight, radius), rtol=0, atol=1e-3 * radius)
+                inside = products(project, weight, 1.001 * exact.item())
+                assert torch.equal(inside, weight)
+
+
+def test_products_of_matrices_know_equal_zero_and_impossible_eigenvalues(products: Callable[..., Tensor]) -> None:
+    for matrix in (torch.eye(5), torch.zeros(3, 4), torch.ones(4, 4)):
+        norm = float(reshaped_norm(matrix))
+        assert float(products(reshaped_norm, matrix)) == pytest.approx(norm, rel=2e-4, abs=1e-12)
+        torch.testing.assert_close(
+            products(clip_singular_values, matrix, 0.5),
+            clip_singular_values(matrix, 0.5),
+            rtol=0,
+            atol=3e-4,
+        )
+    for value in (math.nan, math.inf):
+        matrix = torch.eye(3)
+        matrix[1, 0] = value
+        assert products(reshaped_norm, matrix).isnan()
+        assert products(clip_singular_values, matrix, 0.5).isnan().any()
 
 
 def test_operator_projection_is_close_to_the_nearest_kernel() -> None:

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from seqreg.errors import UsageError
-from seqreg.spectral.symbol import eigh, grid_size, grid_slack, largest_eigenvalue, polyphase, symbol_on_grid
+from seqreg.spectral.symbol import (
+    by_products,
+    grid_size,
+    grid_slack,
+    largest_eigenvalue,
+    leading_eigenvector,
+    polyphase,
+    symbol_on_grid,
+)
 
 
 def conv1d_norm_upper_bound(
@@ -57,23 +65,28 @@ def linear_norm(weight: Tensor, direction: Tensor | None = None) -> Tensor:
 
 
 def _largest_on_grid(kernel: Tensor, n: int) -> Tensor:
-    """`max ||W(2 pi f / n)||` of a kernel (G, O, I, W) over groups and f."""
+    """`max ||W(2 pi f / n)||` of a kernel (G, O, I, W) over groups and f; on a GPU a bound, .02 % above at most."""
     if kernel.shape[1] < kernel.shape[2]:  # the transposed symbol has the same norm and the smaller Gram matrix
         kernel = kernel.transpose(1, 2)
     with torch.no_grad():
-        subgradient = _norm_subgradient(kernel.detach(), n)
-    return (subgradient * kernel).sum()
+        subgradient, bound = _norm_subgradient(kernel.detach(), n)
+    value = (subgradient * kernel).sum()
+    if bound is None:
+        return value
+    return value + (bound - value).detach()
 
 
-def _norm_subgradient(kernel: Tensor, n: int) -> Tensor:
-    """(G, O, I, W) derivative of `Re(u^H W(w*) v)` at the maximising group, w*, u and v.
+def _norm_subgradient(kernel: Tensor, n: int) -> tuple[Tensor, Tensor | None]:
+    """(G, O, I, W) derivative of `Re(u^H W(w*) v)` at the maximising group, w*, u and v, and what bounds it, if known.
 
+    v is only near the eigenvector on a GPU, so that its value may be a little too small.
     Everything is picked by index_select: indexing with a scalar tensor would wait for the device.
     """
     symbol = symbol_on_grid(kernel, n).contiguous()
     gram = symbol.mH @ symbol
-    worst = largest_eigenvalue(gram).flatten().argmax()[None]
-    v = eigh(gram.flatten(0, 1).index_select(0, worst))[1][0, :, -1]
+    squares = largest_eigenvalue(gram).flatten()
+    worst = squares.argmax()[None]
+    v = leading_eigenvector(gram.flatten(0, 1).index_select(0, worst))[0]
     frequencies = symbol.shape[1]
     group, angle = worst // frequencies, (worst % frequencies).to(kernel.dtype) * (2 * math.pi / n)
     picked = kernel.index_select(0, group)[0].to(symbol.dtype)
@@ -83,7 +96,7 @@ def _norm_subgradient(kernel: Tensor, n: int) -> Tensor:
     u = _unit(torch.einsum("oiw,i,w->o", picked, v, wave))
     outer = torch.einsum("o,i,w->oiw", u.conj(), v, wave).real
     here = torch.arange(len(kernel), device=kernel.device) == group
-    return here[:, None, None, None] * outer
+    return here[:, None, None, None] * outer, squares.amax().sqrt() if by_products(gram) else None
 
 
 def _unit(v: Tensor) -> Tensor:
