@@ -15,7 +15,7 @@ from seqreg.alphabet import DNA, PROTEIN
 from seqreg.certificates import hamming_certificate
 from seqreg.errors import UsageError
 from seqreg.metrics import log_loss
-from seqreg.networks import AlignmentNet, Sum, SumNet, parts_of
+from seqreg.networks import AlignmentNet, Part, Sum, SumNet, parts_of
 from seqreg.penalties import PENALTIES
 from seqreg.penalties.hamming import Hamming
 from seqreg.sequences import SequenceSet, read_strings, write_fasta
@@ -124,20 +124,31 @@ def proteins(n: int = 60, length: int = 12) -> SequenceSet:
     return read_strings(["".join(row) for row in letters], ["yes", "no"] * (n // 2), alphabet="protein")
 
 
-def with_alignments(penalty: tuple[str, ...]) -> tuple[SumNet, TrainConfig, SequenceSet]:
-    """A sum of few parts, of which alignments are one, trained."""
+def with_alignments(penalty: tuple[str, ...]) -> tuple[SumNet, TrainConfig, SequenceSet, float]:
+    """A sum of few parts, of which alignments are one, trained, and its slope beside what was stacked."""
     data, spec = proteins(), Sum(spectrum=1, positions=False, filters=4, width=3, alignments=10)
     config = with_defaults(TrainConfig(model=spec, epochs=3, threads=1, penalty=penalty or None), data, None)
     torch.manual_seed(0)
-    net = spec.build(PROTEIN, outputs=1, length=12)
-    fit(net, config, data, None)
-    return net, config, data
+    net, kept = spec.build(PROTEIN, outputs=1, length=12), list[Stacked]()
+    fit(net, config, data, None, keep=kept.append)
+    return net, config, data, kept[0].slope
+
+
+def said(net: SumNet | Part, data: SequenceSet) -> Tensor:
+    with torch.no_grad():
+        return net(torch.from_numpy(data.padded()))
 
 
 def test_alignments_are_shrunk_with_the_parts_on_which_a_penalty_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, *_ = with_alignments(())
     monkeypatch.setattr(AlignmentNet, "features_at", None)  # nor are their gradients asked for
-    net, config, data = with_alignments(("gradient:weight=0.5",))
+    trained, beside = loop.fit, []
+    monkeypatch.setattr(loop, "fit", lambda *a, **k: beside.append(k.get("beside")) or trained(*a, **k))
+    net, config, data, slope = with_alignments(("gradient:weight=0.5",))
+    torch.testing.assert_close(torch.from_numpy(beside.pop()).float(), said(net.part("alignments"), data))
+    assert all(each is None for each in beside)
+    line, _ = nearest_line(*(said(each, data).double().numpy() for each in (plain, net)), np.ones(len(data)))
+    assert slope == pytest.approx(line, rel=1e-4)
     own, first = (each.part("alignments").output.weight.detach() for each in (net, plain))
     factor = float(own.norm() / first.norm())
     assert 0 < factor < 1
@@ -147,12 +158,11 @@ def test_alignments_are_shrunk_with_the_parts_on_which_a_penalty_acts(monkeypatc
     assert "all parts but alignments" in told
     assert "sum:alignments=0" in told
     constant, *_ = with_alignments(("gradient:weight=1e6",))
-    with torch.no_grad():
-        assert float(constant(torch.from_numpy(data.padded())).std()) < 1e-3
+    assert float(said(constant, data).std()) < 1e-3
 
 
 def test_what_is_to_be_proved_is_asked_of_alignments_too() -> None:
-    net, config, _ = with_alignments(("hamming:weight=1e6",))
+    net, config, *_ = with_alignments(("hamming:weight=1e6",))
     assert where_it_acts(net, config) == ["Penalties, constraints and attacks act on the sum of all parts"]
     assert not net.part("alignments").output.weight.any()
 

@@ -207,7 +207,8 @@ def shrink(
     some = np.sort(np.random.default_rng(config.seed).permutation(len(train))[:PENALIZED])
     few = ResidentData.of(train.subset(some), config.class_weight, offset.device, offset.dtype)
     batches = list(few.batches(torch.argsort(few.lengths, stable=True), config.batch_size or len(some)))
-    model.eval()
+    for net in (model, rest):
+        net.eval()
 
     def take(factors: Factors) -> None:
         with torch.no_grad():
