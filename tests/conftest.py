@@ -202,7 +202,10 @@ class Forked(ForkContext):
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Started afresh, as users have them, processes pay seconds of imports each: test_workers.py says that they are."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: {"spawn": Forked()}[method])
+    usual = multiprocessing.get_context
+    monkeypatch.setattr(
+        multiprocessing, "get_context", lambda method=None: Forked() if method == "spawn" else usual(method)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -67,12 +67,13 @@ def run_python(folder: Path, program: str) -> str:
 
 
 NUMBERED = """
-import os, signal
+import os, signal, warnings
 from pathlib import Path
 from seqreg.cli import main
 
 # A shell starts what runs in the background, these tests perhaps, with SIGINT ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+warnings.resetwarnings()  # a command's are not errors
 Path("number").write_text(str(os.getpid()))
 main()
 """
