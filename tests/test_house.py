@@ -102,6 +102,13 @@ def test_runs_are_compared_without_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded
 
 
+def test_baselines_are_learned_without_torch() -> None:
+    """By the process beside a training, which would load it for nothing."""
+    listing = "import sys, seqreg.baselines.beside; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listing], cwd=GROUNDS, capture_output=True, text=True, check=True)
+    assert "torch" not in done.stdout.split()
+
+
 def test_a_network_is_asked_without_compilers_and_statistics(tmp_path: Path) -> None:
     """PyTorch's compiler, which brings sympy, and distributions take as long to load as a short command works."""
     folder = GROUNDS / "tests" / "runs" / "sum-dna"

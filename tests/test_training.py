@@ -14,6 +14,7 @@ from safetensors.torch import save
 import seqreg.baselines.models
 import seqreg.training.beside
 from seqreg.alphabet import DNA
+from seqreg.baselines.beside import Beside
 from seqreg.errors import DivergedError, InputError, UsageError
 from seqreg.locks import Lock
 from seqreg.networks import MODELS, Sum
@@ -22,8 +23,7 @@ from seqreg.records import read_json, read_tsv
 from seqreg.sequences import SequenceSet, read_strings
 from seqreg.targets import Classes, Labels
 from seqreg.training import Progress, TrainConfig, train, with_defaults
-from seqreg.training.beside import Beside, baselines_beside
-from seqreg.training.checkpoint import of_baseline
+from seqreg.training.beside import baselines_beside
 from seqreg.training.config import example_weights
 from seqreg.training.learning import architecture_of
 from seqreg.training.loop import epoch_order, learning_rate
@@ -99,9 +99,8 @@ def test_baselines_that_learn_beside_the_network_are_the_same(tmp_path: Path, mo
 def test_of_two_processes_one_learns_a_baseline_and_the_other_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    baselines = Beside(output=tmp_path, data=planted(60, length=12), seed=0, about={})
-    others = Lock(tmp_path / of_baseline("kmer-svm.lock"))
-    others.path.parent.mkdir()
+    baselines = Beside(files=tmp_path, data=planted(60, length=12), seed=0, about={})
+    others = Lock(tmp_path / "baseline-kmer-svm.lock")
     assert others.take()
     mine = baselines.learn(baselines.names)
     assert [each.name for each in mine] == [name for name in baselines.names if name != "kmer-svm"]

@@ -1,48 +1,15 @@
 """The baselines of a run, which learn beside its network where there is a second process for them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from seqreg.baselines import FittedBaseline, baselines_for, best_first, fit_baseline
-from seqreg.sequences import SequenceSet
-from seqreg.training.checkpoint import of_baseline
+from seqreg.baselines import FittedBaseline, best_first
+from seqreg.baselines.beside import Beside
 from seqreg.training.loop import Progress
-from seqreg.unfinished import Unfinished
 from seqreg.workers import ahead
 
 _PAYS = 500  # training sequences: with fewer, baselines take less than a process to start
-
-
-@dataclass(frozen=True, kw_only=True)
-class Beside:
-    """Every baseline on the same data, what is done of each in a file of its own.
-
-    output: the run folder. about: what decides the pieces in the files.
-    """
-
-    output: Path
-    data: SequenceSet
-    seed: int
-    about: Mapping[str, Any]
-
-    @property
-    def names(self) -> list[str]:
-        """Of those that can learn from the data."""
-        return baselines_for(self.data)
-
-    def learn(self, names: Iterable[str], tell: Callable[[], None] = lambda: None) -> list[FittedBaseline]:
-        """Those of `names` that no other process is at; tell: called before each."""
-        fitted: list[FittedBaseline] = []
-        for name in names:
-            tell()
-            with Unfinished(self.output / of_baseline(name), config=self.about) as once:
-                if once.mine:
-                    fitted.append(fit_baseline(name, self.data, seed=self.seed, once=once))
-        return fitted
 
 
 @contextmanager

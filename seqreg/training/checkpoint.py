@@ -18,11 +18,6 @@ FILE = Path("checkpoint") / "state.safetensors"
 PIECES = FILE.with_name("pieces")  # what is done beside the loop (see `seqreg.unfinished`)
 
 
-def of_baseline(name: str) -> Path:
-    """What is done of a baseline, likewise."""
-    return FILE.with_name(f"baseline-{name}")
-
-
 @dataclass
 class FitState:
     """Where a training stands: the next epoch, steps done, the best validation so far, and the history rows."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seqreg.baselines import FittedBaseline, fit_baseline
+from seqreg.baselines.beside import Beside
 from seqreg.errors import UsageError, option
 from seqreg.evaluation import Metrics
 from seqreg.evaluation.conformal import FILE as CONFORMAL
@@ -21,7 +22,7 @@ from seqreg.explain.motifs import filter_motifs
 from seqreg.predictors.network import TrainedNetwork, load_trained
 from seqreg.records import write_json, write_tsv
 from seqreg.sequences import SequenceSet, with_positive, write_seen
-from seqreg.training.beside import Beside, baselines_beside
+from seqreg.training.beside import baselines_beside
 from seqreg.training.calibration import effect_on_test, held_out, write_conformal
 from seqreg.training.checkpoint import PIECES
 from seqreg.training.claim import BASELINE, WORK, alone, claim_folder
@@ -120,7 +121,7 @@ def train(
         seconds_of_folds = perf_counter() - clock
         beside = nullcontext(dict)
         if config.baselines and parts.test is not None:
-            rivals = Beside(output=output, data=parts.train_and_valid, seed=config.seed, about=resolved)
+            rivals = Beside(data=parts.train_and_valid, files=output / PIECES.parent, seed=config.seed, about=resolved)
             beside = baselines_beside(rivals, workers, report)
         with unfinished(output / PIECES, config=resolved) as once, beside as fitted:
             learned = learn_from_parts(network, config, parts, folder=output, resume=resume, once=once, report=report)
