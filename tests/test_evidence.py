@@ -16,7 +16,7 @@ from seqreg.records import read_json
 from seqreg.sequences import InputSpec, SequenceSet, read_input, read_store, write_store
 from seqreg.sequences.datasets import read_description
 from seqreg.targets import Classes, Values
-from seqreg.training import TrainConfig, train, with_defaults
+from seqreg.training import TrainConfig, architecture_of, train, with_defaults
 from seqreg.training.defaults import decided
 from seqreg.training.evidence import Evidence
 from seqreg.training.heads import fit_head
@@ -153,6 +153,16 @@ def test_evidence_decides_on_positions(place: bool, kept: bool) -> None:
     assert reasons[0].startswith("Positions count" if kept else "Motifs anywhere")
     longer = of_codes(np.tile(codes, (1, 6)), y, PROTEIN)
     assert "more than 200 letters" in decided(TrainConfig(), longer, None)[1][0]
+
+
+@pytest.mark.parametrize("alphabet", [DNA, PROTEIN])
+@pytest.mark.parametrize("length", [1, 2, 4])
+@pytest.mark.parametrize("n", [20, 60])
+def test_with_little_evidence_too_nothing_is_wider_than_the_sequences(alphabet: Alphabet, length: int, n: int) -> None:
+    rng = np.random.default_rng(0)
+    data = of_codes(rng.integers(0, 4, (n, length)).astype(np.uint8), np.arange(n) % 2, alphabet)
+    config = with_defaults(TrainConfig(), data, None)
+    assert architecture_of(config, data).build().receptive_field <= length
 
 
 @pytest.mark.parametrize("pairs", [False, True])

@@ -116,17 +116,22 @@ def of_aligned_values(train: SequenceSet) -> bool:
 
 
 def default_model(train: SequenceSet, *, in_place: bool) -> Sum:
-    """Linear models and a motif-anywhere CNN, a position-keeping one where positions count, alignments of proteins."""
+    """Linear models and a motif-anywhere CNN, a position-keeping one where positions count, alignments of proteins.
+
+    Nothing in it is wider than the longest sequence.
+    """
     usual = OF_PROTEIN if train.alphabet.complement is None else OF_NUCLEOTIDES
     width = min(usual, max(1, int(np.quantile(train.lengths, SHORTER))))
     pooling = ("max", "position") if in_place else ("max",)
+    kmers = Sum().for_alphabet(train.alphabet).counted or ()
+    model = Sum(width=(width,), pooling=pooling, spectrum=tuple(k for k in kmers if k <= train.lengths.max()))
     target, _ = train.labelled()
     if train.alphabet.name != "protein":
-        return Sum(width=(width,), pooling=pooling)
+        return model
     if target.probabilistic:
-        return Sum(width=(width,), pooling=pooling, alignments=references(train))
+        return replace(model, alignments=references(train))
     alike = min(len(train), MOST_NEIGHBOURS) if of_aligned_values(train) else 0
-    return Sum(width=(width,), pooling=pooling, neighbours=alike)
+    return replace(model, neighbours=alike)
 
 
 def references(train: SequenceSet) -> int:
