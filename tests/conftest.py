@@ -126,6 +126,14 @@ def folds_of_small_sets(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         monkeypatch.setattr("seqreg.training.evidence.FEWEST", USUALLY_FEWEST)
 
 
+@pytest.fixture
+def few_strengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two strengths of a linear model to choose from, for tests of what becomes of the choice."""
+    monkeypatch.setattr("seqreg.training.heads.STRENGTHS", (1.0, 10.0))
+    monkeypatch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
+    monkeypatch.setattr("seqreg.baselines.models._SVM_STRENGTHS", (0.1, 1.0))
+
+
 def without_baselines(patch: pytest.MonkeyPatch, *names: str) -> None:
     """Have fewer baselines, in dicts of their own: entries that are taken out and put back come last, out of order."""
     for family in ("OF_CLASSES", "OF_VALUES"):

@@ -60,7 +60,7 @@ def no_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def few_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_folds(few_strengths: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seqreg.training.held_out.FOLDS_OF_FEW", 2)
     monkeypatch.setattr("seqreg.training.calibration.CROSS_FITTED", 2)
 

@@ -258,6 +258,7 @@ def table(run: str) -> list[dict[str, str]]:
     return [{**row, "seconds": ""} for row in read_tsv(Path(run) / "trials.tsv")]
 
 
+@pytest.mark.usefixtures("forked")
 def test_interrupted_and_resumed_by_more_it_ends_as_if_nothing_had_been(
     folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +299,7 @@ def test_interrupted_and_resumed_by_more_it_ends_as_if_nothing_had_been(
     assert call("train", "motif.fa", *QUICK[:4], "-o", "cut", "--resume").returncode == 2
 
 
+@pytest.mark.usefixtures("few_strengths")
 def test_a_winning_baseline_is_what_the_run_holds(folder: Path, call: Call) -> None:
     rng = np.random.default_rng(0)
     rows = [("".join(rng.choice(list("ACDE"), 30, p=p)), label) for label, p in COMPOSITIONS.items() for _ in range(30)]

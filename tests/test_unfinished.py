@@ -176,6 +176,7 @@ RUN = ("model.safetensors", "model.json", "metrics.json", "predictions.tsv", "ca
         (("tune", *SMALL[:2], "--epochs", "2", "--trials", "3", "--workers", "1", "--no-baselines"), 8, RUN),
     ],
 )
+@pytest.mark.usefixtures("few_strengths")
 def test_a_run_that_is_killed_goes_on(
     words: tuple[str, ...],
     each: int,

@@ -213,6 +213,7 @@ def test_commands_take_vectors_and_ask_for_the_same(call: Callable[..., Complete
     assert "input_sha256 was" in call("train", *given, "-o", run, "--model", "sum:pooling=none", "--resume").stderr
 
 
+@pytest.mark.usefixtures("few_strengths")
 def test_tuning_tries_models_of_vectors_and_keeps_one(
     call: Callable[..., CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -61,7 +61,7 @@ def fold_of(data: SequenceSet) -> NDArray[np.int64]:
 
 
 @pytest.fixture
-def folds_by_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[SequenceSet], SequenceSet]:
+def folds_by_name(few_strengths: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[SequenceSet], SequenceSet]:
     """Gives sequences the groups from which the folds are then taken."""
 
     def by_group(train: SequenceSet, folds: int, seed: int) -> list[tuple[Any, Any]]:
@@ -71,9 +71,6 @@ def folds_by_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[SequenceSet], Se
     def by_name(data: SequenceSet, folds: int, **_: Any) -> Any:
         return type("Split", (), {"part": data.group})
 
-    monkeypatch.setattr("seqreg.baselines.models._LOGISTIC_STRENGTHS", (1.0, 10.0))
-    monkeypatch.setattr("seqreg.baselines.models._SVM_STRENGTHS", (0.1, 1.0))
-    monkeypatch.setattr("seqreg.training.heads.STRENGTHS", (1.0, 10.0))
     monkeypatch.setattr("seqreg.baselines.tuning.inner_folds", by_group)
     monkeypatch.setattr("seqreg.training.held_out.inner_folds", by_group)
     monkeypatch.setattr("seqreg.training.calibration.folds", by_name)
