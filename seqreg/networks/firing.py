@@ -28,7 +28,8 @@ class Firing:
         from seqreg.networks.firing_loops import find_firing  # Numba loads slowly
 
         values, windows = x.detach().contiguous().numpy(), counts.numpy()
-        room = 4 * int(windows.sum())  # one for each is enough for letters
+        # One in each is enough for letters; off them it may be ten. Memory that is not written to costs nothing.
+        room = min(16, x.shape[1] ** k) * int(windows.sum())
         while True:
             found = (np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64))
             number = find_firing(values, windows, k, *found)

@@ -24,14 +24,15 @@ def find_firing(x: Array, counts: Places, k: int, rows: Places, windows: Places,
     """
     letters, found = x.shape[1], 0
     letter, so_far = np.zeros(k, np.int64), np.zeros(k + 1, x.dtype)
-    still = np.zeros(k + 1, x.dtype)
+    still, largest = np.zeros(k + 1, x.dtype), np.empty(x.shape[2], x.dtype)
     for n in range(len(x)):
+        largest[:] = x[n, 0]
+        for a in range(1, letters):
+            for i in range(len(largest)):
+                largest[i] = max(largest[i], x[n, a, i])
         for t in range(counts[n]):
             for tap in range(k - 1, -1, -1):
-                largest = x[n, 0, t + tap]
-                for a in range(1, letters):
-                    largest = max(largest, x[n, a, t + tap])
-                still[tap] = still[tap + 1] + largest
+                still[tap] = still[tap + 1] + largest[t + tap]
             tap, letter[0] = 0, 0
             while tap >= 0:
                 if letter[tap] == letters:
