@@ -148,7 +148,7 @@ def test_the_truth_lies_between(rule: str, strands: bool) -> None:
         assert one.certified_radius <= radius
         assert one.edits_to_change is None or one.edits_to_change > radius
         if not rule.startswith("synonymous"):  # whose certificates speak of more than what may be combined
-            assert min(one.certified_radius, 1) == min(radius, 1)  # one substitution is settled exactly
+            assert min(one.certified_radius, 2) == min(radius, 2)  # one and two are settled exactly
 
 
 def set_weights(net: TrainedNetwork, **weights: object) -> None:
@@ -156,6 +156,33 @@ def set_weights(net: TrainedNetwork, **weights: object) -> None:
         for name, value in weights.items():
             parameter = net.module.get_parameter(name.replace("__", "."))
             parameter.copy_(torch.as_tensor(value, dtype=parameter.dtype).view_as(parameter))
+
+
+@pytest.mark.parametrize("classes", ["two", "three", "labels"])
+@pytest.mark.parametrize(
+    "model", ["cnn:filters=8,width=5", "cnn:filters=4,width=3,depth=2", "sum:spectrum=1+2,filters=4"]
+)
+def test_two_substitutions_are_settled_by_trying_pairs(model: str, classes: str) -> None:
+    """Sequences rich in one letter of each class, which a letter or two hide from some."""
+    generator = np.random.default_rng(3)
+    rich = np.arange(40) % (2 if classes == "two" else 3)
+    shares = np.eye(4)[rich] * 0.6 + 0.1
+    data = labelled(DNA, ["".join(generator.choice(list("ACGT"), generator.integers(8, 15), p=p)) for p in shares])
+    if classes == "three":
+        data = dataclasses.replace(data, target=Classes(names=("a", "b", "c")), y=rich)
+    if classes == "labels":
+        y = np.stack([rich > 0, rich != 1], 1).astype(int)
+        data = dataclasses.replace(data, target=Labels(names=("a", "b")), y=y)
+    net = network(data, model, steps=200)
+    asked = {"max_substitutions": 2, "epsilons": ()}
+    found = {pairs: evaluate_robustness(net, data, **asked, pairs=pairs) for pairs in (0, 200, 10**6)}
+    radii = {pairs: np.array([one.certified_radius for one in each.sequences]) for pairs, each in found.items()}
+    settled = {pairs: each.certificate["proofs"].get("all pairs", 0) for pairs, each in found.items()}
+    assert (radii[10**6] == true_radii(net, data, "any", 2)).all()
+    assert (radii[0] <= radii[200]).all()
+    assert (radii[200] <= radii[10**6]).all()
+    assert settled == {pairs: (each > radii[0]).sum() for pairs, each in radii.items()}
+    assert settled[10**6] > settled[200] or not model.startswith("cnn:filters=8")
 
 
 def test_letters_that_come_only_after_others_count() -> None:

@@ -58,6 +58,10 @@ def robustness(
         Path | None, option(EDITS, "--protect", "FILE", "Regions that never change: BED, table, or masked FASTA.")
     ] = None,
     beam: Annotated[int, option(EDITS, "--beam", "N", "Variants kept while searching; 1 is greedy.", default=True)] = 1,
+    pairs: Annotated[
+        int,
+        option(EDITS, "--pairs", "N", "Of substitutions, tried at most where two are not settled.", default=True),
+    ] = 30_000,
     tolerance: Annotated[
         float | None,
         option(
@@ -118,7 +122,7 @@ def robustness(
         "rule": "any" if table else allowed,
         "beam": beam,
         "batch_size": batch_size,
-        **({} if called else {"tolerance": tolerance}),
+        **({"pairs": pairs} if called else {"tolerance": tolerance}),
     }
     about = {**asked, **model_identity(run, device), "sha256": sequences.sha256, "names": sequences.names}
     about |= {"embed_with": embed_with} if embed_with else {}

@@ -12,6 +12,7 @@ from seqreg.alphabet import ALPHABETS
 from seqreg.attacks import PGD, Allowed, AppliedEdit, beam_search
 from seqreg.certificates import (
     TOLERANCE,
+    HammingCertificate,
     edit_certificate,
     hamming_certificate,
     in_double,
@@ -22,6 +23,7 @@ from seqreg.certificates import (
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
 from seqreg.networks import SequenceNetwork, can
 from seqreg.sensitivity.batches import Batch
+from seqreg.sensitivity.pairs import all_pairs_stand
 from seqreg.unfinished import Piece
 
 _TENSORS = ("margin", "radius", "changed_at", "margin_after", "logits", "damage", "l2_attacked", "l2_certified")
@@ -71,6 +73,7 @@ class Study:
         beam: int,
         epsilons: tuple[float, ...],
         l2_steps: int,
+        pairs: int,
     ) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.double = in_double(self.model)
@@ -78,6 +81,7 @@ class Study:
         self.alphabet, self.rule = alphabet, rule
         self.most, self.edits, self.beam = most, edits, beam
         self.epsilons, self.l2_steps = epsilons, l2_steps
+        self.pairs = pairs
 
     def __call__(self, batch: Batch) -> Piece:
         """Everything about one batch, to be kept."""
@@ -135,11 +139,23 @@ class Study:
             proved = hamming_certificate(
                 self.model, ids, y, most=self.most, allowed=letters, singles=scores, ceiling=ceiling
             )
-            return proved.radius, proved.proof
+            return self._with_pairs(proved, ids, y, letters, scores, ceiling)
         exact = [singles[name] for name in self.edits]
         radius = edit_certificate(self.model, ids, y, most=self.most, singles=exact)
         name = "single edits, and windows below mean pooling"
         return radius, tuple(name if value > 0 else "" for value in radius.tolist())
+
+    def _with_pairs(
+        self, proved: HammingCertificate, ids: Tensor, y: Tensor, letters: Tensor, scores: Tensor, ceiling: Tensor
+    ) -> tuple[Tensor, tuple[str, ...]]:
+        """Radii and proofs, two substitutions being settled exactly where neither a bound nor the attack did."""
+        radius, proof = proved.radius.clone(), list(proved.proof)
+        open_ = torch.nonzero((radius == 1) & (ceiling.clamp(max=self.most) >= 2)).squeeze(1)
+        if self.pairs and len(open_):
+            asked = (each[open_] for each in (ids, y, letters, scores))
+            for row in open_[all_pairs_stand(self.double, *asked, most=self.pairs)].tolist():
+                radius[row], proof[row] = 2, "all pairs"
+        return radius, tuple(proof)
 
     def _l2_attacked(self, ids: Tensor, y: Tensor, margin: Tensor) -> Tensor:
         """(N, E) whether the prediction is still right after PGD in each ball and in the smaller ones."""
