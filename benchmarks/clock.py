@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+OF_ONE_THREAD = ("encode",)  # which cannot be told a number
+
 
 class Cost(NamedTuple):
     """Of a command with its start and all that it started: seconds of the processor and of the clock.
@@ -26,7 +28,8 @@ class Cost(NamedTuple):
 def cost(*words: object, folder: Path | None = None, tree: Path | None = None) -> Cost:
     """What `seqreg WORDS` costs on one thread, in a folder; tree: of which checkout, this one's by default."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **({} if tree is None else {"PYTHONPATH": str(tree)})}
-    command = [sys.executable, "-W", "ignore", "-m", "seqreg", *map(str, words), "--threads", "1", "--quiet"]
+    threads = () if words[0] in OF_ONE_THREAD else ("--threads", "1")
+    command = [sys.executable, "-W", "ignore", "-m", "seqreg", *map(str, words), *threads, "--quiet"]
     begun = time.perf_counter()
     job = subprocess.Popen(command, cwd=folder, env=environment)
     _, status, used = os.wait4(job.pid, 0)
