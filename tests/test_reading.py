@@ -27,6 +27,7 @@ from seqreg.sequences import (
     read_ahead,
     read_input,
     read_strings,
+    sequence_set,
     stream_batches,
     with_positive,
     write_fasta,
@@ -611,3 +612,16 @@ def test_fasta_round_trip(rows: list[tuple[str, str]], tmp_path_factory: Any) ->
     again = read_input(InputSpec(input=path))
     assert content(again) == content(found)
     assert list(again.names) == list(found.names)
+
+
+def test_letters_are_gathered_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    texts = ["".join(generator.choice(list("ACGT"), length)) for length in generator.integers(1, 20, 40)]
+    data, chosen = read_strings(texts, ["a", "b"] * 20, alphabet="dna"), generator.permutation(40)[:29]
+    for size in (1, 7, 29, 1000):
+        monkeypatch.setattr(sequence_set, "GATHERED", size)
+        part, ids = data.subset(chosen), data.padded(chosen)
+        assert [part.sequence(i) for i in range(29)] == [texts[i] for i in chosen]
+        assert [data.alphabet.decode(row[row != data.alphabet.pad]) for row in ids] == [texts[i] for i in chosen]
+        assert ids.shape == (29, max(len(texts[i]) for i in chosen))
+        assert len(data.subset(chosen[:0]).codes) == data.padded(chosen[:0]).size == 0

@@ -20,9 +20,9 @@ from seqreg.networks import MODELS, ConvNet, SpectrumNet, Sum, SumNet, as_onehot
 from seqreg.sequences import SequenceSet
 from seqreg.specs import parse
 from seqreg.targets import Classes, Labels
-from seqreg.training import TrainConfig, architecture_of, fit, with_defaults
+from seqreg.training import TrainConfig, architecture_of, fit, held_out, with_defaults
 from seqreg.training.heads import STRENGTHS
-from seqreg.training.held_out import FOLDS_OF_FEW
+from seqreg.training.held_out import FOLDS_OF_FEW, HeldOut
 from seqreg.training.learning import learn
 from seqreg.training.loop import fit as loop_fit
 from seqreg.training.stacking import fit_parts
@@ -268,6 +268,17 @@ def test_several_labels_and_classes_are_stacked_too() -> None:
     assert mean_loss(scores[0], y, np.ones(80)) == pytest.approx(
         float(np.mean([-np.log(np.exp(row[k]) / np.exp(row).sum()) for row, k in zip(scores[0], y, strict=True)]))
     )
+
+
+def test_a_draw_of_a_large_validation_part_stands_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = random_set(30), random_set(90)
+    for most, found in ((1000, 90), (40, 40)):
+        monkeypatch.setattr(held_out, "MOST_JUDGED", most)
+        judged = HeldOut.of(train, valid, with_defaults(TrainConfig(), train, valid), None, None)
+        assert (len(judged.data), judged.unseen, judged.folds) == (found, True, [])
+        assert set(judged.data.names) <= set(valid.names)
+        assert np.bincount(judged.y.ravel().astype(int)).min() >= 10
+    assert len(judged.y) == len(judged.weight) == len(judged.rows) == 40
 
 
 def test_weights_can_be_learned_from_fewer_folds() -> None:

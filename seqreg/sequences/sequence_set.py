@@ -1,7 +1,7 @@
 """Many sequences in little memory: concatenated uint8 symbol codes with offsets, never float one-hot."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from seqreg.alphabet import Alphabet
 from seqreg.errors import InputError, UsageError
 from seqreg.targets import Target
+
+# Sequences whose letters are gathered at a time: where they stand takes eight times the memory of what they are.
+GATHERED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,9 +112,10 @@ class SequenceSet:
             starts, lengths = starts[index], lengths[index]
         length = max(int(lengths.max(initial=0)), length or 0)
         positions = np.arange(length)
-        inside = positions < lengths[:, None]
         ids = np.full((len(lengths), length), self.alphabet.pad, dtype=np.uint8)
-        ids[inside] = self.codes[(starts[:, None] + positions)[inside]]
+        for rows in _blocks(len(lengths)):
+            inside = positions < lengths[rows, None]
+            ids[rows][inside] = self.codes[(starts[rows, None] + positions)[inside]]
         return ids
 
     def opposite(self) -> "SequenceSet":
@@ -126,9 +130,13 @@ class SequenceSet:
 
     def subset(self, index: NDArray[np.int64]) -> "SequenceSet":
         """The chosen sequences, in the order given, with all that belongs to them."""
-        lengths = self.lengths[index]
+        starts, lengths = self.offsets[:-1][index], self.lengths[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        codes = np.empty(offsets[-1], dtype=self.codes.dtype)
+        for rows in _blocks(len(index)):
+            begin, end = offsets[rows.start], offsets[rows.stop]
+            moved = np.repeat(starts[rows] - offsets[rows], lengths[rows])
+            codes[begin:end] = self.codes[moved + np.arange(begin, end)]
         chosen = {
             name: None if (old := getattr(self, name)) is None else old[index]
             for name in ("y", "split", "group", "weight")
@@ -136,8 +144,14 @@ class SequenceSet:
         return replace(
             self,
             names=[self.names[i] for i in index],
-            codes=self.codes[np.repeat(self.offsets[:-1][index], lengths) + within],
+            codes=codes,
             offsets=offsets,
             vectors={name: vectors[index] for name, vectors in self.vectors.items()},
             **chosen,
         )
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Slices of n rows, one after another."""
+    for start in range(0, n, GATHERED):
+        yield slice(start, min(start + GATHERED, n))

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqreg.linear import Array, Split, inner_folds
+from seqreg.linear import Array, Split, draw, inner_folds
 from seqreg.sequences import SequenceSet
 from seqreg.training.config import TrainConfig, example_weights
 
 # Few sequences are held out in more folds: each fit needs all it can get, and takes little time. The numbers are a
 # choice: five folds leave a fit 80 % of the sequences, three 67 % in three fifths of the time.
 FEW, FOLDS_OF_FEW, FOLDS = 200, 5, 3
+# Of a larger validation part a draw by class stands for all: a loss is known well enough then, and features of all of
+# them would be most of what a training holds in memory.
+MOST_JUDGED = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +45,7 @@ class HeldOut:
         most_folds: int | None,
     ) -> "HeldOut":
         """number: of folds, where it is not for the number of sequences to say."""
-        data = train if valid is None else valid
+        data = train if valid is None else draw(valid, MOST_JUDGED, config.seed)
         target, y = data.labelled()
         number = number or (FOLDS_OF_FEW if len(data) < FEW else FOLDS)
         folds = inner_folds(data, number, config.seed)[:most_folds] if valid is None else []
