@@ -623,5 +623,6 @@ def test_letters_are_gathered_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
         part, ids = data.subset(chosen), data.padded(chosen)
         assert [part.sequence(i) for i in range(29)] == [texts[i] for i in chosen]
         assert [data.alphabet.decode(row[row != data.alphabet.pad]) for row in ids] == [texts[i] for i in chosen]
+        assert data.symbol_counts().tolist() == [[text.count(each) for each in data.alphabet.symbols] for text in texts]
         assert ids.shape == (29, max(len(texts[i]) for i in chosen))
         assert len(data.subset(chosen[:0]).codes) == data.padded(chosen[:0]).size == 0

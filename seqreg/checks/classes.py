@@ -40,5 +40,4 @@ def _column(values: NDArray[np.int64]) -> NDArray[np.float64]:
 def _share_of(data: SequenceSet, letters: str) -> NDArray[np.float64]:
     """(N,) share of these letters in each sequence; ambiguous ones count in shares."""
     weight = data.alphabet.mixtures[:, [data.alphabet.letters.index(letter) for letter in letters]].sum(axis=1)
-    total = np.add.reduceat(weight[data.codes], data.offsets[:-1]) if len(data.codes) else np.zeros(len(data))
-    return total / np.maximum(data.lengths, 1)
+    return data.symbol_counts() @ weight / np.maximum(data.lengths, 1)

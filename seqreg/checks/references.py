@@ -27,13 +27,7 @@ def lengths(data: SequenceSet) -> Array:
 
 def composition(data: SequenceSet) -> Array:
     """(N, A) share of each letter, standardized; ambiguous ones count in shares."""
-    mixtures = data.alphabet.mixtures
-    owner = np.repeat(np.arange(len(data)), data.lengths)
-    counts = np.zeros((len(data), data.alphabet.size))
-    symbols = csr_array(
-        (np.ones(len(data.codes)), (owner, data.codes.astype(np.int64))), shape=(len(data), len(mixtures))
-    )
-    counts += symbols @ mixtures
+    counts = data.symbol_counts() @ data.alphabet.mixtures
     return _standardized(counts / np.maximum(data.lengths, 1)[:, None])
 
 

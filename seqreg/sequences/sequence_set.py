@@ -118,6 +118,16 @@ class SequenceSet:
             ids[rows][inside] = self.codes[(starts[rows, None] + positions)[inside]]
         return ids
 
+    def symbol_counts(self) -> NDArray[np.int64]:
+        """(N, V) how often each symbol occurs in each sequence."""
+        symbols = len(self.alphabet.mixtures)
+        counts = np.zeros((len(self), symbols), dtype=np.int64)
+        for rows in _blocks(len(self)):
+            of_rows = np.repeat(np.arange(rows.stop - rows.start) * symbols, self.lengths[rows])
+            found = of_rows + self.codes[self.offsets[rows.start] : self.offsets[rows.stop]]
+            counts[rows] = np.bincount(found, minlength=counts[rows].size).reshape(-1, symbols)
+        return counts
+
     def opposite(self) -> "SequenceSet":
         """The same molecules read from the other strand: their reverse complements, with all that belongs to them.
 
@@ -134,7 +144,7 @@ class SequenceSet:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         codes = np.empty(offsets[-1], dtype=self.codes.dtype)
         for rows in _blocks(len(index)):
-            begin, end = offsets[rows.start], offsets[rows.stop]
+            begin, end = int(offsets[rows.start]), int(offsets[rows.stop])
             moved = np.repeat(starts[rows] - offsets[rows], lengths[rows])
             codes[begin:end] = self.codes[moved + np.arange(begin, end)]
         chosen = {
