@@ -264,6 +264,15 @@ def test_products_of_matrices_bound_and_project_like_eigenvalues(
                 assert torch.equal(inside, weight)
 
 
+def test_what_products_of_matrices_leave_is_bounded(products: Callable[..., Tensor]) -> None:
+    """A singular value just above the radius beside one far above, and two eigenvalues that are nearly equal."""
+    wide = torch.diag(torch.tensor([5e3, 1.001], dtype=torch.float64))
+    assert torch.linalg.svdvals(products(clip_singular_values, wide, 1.0)).max() <= 1 + 1e-12
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))).Q
+    near = turn @ torch.diag(torch.tensor([1, 1 - 1e-6, 0.3], dtype=torch.float64)) @ turn.T
+    assert 1 - 1e-12 <= products(reshaped_norm, near).item() <= 1.0002
+
+
 def test_products_of_matrices_know_equal_zero_and_impossible_eigenvalues(products: Callable[..., Tensor]) -> None:
     for matrix in (torch.eye(5), torch.zeros(3, 4), torch.ones(4, 4)):
         norm = float(reshaped_norm(matrix))
