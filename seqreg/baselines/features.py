@@ -120,10 +120,8 @@ class CompositionFeatures(Spec):
 
     def matrix(self, sequences: SequenceSet, counts: object = None) -> csr_array:
         """(N, D) float64; `counts` is not used."""
-        mixtures = sequences.alphabet.mixtures[sequences.codes]
-        shares = np.add.reduceat(mixtures, sequences.offsets[:-1], axis=0) / sequences.lengths[:, None]
         length = np.log1p(sequences.lengths) / np.log1p(self.length)
-        return csr_array(np.column_stack([shares, length]).astype(np.float64))
+        return csr_array(np.column_stack([sequences.letter_shares(), length]).astype(np.float64))
 
 
 Features = KmerFeatures | OneHotFeatures | CompositionFeatures | VectorFeatures

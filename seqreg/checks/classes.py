@@ -38,6 +38,5 @@ def _column(values: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _share_of(data: SequenceSet, letters: str) -> NDArray[np.float64]:
-    """(N,) share of these letters in each sequence; ambiguous ones count in shares."""
-    weight = data.alphabet.mixtures[:, [data.alphabet.letters.index(letter) for letter in letters]].sum(axis=1)
-    return data.symbol_counts() @ weight / np.maximum(data.lengths, 1)
+    """(N,) share of these letters in each sequence."""
+    return data.letter_shares()[:, [data.alphabet.letters.index(letter) for letter in letters]].sum(axis=1)

@@ -26,9 +26,8 @@ def lengths(data: SequenceSet) -> Array:
 
 
 def composition(data: SequenceSet) -> Array:
-    """(N, A) share of each letter, standardized; ambiguous ones count in shares."""
-    counts = data.symbol_counts() @ data.alphabet.mixtures
-    return _standardized(counts / np.maximum(data.lengths, 1)[:, None])
+    """(N, A) share of each letter, standardized."""
+    return _standardized(data.letter_shares())
 
 
 def kmer_features(data: SequenceSet) -> csr_array:

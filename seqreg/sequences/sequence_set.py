@@ -128,6 +128,10 @@ class SequenceSet:
             counts[rows] = np.bincount(found, minlength=counts[rows].size).reshape(-1, symbols)
         return counts
 
+    def letter_shares(self) -> NDArray[np.float64]:
+        """(N, A) share of each letter in each sequence; ambiguous ones count in shares."""
+        return self.symbol_counts() @ self.alphabet.mixtures / np.maximum(self.lengths, 1)[:, None]
+
     def opposite(self) -> "SequenceSet":
         """The same molecules read from the other strand: their reverse complements, with all that belongs to them.
 
