@@ -2,9 +2,10 @@
 
     make test-mutants MUTANTS="--sample 200 --seed 0 --workers 2"
 
-Which test executes which line is recorded once for a state of the code. Results are kept in `build/mutants/`, so that a
-run that was stopped goes on, `--minutes 60` at a time; `--minutes 0` tries nothing and tells what is known. `report.md`
-there has the score, room by room, and the faults that no test noticed. Exits 1 if there are such faults.
+Which test executes which line, and how long it takes, is recorded once for a state of the code; quick tests run first.
+Results are kept in `build/mutants/`, so that a run that was stopped goes on, `--minutes 60` at a time; `--minutes 0`
+tries nothing and tells what is known. `report.md` there has the score of the faults that were drawn and of those that
+are written by hand, room by room, and the faults that no test noticed. Exits 1 if there are such faults.
 """
 
 import argparse
@@ -12,14 +13,17 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -32,9 +36,13 @@ ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "mutants"
 ROOMS = [
     "spectral", "certificates", "penalties", "constraints", "attacks", "mutagenesis", "deformations", "networks",
-    "baselines", "linear", "evaluation", "sensitivity", "metrics", "sequences", "alphabet", "training", "tuning",
+    "baselines", "linear", "evaluation", "sensitivity", "metrics", "value_metrics", "targets", "sequences", "alphabet",
+    "vectors", "training", "tuning",
 ]  # fmt: skip
 SECONDS = 120  # for the tests of one fault
+QUICK = 0.5  # seconds of a test that runs before all others
+COMPILED = "compiled"  # folder of a copy: what Numba keeps
+DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*?) *$", re.MULTILINE)
 CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
 
 
@@ -49,17 +57,17 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="faults tried side by side (1)")
     options = parser.parse_args()
     ends = time.monotonic() + 60 * options.minutes
-    faults = [fault for fault in made_by_hand(ROOT) if options.rooms == ROOMS or room(fault) in options.rooms]
-    if not options.faults_only:
-        faults += sampled(ROOT, options.rooms, options.sample, options.seed)
+    by_hand = [fault for fault in made_by_hand(ROOT) if options.rooms == ROOMS or room(fault) in options.rooms]
+    drawn = [] if options.faults_only else sampled(ROOT, options.rooms, options.sample, options.seed)
     KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seqreg-mutants-") as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(options.workers):
             copies.put(copy_tree(Path(folder) / str(number)))
-        coverage = partial(recorded, copies, options.workers, options.tests)
-        results = tried(faults, coverage, copies, options.workers, ends, digest("tests") + " ".join(options.tests))
-    return report(faults, results)
+        record = partial(recorded, copies, options.workers, options.tests)
+        tests_now = digest("tests") + " ".join(options.tests)
+        results = tried([*drawn, *by_hand], record, copies, options.workers, ends, tests_now)
+    return report({"Drawn": drawn, "By hand": by_hand}, results)
 
 
 def copy_tree(target: Path) -> Path:
@@ -84,13 +92,20 @@ def digest(*folders: str) -> str:
 
 
 def pytest(copy: Path, *arguments: str, timeout: float | None = None) -> int | None:
-    """Exit code of pytest in a copy; None if it took too long."""
+    """Exit code of pytest in a copy, None if it took too long. `printed.txt` there has what it printed."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    printed = (copy / "printed.txt").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=copy,
-        env={**os.environ, **threads, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            **threads,
+            "PYTHONPATH": str(copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NUMBA_CACHE_DIR": str(copy / COMPILED),
+        },
+        stdout=printed,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -102,26 +117,39 @@ def pytest(copy: Path, *arguments: str, timeout: float | None = None) -> int | N
         if process.poll() is None:
             os.killpg(process.pid, 9)  # pytest and the programs that its tests started
             process.wait()
+        printed.close()
 
 
-def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> CoverageData:
-    """Which tests execute which lines; measured unless it is known of this state of code and tests."""
+@dataclass(frozen=True)
+class Record:
+    """What the tests execute, and the seconds that each takes (those of less than .005 are left out)."""
+
+    lines: CoverageData
+    seconds: dict[str, float]
+
+
+def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> Record:
+    """Measured unless it is known of this state of code and tests."""
     known_by = hashlib.sha256(" ".join([digest("seqreg", "tests"), *tests]).encode()).hexdigest()[:16]
-    path = KEPT / f"coverage-{known_by}"
+    path, seconds_path = KEPT / f"coverage-{known_by}", KEPT / f"seconds-{known_by}.json"
     if not path.exists():
         print("Recording which test executes which line", flush=True)
         copy = copies.get()
         settings = copy / "contexts.ini"
         settings.write_text("[run]\nsource = seqreg\nrelative_files = true\ndata_file = contexts.sqlite\n")
         measure = ["--cov", f"--cov-config={settings.name}", "--cov-context=test", "--cov-report="]
-        code = pytest(copy, "-n", str(workers), *measure, *tests)
+        code = pytest(copy, "-n", str(workers), "--durations=0", *measure, *tests)
         if code != 0:
             sys.exit(f"The tests must pass before faults are put in; pytest ended with {code}")
+        seconds: Counter[str] = Counter()
+        for number, test in DURATION.findall((copy / "printed.txt").read_text()):
+            seconds[test] += float(number)
+        seconds_path.write_text(json.dumps(seconds))
         shutil.move(copy / "contexts.sqlite", path)
         copies.put(copy)
     data = CoverageData(str(path))
     data.read()
-    return data
+    return Record(data, json.loads(seconds_path.read_text()))
 
 
 def room(fault: Fault) -> str:
@@ -129,13 +157,58 @@ def room(fault: Fault) -> str:
     return Path(fault.file).parts[1].removesuffix(".py")
 
 
-def tests_of(fault: Fault, source: str, coverage: CoverageData) -> list[str]:
-    """Tests that execute the statement of a fault; of a statement run at import, those that execute its file."""
-    contexts = coverage.contexts_by_lineno(fault.file)
+def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
+    """Tests that execute the statement of a fault, in the order to run them.
+
+    Of a statement run at import, those that execute its file; of one that is compiled, and leaves no trace, those that
+    name the function it is in.
+    """
+    contexts = record.lines.contexts_by_lineno(fault.file)
     found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())}
     if found == {""}:
         found = {name for names in contexts.values() for name in names}
-    return sorted({name.rpartition("|")[0] for name in found if name})
+    if not found - {""} and (function := function_around(source, fault.lines(source)[0])):
+        found = contexts_naming(function, record.lines, set())
+    tests = {name.rpartition("|")[0] for name in found if name}
+
+    def key(test: str) -> tuple[bool, float, str, float]:
+        """Quick ones first; those of one file together, since they share what is made once for it."""
+        quick, file = seconds[test] < QUICK, test.partition("::")[0]
+        return not quick, in_file[quick, file], file, seconds[test]
+
+    seconds = Counter(record.seconds)
+    in_file: Counter[tuple[bool, str]] = Counter()
+    for test in tests:
+        in_file[seconds[test] < QUICK, test.partition("::")[0]] += seconds[test]
+    return sorted(tests, key=key)
+
+
+def contexts_naming(function: str, lines: CoverageData, seen: set[str]) -> set[str]:
+    """Contexts of the lines that name a function; where a compiled function names it, of those that name that one."""
+    seen.add(function)
+    found = set()
+    for path in sorted((ROOT / "seqreg").rglob("*.py")):
+        source, contexts = path.read_text(encoding="utf-8"), lines.contexts_by_lineno(str(path.relative_to(ROOT)))
+        for number, row in enumerate(source.splitlines(), start=1):
+            if re.search(rf"\b{function}\b", row):
+                here = {
+                    name
+                    for line in statement_lines(source, range(number, number + 1))
+                    for name in contexts.get(line, ())
+                }
+                around = function_around(source, number)
+                if not here and around and around not in seen:
+                    here = contexts_naming(around, lines, seen)
+                found |= here
+    return found - {""}
+
+
+def function_around(source: str, line: int) -> str | None:
+    """Name of the function of a module that a line is in."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            return node.name
+    return None
 
 
 def statement_lines(source: str, lines: range) -> set[int]:
@@ -157,7 +230,7 @@ def statement_lines(source: str, lines: range) -> set[int]:
 
 def tried(
     faults: list[Fault],
-    record: Callable[[], CoverageData],
+    record: Callable[[], Record],
     copies: "SimpleQueue[Path]",
     workers: int,
     ends: float,
@@ -168,7 +241,7 @@ def tried(
     known = dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {}
     results: dict[Fault, str] = {}
     recording = threading.Lock()
-    coverage = cache(record)
+    recorded_once = cache(record)
 
     def attempt(fault: Fault) -> None:
         source = (ROOT / fault.file).read_text(encoding="utf-8")
@@ -178,7 +251,7 @@ def tried(
             if time.monotonic() > ends:
                 return
             with recording:
-                tests = tests_of(fault, source, coverage())
+                tests = tests_of(fault, source, recorded_once())
             outcome = UNTESTED
             if tests:
                 copy = copies.get()
@@ -187,9 +260,13 @@ def tried(
                         raise RuntimeError(f"without any fault, {tests[0]} does not pass in {copy}")
                     (copy / fault.file).write_text(mutated, encoding="utf-8")
                     (copy / "chosen.txt").write_text("\n".join(tests), encoding="utf-8")
+                    if "compiled" in source:  # what Numba keeps of a function does not know that one it calls changed
+                        shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     code = pytest(copy, "-x", "@chosen.txt", timeout=SECONDS)
                 finally:
                     (copy / fault.file).write_text(source, encoding="utf-8")
+                    if "compiled" in source:
+                        shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     copies.put(copy)
                 outcome = SLOW if code is None else SURVIVED if code == 0 else CAUGHT
             with lock, path.open("a", encoding="utf-8") as file:
@@ -210,10 +287,12 @@ def where(fault: Fault, source: str) -> str:
     return f"{fault.file}:{fault.lines(source)[0]}: {fault.why}: {old!r:.60} -> {fault.new!r:.60}"
 
 
-def report(faults: list[Fault], results: dict[Fault, str]) -> int:
-    """Write and print the score, in all and room by room, and write what no test noticed; 1 if there is any."""
-    by_room = {name: [fault for fault in faults if room(fault) == name] for name in sorted(set(map(room, faults)))}
-    score = [score_of("All", faults, results), "", *(score_of(*each, results) for each in by_room.items())]
+def report(kinds: dict[str, list[Fault]], results: dict[Fault, str]) -> int:
+    """Write and print the scores, in all and room by room, and write what no test noticed; 1 if there is any."""
+    score = []
+    for kind, faults in kinds.items():
+        by_room = {name: [fault for fault in faults if room(fault) == name] for name in sorted(set(map(room, faults)))}
+        score += [score_of(kind, faults, results), *(f"  {score_of(*each, results)}" for each in by_room.items())]
     text = [*score, ""]
     for fault, outcome in results.items():
         if outcome == CAUGHT:
