@@ -347,6 +347,16 @@ def test_a_move_reaches_the_bound(name: str) -> None:
         assert bound.item() == pytest.approx(3 * ratio, rel=5e-3)
 
 
+@pytest.mark.parametrize("name", REACHED)
+def test_directions_side_by_side_are_bounded_as_each_of_them_is(name: str) -> None:
+    build, (channels, length), _ = REACHED[name]
+    net = build().double().eval().requires_grad_(False)
+    outputs = net(torch.zeros(1, channels, length).double()).numel()
+    directions = torch.randn(2, 3, outputs, dtype=torch.float64)
+    each = torch.stack([lipschitz_upper_bound(net, length, one) for one in directions.flatten(0, 1)]).view(2, 3)
+    torch.testing.assert_close(lipschitz_upper_bound(net, length, directions), each)
+
+
 @pytest.mark.parametrize("mode", ["zeros", "circular", "reflect", "replicate"])
 def test_no_convolution_of_few_letters_exceeds_its_bound(mode: str) -> None:
     """Short signals meet themselves in their padding: every length, padding, stride and dilation that can be."""

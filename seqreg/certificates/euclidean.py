@@ -14,8 +14,7 @@ from seqreg.networks import SequenceNetwork
 def margin_lipschitz(model: SequenceNetwork, directions: Tensor, length: int | None = None) -> Tensor:
     """(N, P) l2 Lipschitz constants of the margins u . f, directions u (N, P, K), for at least `length` letters."""
     distinct, which = torch.unique(directions.flatten(0, 1), dim=0, return_inverse=True)
-    bounds = torch.stack([lipschitz_upper_bound(model, length, direction) for direction in distinct])
-    return bounds[which].view(directions.shape[:2])
+    return lipschitz_upper_bound(model, length, distinct)[which].view(directions.shape[:2])
 
 
 def euclidean_bound(margins: Tensor, lipschitz: Tensor, m: int) -> Tensor:

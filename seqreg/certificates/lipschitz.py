@@ -38,14 +38,14 @@ Named = tuple[str, nn.Module]
 
 
 def lipschitz_upper_bound(model: nn.Module, length: int | None = None, direction: Tensor | None = None) -> Tensor:
-    """Certified upper bound of the l2 Lipschitz constant of a network in evaluation mode, a float64 scalar.
+    """Certified upper bound of the l2 Lipschitz constant of a network in evaluation mode, float64: a scalar, or (...).
 
     `||f(x') - f(x)||_2 <= bound * ||x' - x||_2` for all x, x' (A, L) of equal length: logits per l2 of one-hot; one
     substitution moves x by sqrt(2). Differentiable in the weights.
 
     length: the fewest positions (letters) an input has; mean pooling gains from it, and without it the bound holds for
-    every length. direction: (K,) weights of the logits; the bound is then that of the scalar `sum_k direction_k f_k`,
-    e.g. a unit vector for one class or `e_y - e_j` for a margin.
+    every length. direction: (..., K) weights of the logits; the bound is then that of each scalar
+    `sum_k direction_k f_k`, e.g. a unit vector for one class or `e_y - e_j` for a margin.
 
     Known are seqreg's networks and sequences (nn.Sequential, Residual) of the layers in `LIPSCHITZ_RULES`; any other
     layer raises UnknownLayerError with its name, for a product with a missing factor is no bound. A rule for a layer of
@@ -109,7 +109,7 @@ def _chain(layers: list[Named], length: int | None, direction: Tensor | None = N
             raise UnknownLayerError(f"layer {name!r}: {error}" if name else str(error)) from error
         factor, length = factor * reach.factor, reach.length
     if direction is not None:
-        factor = factor * torch.linalg.vector_norm(direction.double())
+        factor = factor * torch.linalg.vector_norm(direction.double(), dim=-1)
     return Reach(factor, length)
 
 

@@ -152,7 +152,7 @@ class AlignmentNet(Part, proved=True):
         weight = self.output.weight.double()
         per_reference = torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction @ weight).abs()
         steepest = torch.linalg.vector_norm(self.similarity[: self.alphabet.size].double(), dim=0).max()
-        return (per_reference * self.reference_lengths().double().sqrt()).sum() * steepest
+        return (per_reference * self.reference_lengths().double().sqrt()).sum(-1) * steepest
 
     def blocks(self) -> list[Block]:
         """The references, as they are aligned."""

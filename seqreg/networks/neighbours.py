@@ -212,15 +212,15 @@ class NeighbourNet(Part, proved=True):
         Of several logits |f| is the largest norm of a combination of them, of length 1.
         """
         if direction is not None:
-            norm = self._norms(direction[None].double())[0]
+            norm = self._norms(direction)
         else:
             norm = torch.linalg.eigvalsh(self._gram())[-1].clamp(min=1e-30).sqrt()
         return norm * torch.linalg.matrix_norm(self.letters.double(), 2) * torch.sqrt(2 / self.spread.double())
 
     def _norms(self, directions: Tensor) -> Tensor:
-        """(Q,) norms of u . f in the space of the kernel, u (Q, K)."""
+        """(...) norms of u . f in the space of the kernel, u (..., K)."""
         directions = directions.double()
-        return ((directions @ self._gram()) * directions).sum(1).clamp(min=1e-30).sqrt()
+        return ((directions @ self._gram()) * directions).sum(-1).clamp(min=1e-30).sqrt()
 
     def _gram(self) -> Tensor:
         """(K, K) inner products of the logits, without their biases, in the space of the kernel."""

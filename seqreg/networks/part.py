@@ -229,8 +229,8 @@ class Part(SequenceNetwork):
         return None
 
     def lipschitz(self, length: int | None, direction: Tensor | None) -> Tensor:
-        """Upper bound of the l2 Lipschitz constant of the logits, or of direction (K,) . logits, for inputs of at least
-        `length` letters, of any number where None.
+        """Upper bound of the l2 Lipschitz constant of the logits, or (...) of direction (..., K) . logits, for inputs
+        of at least `length` letters, of any number where None.
         """
         raise self._unknown()
 

@@ -97,28 +97,34 @@ class SpectrumNet(ConvNet, proved=True):
         """
         if bool(((ids >= self.alphabet.size) & (ids != self.alphabet.pad)).any()):
             return None
-        lengths = self.lengths(ids).tolist()
-        return [self._changes(row[:length]) for row, length in zip(ids, lengths, strict=True)]
+        lengths = self.lengths(ids)
+        changes: dict[int, Tensor] = {}
+        for length in lengths.unique().tolist():
+            rows = torch.nonzero(lengths == length).squeeze(1)
+            changes.update(zip(rows.tolist(), self._changes(ids[rows, :length]), strict=True))
+        return [changes[row] for row in range(len(ids))]
 
     def _changes(self, ids: Tensor) -> Tensor:
-        """Those of one sequence, ids (l,)."""
-        forward, *backward = (self._strand_changes(strand[0]) for strand in self.strands(ids[None]))
+        """(N, L, A, K) those of sequences of one length, ids (N, L)."""
+        forward, *backward = (self._strand_changes(strand) for strand in self.strands(ids))
         for change in backward:
-            forward = (forward + change.flip(0)[:, self.complement[: self.alphabet.size]]) / 2
+            forward = (forward + change.flip(1)[:, :, self.complement[: self.alphabet.size]]) / 2
         return forward
 
     def _strand_changes(self, ids: Tensor) -> Tensor:
         letters, k = self.alphabet.size, self.receptive_field
         weight = self.output.weight.detach().double().t()  # A^k, K
-        changes = weight.new_zeros(len(ids), letters, weight.shape[1])
-        if len(ids) < k:
+        changes = weight.new_zeros(*ids.shape, letters, weight.shape[1])
+        windows = ids.shape[1] - k + 1
+        if windows < 1:
             return changes
-        contents = self.contents(ids[None])[0]  # T
-        now = weight[contents][:, None]
+        contents = self.contents(ids)  # N, T
+        now = weight[contents][:, :, None]
         for tap in range(k):
-            moved = torch.arange(letters, device=ids.device) - ids[tap : tap + len(contents), None].long()
-            changes[tap : tap + len(contents)] += weight[contents[:, None] + moved * letters ** (k - 1 - tap)] - now
-        return changes / len(contents)
+            covered = slice(tap, tap + windows)
+            moved = torch.arange(letters, device=ids.device) - ids[:, covered, None].long()
+            changes[:, covered] += weight[contents[:, :, None] + moved * letters ** (k - 1 - tap)] - now
+        return changes / windows
 
     def contents(self, ids: Tensor) -> Tensor:
         """(N, T) int64 number of the k-mer that each window of ids (N, L) reads; A^k for one that is not all letters.

@@ -79,7 +79,7 @@ def norm_report(
     if data is not None:
         shortest = min(shortest, int(data.lengths.min()))
     with torch.no_grad():
-        above = [float(lipschitz_upper_bound(model, shortest, unit)) for unit in torch.eye(len(names)).double()]
+        above = lipschitz_upper_bound(model, shortest, torch.eye(len(names)).double()).tolist()
         squares = model.rkhs_norm_squared()
     norms = [None] * len(names) if squares is None else [math.sqrt(square) for square in squares.tolist()]
     below: list[dict[str, float | None]] = [

@@ -60,8 +60,10 @@ def reshaped_norm(weight: Tensor, groups: int = 1) -> Tensor:
 
 
 def linear_norm(weight: Tensor, direction: Tensor | None = None) -> Tensor:
-    """Largest singular value of a weight (K, F), or the norm of `direction^T W`, direction (K,); a scalar."""
-    return reshaped_norm(weight) if direction is None else torch.linalg.vector_norm(direction.to(weight) @ weight)
+    """Largest singular value of a weight (K, F), or (...) the norm of `direction^T W`, direction (..., K)."""
+    if direction is None:
+        return reshaped_norm(weight)
+    return torch.linalg.vector_norm(direction.to(weight) @ weight, dim=-1)
 
 
 def _largest_on_grid(kernel: Tensor, n: int) -> Tensor:
