@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqreg.checks.base import Evidence, Found
-from seqreg.sequences import SequenceSet, affordable, kmer_table, same_molecule, shared_across, similarities
+from seqreg.sequences import SequenceSet, affordable_table, same_molecule, shared_across, similarities
 from seqreg.targets import Classes, Labels
 
 NEAR_COPY = 0.8  # share of k-mers
@@ -65,7 +65,7 @@ def nearest_similarity(
     learned: how many of the first sequences are those that all others, and only these, are compared with. fold (n,):
     only sequences of different folds are compared.
     """
-    table, _ = affordable(kmer_table(data))
+    table, _ = affordable_table(data)
     left, right = (table, table) if learned is None else (table[learned:], table[:learned])
     nearest = np.zeros(left.shape[0])
     for row, column, shared in similarities(left, right):

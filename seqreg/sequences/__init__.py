@@ -36,7 +36,7 @@ from seqreg.sequences.letter_tables import amino_acids, blosum62, three_letters
 from seqreg.sequences.read import check_data_set, check_filter_width, read_input
 from seqreg.sequences.seen import are_seen, read_seen, write_seen
 from seqreg.sequences.sequence_set import SequenceSet
-from seqreg.sequences.shared_kmers import affordable, kmer_table, largest_similarity, similarities
+from seqreg.sequences.shared_kmers import affordable_table, largest_similarity, similarities
 from seqreg.sequences.splits import Split, folds, holdout, part_sizes, read_split, train_subset, with_split
 from seqreg.sequences.store import read_store, write_store
 from seqreg.sequences.stream import SequenceStream, read_ahead, stream_batches
@@ -57,7 +57,7 @@ __all__ = [
     "SequenceStream",
     "Split",
     "Windows",
-    "affordable",
+    "affordable_table",
     "amino_acids",
     "are_seen",
     "as_column",
@@ -82,7 +82,6 @@ __all__ = [
     "kept_together",
     "keys_in",
     "klet_shuffle",
-    "kmer_table",
     "largest_similarity",
     "list_data_sets",
     "matched_background",

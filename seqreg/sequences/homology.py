@@ -24,7 +24,7 @@ from seqreg.sequences.duplicates import first_equal
 from seqreg.sequences.fasta import write_lines
 from seqreg.sequences.identity import COVERED, identities
 from seqreg.sequences.sequence_set import SequenceSet
-from seqreg.sequences.shared_kmers import affordable, fewest_shared, kmer_length, kmer_table, similarities
+from seqreg.sequences.shared_kmers import affordable_table, fewest_shared, kmer_length, similarities
 
 TOOLS = ("kmers", "mmseqs")
 _MOST_WAITING = 1 << 23  # pairs
@@ -99,7 +99,7 @@ def one_large_group(groups: NDArray[np.int64]) -> list[str]:
 def families(sequences: SequenceSet, homology: Homology) -> Families:
     """The clusters of a set, and those that alignments join. Raises UsageError for a tool that is not installed."""
     n = len(sequences)
-    table, scale = affordable(kmer_table(sequences))
+    table, scale = affordable_table(sequences)
     if homology.tool == "mmseqs":
         pairs: Iterable[Pairs] = [(np.arange(n), _mmseqs_representatives(sequences, homology.identity))]
     else:

@@ -27,13 +27,24 @@ def kmer_length(alphabet: Alphabet) -> int:
     return _PROTEIN_K if alphabet is PROTEIN else _NUCLEOTIDE_K
 
 
-def kmer_table(sequences: SequenceSet) -> Any:
-    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has."""
+def kmer_table(sequences: SequenceSet, every: int = 1) -> Any:
+    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has. every: of one k-mer in so many."""
     from scipy.sparse import csr_array
 
+    kmers = sequences.alphabet.size ** kmer_length(sequences.alphabet)
+    counts, columns = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int32)]
+    for owner, column, number in _carried(sequences):
+        kept = _scrambled(column) % every == 0
+        counts.append(np.bincount(owner[kept], minlength=number))
+        columns.append(column[kept].astype(np.int32))
+    column, ends = np.concatenate(columns), np.cumsum(np.concatenate(counts))
+    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), kmers))
+
+
+def _carried(sequences: SequenceSet) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
+    """Some sequences at a time: which has a k-mer and which k-mer, each once and in order; how many they are."""
     alphabet = sequences.alphabet
     k, size = kmer_length(alphabet), alphabet.size
-    counts, columns = [], []
     for first in range(0, len(sequences), 4096):
         last = min(first + 4096, len(sequences))
         start = sequences.offsets[first]
@@ -42,15 +53,16 @@ def kmer_table(sequences: SequenceSet) -> Any:
         if alphabet is DNA and alphabet.complement is not None:
             mirrored = alphabet.complement[codes].astype(np.int64)[::-1]
             value = np.minimum(value, _windows(mirrored, k, size)[::-1])
-        owner = np.repeat(np.arange(first, last), sequences.lengths[first:last])
+        owner = np.repeat(np.arange(last - first), sequences.lengths[first:last])
         begins = owner[: len(value)]
         whole = (begins == owner[k - 1 :]) & (_ambiguous(codes, k, size) == 0)
         distinct = np.unique(begins[whole] * size**k + value[whole])
-        counts.append(np.bincount(distinct // size**k - first, minlength=last - first))
-        columns.append((distinct % size**k).astype(np.int32))
-    column = np.concatenate(columns)
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), size**k))
+        yield distinct // size**k, distinct % size**k, last - first
+
+
+def _scrambled(column: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of the numbers of k-mers."""
+    return (column.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
 
 
 def _windows(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
@@ -70,7 +82,7 @@ def _ambiguous(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]
 
 def largest_similarity(sequences: SequenceSet, parts: Sequence[NDArray[np.int64]]) -> float:
     """The largest similarity between sequences of different parts, each given by positions; 0 if none is similar."""
-    table, _ = affordable(kmer_table(sequences))
+    table, _ = affordable_table(sequences)
     best = 0.0
     for place, part in enumerate(parts[:-1], start=1):
         for _, _, shared in similarities(table[part], table[np.concatenate(parts[place:])]):
@@ -88,14 +100,16 @@ def similarities(left: Any, right: Any) -> Iterator[tuple[NDArray[np.int64], NDA
         yield row, column, shared.data / np.minimum(sizes[0][row], sizes[1][column])
 
 
-def affordable(table: Any) -> tuple[Any, int]:
-    """The table, and s: where counting the pairs that share a k-mer takes too long, one k-mer in s is kept, by hash."""
-    carriers = np.bincount(table.indices, minlength=table.shape[1]).astype(np.float64)
-    scale = int(np.ceil((carriers**2).sum() / _MOST_PAIRS))
-    if scale <= 1:
-        return table, 1
-    scrambled = (np.arange(table.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
-    return table[:, np.flatnonzero(scrambled % np.uint64(scale) == 0)].tocsr(), scale
+def affordable_table(sequences: SequenceSet) -> tuple[Any, int]:
+    """`kmer_table`, and s: where counting the pairs that share a k-mer would take too long, of one k-mer in s.
+
+    Carriers are counted before the table is made, which with many sequences would not fit in memory.
+    """
+    carriers = np.zeros(sequences.alphabet.size ** kmer_length(sequences.alphabet))
+    for _, column, _ in _carried(sequences):
+        carriers += np.bincount(column, minlength=len(carriers))
+    scale = max(1, int(np.ceil((carriers**2).sum() / _MOST_PAIRS)))
+    return kmer_table(sequences, scale), scale
 
 
 def fewest_shared(columns: int, identity: float, k: int, *, scale: int = 1) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ STRENGTHS = tuple(np.geomspace(0.03, 3000, 11))
 USUAL_STRENGTH = 1.0
 # Above these many sequences a draw by class stands for all of them: a linear model has learned by then what it can.
 STRENGTH_CHOSEN_ON, HEAD_FITTED_ON = 4_000, 50_000
+ROWS_READ = 10_000  # sequences whose features are read at once
 
 
 def fit_head(
@@ -49,6 +50,13 @@ def fit_head(
     def read(data: SequenceSet) -> list[csr_array | Array]:
         return [_coordinates(part, basis, once, data) for part, basis in zip(parts, bases, strict=True)]
 
+    def read_scaled(data: SequenceSet) -> csr_array | Array:
+        """All features, scaled, some sequences at a time: they fill more memory in parts than side by side."""
+        starts = range(0, max(1, len(data)), ROWS_READ)
+        return _below(
+            [_beside(read(data.subset(np.arange(len(data))[start : start + ROWS_READ])), scales) for start in starts]
+        )
+
     few = draw(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
     blocks, weight = read(few), _repetitions(few, config)
     squares = [float((rows * rows * weight[:, None]).sum()) / weight.sum() for rows in blocks]
@@ -58,11 +66,11 @@ def fit_head(
         splits, judged = held_out.folds, rows
         if also is not None:
             splits = [(inner, np.concatenate([outer, outer + len(few)])) for inner, outer in splits]
-            judged = _below(rows, _beside(read(also), scales))
+            judged = _below([rows, _beside(read(also), scales)])
         views = short_views(judged, splits, wide=columns_of(rows) > len(few))
     else:
         splits = [(np.arange(len(few)), np.arange(len(held_out.data)))]
-        views = [(rows, _beside(read(held_out.data), scales))]
+        views = [(rows, read_scaled(held_out.data))]
     target, y = few.labelled()
     fit, criterion, labels = FITS[target.task], objective(target), target.learned(y)
 
@@ -80,7 +88,7 @@ def fit_head(
     best = losses.index(min(losses))
     many = draw(train, HEAD_FITTED_ON, config.seed)
     if few is not many:
-        rows, weight = _beside(read(many), scales), _repetitions(many, config)
+        rows, weight = read_scaled(many), _repetitions(many, config)
     labels = target.learned(many.labelled()[1])
     solved = once(lambda: as_piece(*fit(rows, labels, strengths[best], weight, config.seed)))
     coef, intercept = solved["coef"], solved["intercept"]
@@ -97,11 +105,12 @@ def _beside(blocks: Sequence[csr_array | Array], scales: Sequence[float]) -> csr
     return scaled[0] if len(scaled) == 1 else csr_array(hstack(scaled, format="csr"))
 
 
-def _below(first: csr_array | Array, second: csr_array | Array) -> csr_array | Array:
-    """Rows of two sets, sparse or dense as they are, the second below the first."""
-    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
-        return np.vstack([first, second])
-    return csr_array(vstack([first, second], format="csr"))
+def _below(blocks: Sequence[csr_array | Array]) -> csr_array | Array:
+    """Rows of sets, sparse or dense as they are, one set below the other."""
+    if len(blocks) == 1:
+        return blocks[0]
+    dense = [block for block in blocks if isinstance(block, np.ndarray)]
+    return np.vstack(dense) if len(dense) == len(blocks) else csr_array(vstack(blocks, format="csr"))
 
 
 def _repetitions(data: SequenceSet, config: TrainConfig) -> Array:
