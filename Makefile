@@ -107,7 +107,7 @@ clean:
 	@touch $@
 
 .venv/installed-mutants: .venv/installed-test
-	$(BIN)/python -m $(INSTALL) -e '.[mutants]'
+	$(BIN)/python -m $(INSTALL) -e '.[mutants,parquet]'
 	@touch $@
 
 .venv/installed-interoperability: .venv/installed-test

@@ -149,6 +149,10 @@ TRAINING = {
     "an option out of range": Bad(
         "train in.fa -o out --epochs 0", "--epochs must be at least 1; got 0", {"in.fa": FASTA}
     ),
+    "a share below nothing": Bad(
+        "train in.fa -o out --test -0.1", "--test must be at least 0; got -0.1", {"in.fa": FASTA}
+    ),
+    "a share of everything": Bad("train in.fa -o out --valid 1", "--valid must be below 1; got 1", {"in.fa": FASTA}),
     "both strands of proteins": Bad(
         "train in.fa -o out --alphabet protein --reverse-complement",
         "--reverse-complement needs dna or rna",

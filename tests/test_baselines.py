@@ -272,7 +272,8 @@ def test_folds_without_a_class_to_learn_are_left_out() -> None:
 
 def test_a_draw_keeps_the_shares_of_the_classes() -> None:
     y = [0] * 600 + [1] * 200 + [2] * 12
-    train = sequence_set([f"A{'C' * (i % 5)}" for i in range(812)], y, ("a", "b", "c"))
+    texts = [f"A{'C' * (i % 5)}" for i in range(812)]
+    train = sequence_set(texts, y, ("a", "b", "c"))
     part = draw(train, 203, seed=1)
     assert part.y is not None
     shares = np.bincount(part.y)
@@ -280,6 +281,9 @@ def test_a_draw_keeps_the_shares_of_the_classes() -> None:
     assert shares[2] >= 10
     assert shares[0] / shares[1] == pytest.approx(3, rel=0.05)
     assert draw(train, 812, seed=1) is train
+    few = draw(sequence_set(texts, [2 - k for k in y], ("c", "b", "a")), 40, seed=1)
+    assert few.y is not None
+    assert np.bincount(few.y)[0] == 10
 
 
 def test_platts_sigmoid_finds_the_one_that_made_the_labels() -> None:

@@ -60,6 +60,10 @@ def test_the_mean_over_windows_shares_the_constant_out() -> None:
     short, long = ids_of("ACGTA"), ids_of("ACGTACGTA")  # 4 and 8 windows
     y = torch.tensor([1])
     assert Hamming()(net, short, y).item() == pytest.approx(2 * Hamming()(net, long, y).item())
+    with torch.no_grad():
+        net.output.bias -= 100  # wrong everywhere, so that the hinge is 1 - margin + influence
+    influence = [(Certified(weight=1.0, m=1)(net, ids, y) - 1 + net(ids)).item() for ids in (short, long)]
+    assert influence[0] == pytest.approx(2 * influence[1])
 
 
 def test_certified_is_a_hinge_on_the_margin_that_is_proved() -> None:

@@ -5,8 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import is_dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
@@ -36,6 +39,20 @@ def test_no_room_without_a_purpose() -> None:
 def test_files_are_short_enough_to_read() -> None:
     lines = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert {file: n for file, n in lines.items() if n > LIMIT}.keys() == LONG.keys()
+
+
+def test_records_are_not_changed_once_made() -> None:
+    """But for what a training keeps its state in, and what counts while it reads."""
+    modules = [import_module(module.name) for module in walk_packages(seqreg.__path__, "seqreg.")]
+    records = {
+        f"{module.__name__}.{kind.__name__}": kind.__dataclass_params__
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
+    }
+    assert len(records) > 100
+    changing = {record for record, about in records.items() if not about.frozen}
+    assert changing == {"seqreg.training.checkpoint.FitState", "seqreg.cli.predicting.Scores"}
 
 
 def test_nothing_is_pickled() -> None:

@@ -226,6 +226,12 @@ def products(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tensor]:
     return call
 
 
+def test_products_of_matrices_are_squared_until_little_is_left_over() -> None:
+    for m in (1, 5, 64):
+        bound, _ = symbol.leading_power(3 * torch.eye(m, dtype=torch.float64))
+        assert bound.item() == pytest.approx(3 * m ** (1 / 2**symbol.SQUARINGS), rel=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("c_out", "c_in", "width", "stride", "dilation", "groups"), SETTINGS)
 def test_products_of_matrices_bound_and_project_like_eigenvalues(

@@ -313,11 +313,16 @@ def test_several_networks_of_a_kind_are_those_of_the_folds() -> None:
         np.testing.assert_allclose(fitted.scores[2][outer], held_out, atol=1e-6)
         assert torch.equal(alone.output.weight, net.part(f"cnn-max#{number + 1}").output.weight)
 
+    ids = torch.from_numpy(data.padded())
+    apart = spec.build(DNA, outputs=1, length=12)
+    judged = fit_parts(apart, config, data.subset(np.arange(6, len(data))), data.subset(np.arange(6))).scores[2]
+    mean = torch.stack([apart.part(name)(ids[:6]) for name in apart.kinds()["cnn-max"]]).mean(0)
+    np.testing.assert_allclose(judged, mean.detach(), atol=1e-6)
+
     torch.manual_seed(0)
     whole = spec.build(DNA, outputs=1, length=12)
     fit(whole, config, data, None)
     weights, offset = stacking_weights(fitted.scores, fitted.y, fitted.weight)
-    ids = torch.from_numpy(data.padded())
     means = [sum(net.part(name)(ids) for name in names) / len(names) for names in net.kinds().values()]
     expected = sum(weight * mean for weight, mean in zip(weights, means, strict=True)) + float(offset[0])
     torch.testing.assert_close(whole(ids), expected, atol=1e-5, rtol=0)

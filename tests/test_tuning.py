@@ -94,6 +94,23 @@ def test_the_first_point_is_the_default_training_and_the_rest_are_trainings(prot
     assert {"width 4", "pooling none", "no penalty", "no positions"} <= words
 
 
+def test_the_first_changes_are_each_of_one_kind_and_a_stronger_one_is_two_steps_further(protein: SequenceSet) -> None:
+    asked = TrainConfig()
+    space = space_of(asked, with_defaults(asked, protein, None), protein, held_out=True)
+    changed = {
+        each.name: point[k]
+        for point in space.first_points()[2:]
+        for k, each in enumerate(space.dimensions)
+        if point[k] != space.unpenalized(space.start)[k] and each.name != "usual"
+    }
+    assert len(changed) > 8
+    for each, usual in zip(space.dimensions, space.start, strict=True):
+        if each.name == "gradient":
+            assert changed[each.name] == (usual + 2 if usual else len(each.values) // 2)
+        if each.name == "spectral-norm":
+            assert each.values[changed[each.name]] == 4
+
+
 def test_what_was_asked_for_is_not_in_question(dna: SequenceSet) -> None:
     asked = TrainConfig(model="cnn:filters=4,width=5", penalty=("hamming:weight=0.3",), weight_decay=0.5, lr=0.1)
     space = space_of(asked, with_defaults(asked, dna, None), dna, held_out=False)

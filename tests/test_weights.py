@@ -296,6 +296,7 @@ def test_every_resample_has_the_classes_of_the_data() -> None:
         assert bootstrap_intervals({"share": share}, y, p, strata=y, positive=k)["share"] == pytest.approx(
             flat_interval(share, size / 52, 52)
         )
+    assert flat_interval(share, 1.0, 0) is None
     labels = np.eye(3, dtype=int)[y]
     low, high = bootstrap_intervals({"share": share}, labels, p, strata=None, positive=1)["share"]  # pyright: ignore[reportGeneralTypeIssues]
     spread = np.sqrt(5 / 52 * 47 / 52 / 52)

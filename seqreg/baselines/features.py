@@ -169,7 +169,7 @@ def reverse_complement_of(alphabet: Alphabet, k: int) -> NDArray[np.int64]:
 def scale_rows(counts: csr_array, scaling: str) -> csr_array:
     """Rows of Euclidean length 1 (or 0) from counts or their square roots."""
     n = len(counts.indptr) - 1
-    values = np.sqrt(counts.data) if scaling == "root" else counts.data
+    values = {"root": np.sqrt, "counts": np.asarray}[scaling](counts.data)
     row = np.repeat(np.arange(n), np.diff(counts.indptr))
     norm = np.sqrt(np.bincount(row, weights=values**2, minlength=n))
     return csr_array((values / norm[row], counts.indices, counts.indptr), shape=counts.shape)

@@ -104,6 +104,6 @@ def held_out_effect(
         found = target.sets(after, conformal.threshold(coverage))
         assert isinstance(found, PredictionIntervals)
         rows.append({"coverage": coverage, "covered": found.covers(y).mean(), "mean_width": found.width.mean()})
-    usual = next(row for row in rows if row["coverage"] == COVERAGE)
+    usual = rows[LEVELS.index(COVERAGE)]
     about = {"part": conformal.part, "n": len(conformal.nonconformity), "levels": rows}
     return {"coverage": usual["covered"], "mean_width": usual["mean_width"], "intervals_of": about}

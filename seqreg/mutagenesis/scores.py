@@ -116,6 +116,7 @@ def _fill(model: ConvNet, ids: Tensor, edit: Edit, places: Tensor, scores: Tenso
     opposite = Strand(model, model.reverse_complement_ids(ids), edit) if model.reverse_complement else None
     width, _, channels = strand.table.shape
     span = channels if strand.prune else channels * (2 * model.receptive_field - width)
+    # no mutant: as many at once as there is room for
     for sites in torch.arange(len(row), device=ids.device).split(max(1, _ELEMENTS // (4 * scores.shape[2] * span))):
         n, at = row[sites], place[sites]
         pooled = strand.pooled(n, at)

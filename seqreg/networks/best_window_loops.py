@@ -57,6 +57,7 @@ def best_windows(table: Floats, letters: int, rows: Bytes, counts: Places, best:
     width, symbols, channels = place(table.shape[0]), place(table.shape[1]), place(table.shape[2])
     flat, scores = table.reshape(-1), np.empty(table.shape[2], table.dtype)
     last = width - FOUR if width >= FOUR else width
+    # no mutant: both ways find the same, and which is faster is no matter of tests
     by_words = letters**WORD <= MOST_WORDS and rows.size > MOST_WORDS and width >= FOUR + FOUR + FOUR
     words = np.empty((letters**WORD if by_words else 0, table.shape[2]), table.dtype)
     spelled, begins = words.reshape(-1), np.full(rows.shape[1], -1, np.int64)
@@ -164,6 +165,7 @@ def _place_best(
     gradient[:] = 0
     opposite[:] = 0
     for s in range(len(shares) // n):
+        # no mutant: -1, as any number below it
         flat = gradient.reshape(-1) if s == 0 else opposite.reshape(-1)
         for c in range(len(filters)):
             factor = head[c] * shares[s * n + i, c]

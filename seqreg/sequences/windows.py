@@ -161,7 +161,8 @@ class Scan:
         waiting: list[Run] = []
         windows = letters = 0
         for run in self._runs():
-            if waiting and (windows + run.number > _WINDOWS or letters + len(run.codes) > _LETTERS):
+            full = windows + run.number > _WINDOWS or letters + len(run.codes) > _LETTERS  # no mutant: of any size
+            if waiting and full:
                 yield self._piece(waiting)
                 waiting, windows, letters = [], 0, 0
             waiting.append(run)

@@ -212,7 +212,7 @@ class Target(ABC):
         """(N,) by which splits and folds are stratified: the class, of several the rarest one, K for none."""
         carried = self.members(y)
         frequency = carried.sum(axis=0, dtype=np.int64)
-        rarest = np.where(carried, frequency, len(carried) + 1).argmin(axis=1)
+        rarest = np.where(carried, frequency, np.inf).argmin(axis=1)
         return np.where(carried.any(axis=1), rarest, carried.shape[1]).astype(np.int64)
 
     def balance(self, y: Y) -> NDArray[np.int64] | None:

@@ -51,6 +51,7 @@ def _odd_label(texts: Sequence[str], separated: Sequence[int], task: str | None)
     if task is not None:
         return LabelError(separated[0], f"label {text!r}: a classification gives every sequence exactly one class")
     how = (
+        # no mutant: there is one at least
         f"is the only one of {len(texts)} with" if len(separated) == 1 else "joins no two labels, as no other does, by"
     )
     problem = f"label {text!r} {how} {SEPARATOR!r}, which means several labels of one sequence"

@@ -60,8 +60,9 @@ def decided(config: TrainConfig, train: SequenceSet, valid: SequenceSet | None) 
     if strands is None:
         strands = False
         if train.alphabet.name == "dna" and (config.model is None or config.model.scores_both_strands):
-            found.append(evidence.strands())
-            strands = found[-1].decided
+            finding = evidence.strands()
+            found.append(finding)
+            strands = finding.decided
     model = config.model
     if model is None:
         peptides = train.alphabet.name == "protein" and train.lengths.max() <= PEPTIDE

@@ -92,7 +92,7 @@ class Work:
 
     def partial_keys(self, share: float) -> list[tuple[str, int]]:
         """Key and fold of every training on a share of the training part."""
-        return [(f"share{round(100 * share)}-{fold}", fold) for fold in self.folds]
+        return [(f"share{round(100 * share)}-{fold}", fold) for fold in self.folds]  # no mutant: a name
 
     def trainings(self) -> dict[str, Callable[[], dict[str, Any]]]:
         """Every training by its key."""

@@ -27,7 +27,7 @@ SCREENED = 1  # folds that every candidate meets
 CHILDREN = 6  # candidates of a later generation
 PARENTS = 4
 FINALISTS = 4
-ATTEMPTS = 50  # draws of a child that was not tried yet
+ATTEMPTS = 50  # no mutant: enough draws to find a child that was not tried yet
 
 Record = Mapping[str, Any]
 Lookup = Callable[[str], Record | None]

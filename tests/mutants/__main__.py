@@ -44,6 +44,7 @@ QUICK = 0.5  # seconds of a test that runs before all others
 COMPILED = "compiled"  # folder of a copy: what Numba keeps
 DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*?) *$", re.MULTILINE)
 CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
+HUNG = "caught"  # a test that goes on for a minute and ten times as long as it takes: it would not end
 
 
 def main() -> int:
@@ -167,20 +168,33 @@ def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
     found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())}
     if found == {""}:
         found = {name for names in contexts.values() for name in names}
-    if not found - {""} and (function := function_around(source, fault.lines(source)[0])):
-        found = contexts_naming(function, record.lines, set())
+    function, seen = function_around(source, fault.lines(source)[0]), set()
+    if not found - {""} and function:
+        found = contexts_naming(function, record.lines, seen)
+        files = set().union(*map(test_files_naming, seen))
+        found |= {name for name in record.lines.measured_contexts() if name.partition("::")[0] in files}
     tests = {name.rpartition("|")[0] for name in found if name}
+    about = test_files_naming(Path(fault.file).stem).union(*map(test_files_naming, seen | {function or source}))
 
-    def key(test: str) -> tuple[bool, float, str, float]:
-        """Quick ones first; those of one file together, since they share what is made once for it."""
+    def key(test: str) -> tuple[bool, bool, float, str, float]:
+        """Quick ones first, and of them those that name what the fault is in; those of one file together, since they
+        share what is made once for it.
+        """
         quick, file = seconds[test] < QUICK, test.partition("::")[0]
-        return not quick, in_file[quick, file], file, seconds[test]
+        return not quick, file not in about, in_file[quick, file], file, seconds[test]
 
     seconds = Counter(record.seconds)
     in_file: Counter[tuple[bool, str]] = Counter()
     for test in tests:
         in_file[seconds[test] < QUICK, test.partition("::")[0]] += seconds[test]
     return sorted(tests, key=key)
+
+
+@cache
+def test_files_naming(word: str) -> frozenset[str]:
+    """Test files that have the word in them."""
+    paths = (ROOT / "tests").glob("test_*.py")
+    return frozenset(f"tests/{path.name}" for path in paths if re.search(rf"\b{re.escape(word)}\b", path.read_text()))
 
 
 def contexts_naming(function: str, lines: CoverageData, seen: set[str]) -> set[str]:
@@ -262,13 +276,14 @@ def tried(
                     (copy / "chosen.txt").write_text("\n".join(tests), encoding="utf-8")
                     if "compiled" in source:  # what Numba keeps of a function does not know that one it calls changed
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
-                    code = pytest(copy, "-x", "@chosen.txt", timeout=SECONDS)
+                    code = pytest(copy, "-x", "-v", "@chosen.txt", timeout=SECONDS)
+                    hung = code is None and hangs(copy / "printed.txt", recorded_once())
                 finally:
                     (copy / fault.file).write_text(source, encoding="utf-8")
                     if "compiled" in source:
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     copies.put(copy)
-                outcome = SLOW if code is None else SURVIVED if code == 0 else CAUGHT
+                outcome = HUNG if hung else SLOW if code is None else SURVIVED if code == 0 else CAUGHT
             with lock, path.open("a", encoding="utf-8") as file:
                 known[key] = outcome
                 print(json.dumps([key, outcome]), file=file, flush=True)
@@ -279,6 +294,13 @@ def tried(
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(attempt, faults))
     return results
+
+
+def hangs(printed: Path, record: Record) -> bool:
+    """Whether the test that was running had run for a minute, and for ten times as long as it takes."""
+    running = re.match(r"tests/\S.*?(?= *$)", printed.read_text().splitlines()[-1])
+    took = time.time() - printed.stat().st_mtime
+    return running is not None and took > max(60, 10 * Counter(record.seconds)[running[0]])
 
 
 def where(fault: Fault, source: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-# A survivor that changes nothing is marked on its line: `# no mutant: the reason`.
+# A survivor that changes nothing is marked on its line, or on the one above it: `# no mutant: the reason`.
 MARK = re.compile(r"# no mutant: \S")
 # Operators that make nothing but crashes of numbers: bits of floats, and identity in place of order.
 CRASHES = re.compile(
@@ -111,9 +111,13 @@ def mutation(file: str, source: str, operator: str, occurrence: int) -> Fault | 
 
 
 def passed_over(fault: Fault, source: str) -> bool:
-    """Whether a fault changes nothing that runs: in an annotation, or on a line that carries the mark."""
+    """Whether a fault changes nothing that can be seen: an annotation, a line that is marked, `strict=True` of a zip,
+    which asserts of right code what is so.
+    """
     rows = source.splitlines(keepends=True)
-    if any(MARK.search(rows[line - 1]) for line in fault.lines(source) if line <= len(rows)):
+    marked = {number for number, row in enumerate(rows, start=1) if MARK.search(row)}
+    marked |= {number + 1 for number in marked if rows[number - 1].strip().startswith("#")}
+    if marked.intersection(fault.lines(source)):
         return True
     starts = [0, *accumulate(len(row) for row in rows)]
 
@@ -121,7 +125,8 @@ def passed_over(fault: Fault, source: str) -> bool:
         return starts[line - 1] + len(rows[line - 1].encode()[:column].decode())
 
     for node in ast.walk(ast.parse(source)):
-        for kind in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+        strict = node.value if isinstance(node, ast.keyword) and node.arg == "strict" else None
+        for kind in (getattr(node, "annotation", None), getattr(node, "returns", None), strict):
             if isinstance(kind, ast.expr):
                 last = place(kind.end_lineno or kind.lineno, kind.end_col_offset or 0)
                 if place(kind.lineno, kind.col_offset) <= fault.start and fault.end <= last:
