@@ -13,7 +13,8 @@ from seqreg.attacks import PGD
 from seqreg.networks import CNN, Blosum62, ConvNet, SmoothCNN
 from seqreg.networks.best_window_loops import best_windows
 from seqreg.penalties import Adversarial, Gradient, WeightDecay
-from seqreg.training.closed_form import closed_form
+from seqreg.spectral import conv1d_norm_upper_bound
+from seqreg.training.closed_form import Windows, closed_form
 from seqreg.training.config import Regularizers
 from seqreg.training.loop import weighted_loss
 from seqreg.training.optimizer import FlatAdamW
@@ -159,8 +160,10 @@ def test_sequences_that_a_bound_rules_out_have_no_largest_gradient() -> None:
     known = regularizers(gradient=Gradient(weight=1.0))
     optimizer = FlatAdamW(net, 0.05, 0.01)
     form = closed_form(net, known, weighted_loss)
-    assert form is not None
+    assert isinstance(form, Windows)
     for _ in range(6):  # filters move, and what is known of their norm with them
+        norm = conv1d_norm_upper_bound(torch.from_numpy(form.filters).transpose(1, 2))
+        assert norm <= form._norm() <= 1.5 * norm
         with torch.no_grad():
             expected = known.penalties["gradient"](net, *data[:2])
         optimizer.zero_grad()

@@ -142,6 +142,20 @@ def test_adaptive_pooling_of_any_length_into_any_number_of_bins(pool: type[nn.Mo
                 assert bound**2 <= min(bins, 2 * bins / length) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d])
+def test_a_mean_after_a_layer_is_over_the_windows_that_it_leaves(kind: type[nn.Module]) -> None:
+    for width, stride, padding, dilation, length in itertools.product((1, 2, 6), (1, 2, 3), (0, 1, 3), (1, 2), (7, 12)):
+        if kind is not nn.Conv1d and (dilation > 1 or 2 * padding > width):
+            continue
+        dilated = {"dilation": dilation} if kind is nn.Conv1d else {}
+        layer = kind(*(1, 1) * (kind is nn.Conv1d), width, stride, padding, **dilated)
+        if length + 2 * padding <= dilation * (width - 1):
+            continue
+        windows = layer(torch.zeros(1, 1, length)).shape[2]
+        bound = lipschitz_upper_bound(nn.Sequential(layer, nn.AdaptiveAvgPool1d(1)), length)
+        assert bound.item() == pytest.approx(lipschitz_upper_bound(layer, length).item() / math.sqrt(windows))
+
+
 # ---- moves that reach the bound: a factor that is too small cannot hide behind the slack of the others
 
 

@@ -181,6 +181,7 @@ def test_ece_is_the_mean_gap_of_the_reliability_curve(data: tuple[NDArray[np.int
     gaps = np.abs(curve["forecast"] - curve["observed"])
     assert ece(y, p) == pytest.approx(np.average(gaps, weights=curve["count"]))
     assert curve["count"].sum() == (y.size if y.ndim == 2 else len(y))
+    assert curve["high"] - curve["low"] == pytest.approx(0.1)
     assert (curve["low"] - 1e-12 <= curve["forecast"]).all()
     assert (curve["forecast"] <= curve["high"] + 1e-12).all()
 

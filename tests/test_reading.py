@@ -24,6 +24,7 @@ from seqreg.sequences import (
     class_weights,
     in_terms_of,
     join_parts,
+    padded_batches,
     read_ahead,
     read_input,
     read_strings,
@@ -626,3 +627,15 @@ def test_letters_are_gathered_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
         assert data.symbol_counts().tolist() == [[text.count(each) for each in data.alphabet.symbols] for text in texts]
         assert ids.shape == (29, max(len(texts[i]) for i in chosen))
         assert len(data.subset(chosen[:0]).codes) == data.padded(chosen[:0]).size == 0
+
+
+def test_batches_are_as_large_as_they_may_be() -> None:
+    lengths = np.random.default_rng(0).integers(1, 30, 60)
+    for most, letters in ((1, 100), (7, 100), (60, 100), (7, 5)):
+        expected: list[list[int]] = [[]]
+        for i in range(len(lengths)):
+            together = [*expected[-1], i]
+            if expected[-1] and (len(together) > most or len(together) * lengths[together].max() > letters):
+                expected.append([])
+            expected[-1].append(i)
+        assert [batch.tolist() for batch in padded_batches(lengths, most, letters)] == expected

@@ -549,6 +549,34 @@ def test_the_true_shift_lies_between_what_is_found_and_what_is_proved(model: str
         assert (np.diff(certified) >= 0).all()
 
 
+def edited_once(text: str) -> set[str]:
+    """The text after each substitution, insertion and deletion of a letter."""
+    cuts = [(text[:i], text[i:]) for i in range(len(text) + 1)]
+    longer = {before + letter + after for before, after in cuts for letter in "ACGT"}
+    return longer | {before + new + after[1:] for before, after in cuts if after for new in ("", *"ACGT")}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_the_true_shift_of_edits_lies_between_what_is_found_and_what_is_proved(pooling: str) -> None:
+    """One edit is settled exactly; of more only a mean over windows has a bound."""
+    network, data = small_network(f"cnn:filters=3,width=3,pooling={pooling}", scale=2.5), additive(4, 6)
+    for i in range(len(data)):
+        alone = data.subset(np.array([i]))
+        found = evaluate_shifts(network, alone, max_substitutions=2, edits=("substitution", "insertion", "deletion"))
+        attacked, certified = (np.array(each["median"]) for each in (found.attacked_shift, found.certified_shift))
+        within, here = {DNA.decode(alone.codes)}, network.module(torch.from_numpy(alone.padded()))
+        for m in (1, 2):
+            within |= set().union(*map(edited_once, within))
+            ids = np.array([[*DNA.encode(text), *[DNA.pad] * (8 - len(text))] for text in within], np.uint8)
+            with torch.no_grad():
+                truth = 2.5 * float((network.module(torch.from_numpy(ids)) - here).abs().max())
+            assert attacked[m] <= truth + 1e-9
+            assert truth <= certified[m] + 1e-9
+            if m == 1:
+                np.testing.assert_allclose([attacked[m], certified[m]], truth, atol=1e-6)
+        assert np.isfinite(certified[2]) == (pooling == "mean")
+
+
 def test_the_shift_of_a_linear_model_is_known_exactly() -> None:
     """A sum over positions: the largest changes of m positions in one direction add up."""
     network, data = small_network("sum:spectrum=0,pooling=none", scale=3.0), additive(4, 6)

@@ -25,8 +25,8 @@ _SVM_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _USUAL_STRENGTH = 1.0
 
 # Shortest and longest k-mers, and what is scaled. Square roots are as good or better on nucleotides wherever looked.
-_PROTEIN_LENGTHS = ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3))
-_NUCLEOTIDE_LENGTHS = ((1, 2), (3, 3), (1, 3), (4, 4), (1, 4), (5, 5), (6, 6), (4, 6), (1, 6))
+_PROTEIN_LENGTHS = ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3))  # no mutant: a choice
+_NUCLEOTIDE_LENGTHS = ((1, 2), (3, 3), (1, 3), (4, 4), (1, 4), (5, 5), (6, 6), (4, 6), (1, 6))  # no mutant: a choice
 
 
 @dataclass(frozen=True, kw_only=True)

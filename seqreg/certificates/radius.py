@@ -85,6 +85,7 @@ def _certify(
         rows = torch.nonzero((radius == m - 1) & (ceiling >= m)).squeeze(1)
         here = None if singles is None else singles[rows]
         bounds = margin_bounds(batch.rows(rows), anywhere[rows], here, norms[rows], m)
+        # no mutant: from anything up to TOLERANCE, which proves nothing
         best = batch.margins.new_full((len(rows), batch.margins.shape[1]), -torch.inf)
         for name, bound in bounds:
             open_ = torch.nonzero(best.amin(1) <= TOLERANCE).squeeze(1)

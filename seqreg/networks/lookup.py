@@ -108,6 +108,7 @@ def best_windows(table: Tensor, ids: Tensor, counts: Tensor | None) -> Tensor:
     """
     width, symbols, channels = table.shape
     rows = window_rows(ids, width, symbols)
+    # no mutant: any number of them
     few = cached_few(rows.shape[1] * channels) if ids.device.type == "cpu" else max(1, len(ids))
     starts = []
     for begin in range(0, max(1, len(ids)), few):

@@ -53,7 +53,7 @@ def _blocks(model: "ConvNet", windows: "Windows") -> Iterator[_Block]:
         for begin in range(0, run.number, few):
             count = min(few, run.number - begin)
             span = (count - 1) * step + run.length
-            if codes and held + span > most:
+            if codes and held + span > most:  # no mutant: blocks of any size
                 yield _block(codes, rows)
                 codes, rows, held = [], [], 0
             codes.append(run.codes[begin * step : begin * step + span])

@@ -239,7 +239,7 @@ class Climbs:
                     with torch.no_grad():
                         change = (model(x + moved, lengths=lengths)[:, k] - clean[:, k]).abs()
                     best[k] = max(best[k], _ratio(change, moved.flatten(1).norm(dim=1)))
-                    if epsilon == 1.0 and start == 0 and sign == 1:
+                    if epsilon == 1.0 and start == 0 and sign == 1:  # no mutant: any of them is a point to begin at
                         points[k] = x + moved
         return {"quotients": np.array(best), "points": torch.stack(points).cpu().numpy()}
 

@@ -22,7 +22,7 @@ from seqreg.training.optimizer import FlatAdamW, Nearby, Optimizer
 from seqreg.training.start import start_from_windows
 
 WARM_UP = 0.05  # share of all steps over which the learning rate rises
-SECONDS_BETWEEN_CHECKPOINTS = 5.0
+SECONDS_BETWEEN_CHECKPOINTS = 5.0  # no mutant: any are as good
 
 
 @dataclass(frozen=True, kw_only=True)

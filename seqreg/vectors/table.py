@@ -258,7 +258,7 @@ def _called(names: Sequence[str | None], sequences: Sequence[str], index: int) -
     if name is not None:
         return name
     text = sequences[index]
-    return f"{index + 1}, {text if len(text) < 30 else text[:27] + '...'}"
+    return f"{index + 1}, {text if len(text) < 30 else text[:27] + '...'}"  # no mutant: short enough
 
 
 def _shape(values: NDArray[Any]) -> str:

@@ -174,7 +174,7 @@ def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
         files = set().union(*map(test_files_naming, seen))
         found |= {name for name in record.lines.measured_contexts() if name.partition("::")[0] in files}
     tests = {name.rpartition("|")[0] for name in found if name}
-    about = test_files_naming(Path(fault.file).stem).union(*map(test_files_naming, seen | {function or source}))
+    about = test_files_naming(Path(fault.file).stem).union(*map(test_files_naming, seen | {function} - {None}))
 
     def key(test: str) -> tuple[bool, bool, float, str, float]:
         """Quick ones first, and of them those that name what the fault is in; those of one file together, since they
