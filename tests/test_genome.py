@@ -14,6 +14,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from seqreg.errors import InputError
 from seqreg.sequences import InputSpec, read_input
+from seqreg.sequences.genome import Chromosome
 
 
 def letters(rng: np.random.Generator) -> dict[str, str]:
@@ -139,3 +140,8 @@ def test_what_is_no_genome_is_named(case: str, tmp_path: Path) -> None:
     (tmp_path / "r.bed").write_text("c\t0\t4\n")
     with pytest.raises(InputError, match=message):
         read_input(InputSpec(bed=tmp_path / "r.bed", genome=tmp_path / "g.fa"))
+
+
+@pytest.mark.parametrize(("length", "end"), [(0, 5), (1, 6), (4, 9), (8, 14), (10, 17)])
+def test_a_chromosome_ends_with_its_last_letter(length: int, end: int) -> None:
+    assert Chromosome(length=length, offset=5, letters=4, width=5).end == end

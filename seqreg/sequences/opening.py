@@ -16,6 +16,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 _OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_BUFFER = 1 << 17  # no mutant: any size
 
 
 def name_of(path: str | Path) -> str:
@@ -96,13 +97,13 @@ def _undecodable_line(path: str | Path) -> int | None:
 @contextmanager
 def _open_binary(path: str | Path) -> "Iterator[io.BufferedReader[Any]]":
     if str(path) == "-":
-        raw = io.BufferedReader(sys.stdin.buffer, 1 << 17)  # pyright: ignore[reportArgumentType]  # it has readinto
+        raw = io.BufferedReader(sys.stdin.buffer, _BUFFER)  # pyright: ignore[reportArgumentType]  # it has readinto
         try:
             yield raw
         finally:
             raw.detach()  # so that standard input itself stays open
     else:
-        with open(path, "rb", 0) as unbuffered, io.BufferedReader(unbuffered, 1 << 17) as handle:
+        with open(path, "rb", 0) as unbuffered, io.BufferedReader(unbuffered, _BUFFER) as handle:
             yield handle
 
 

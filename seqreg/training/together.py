@@ -223,7 +223,8 @@ def shrink(
         total = mean_loss(np.tensordot(factors, of_kinds - means[:, None], 1) + means.sum(0), **known)
         for ids, y, *_ in batches:
             for penalty in penalties:
-                total += float(penalty(rest, ids, y, progress=1.0).detach()) * len(ids) / len(some)
+                at_the_end = float(penalty(rest, ids, y, progress=1.0).detach())  # no mutant: or after it
+                total += at_the_end * len(ids) / len(some)
         return total
 
     def least(left: Factors) -> Factors:

@@ -20,11 +20,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -128,6 +128,15 @@ class Record:
     lines: CoverageData
     seconds: dict[str, float]
 
+    @cached_property
+    def executed(self) -> Counter[str]:
+        """How many lines each test executes."""
+        found: Counter[str] = Counter()
+        for file in self.lines.measured_files():
+            for contexts in self.lines.contexts_by_lineno(file).values():
+                found.update({context.rpartition("|")[0] for context in contexts})
+        return found
+
 
 def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> Record:
     """Measured unless it is known of this state of code and tests."""
@@ -174,19 +183,21 @@ def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
         files = set().union(*map(test_files_naming, seen))
         found |= {name for name in record.lines.measured_contexts() if name.partition("::")[0] in files}
     tests = {name.rpartition("|")[0] for name in found if name}
-    about = test_files_naming(Path(fault.file).stem).union(*map(test_files_naming, seen | {function} - {None}))
 
-    def key(test: str) -> tuple[bool, bool, float, str, float]:
-        """Quick ones first, and of them those that name what the fault is in; those of one file together, since they
-        share what is made once for it.
+    def key(test: str) -> tuple[bool, float, str, float]:
+        """Quick ones first, and of them those that execute little else; those of one file together, since they share
+        what is made once for it.
         """
-        quick, file = seconds[test] < QUICK, test.partition("::")[0]
-        return not quick, file not in about, in_file[quick, file], file, seconds[test]
+        group = of_file[quick(test), test.partition("::")[0]]
+        return not quick(test), sum(map(executed.__getitem__, group)) / len(group), group[0], seconds[test]
 
-    seconds = Counter(record.seconds)
-    in_file: Counter[tuple[bool, str]] = Counter()
-    for test in tests:
-        in_file[seconds[test] < QUICK, test.partition("::")[0]] += seconds[test]
+    def quick(test: str) -> bool:
+        return seconds[test] < QUICK
+
+    seconds, executed = Counter(record.seconds), record.executed
+    of_file: defaultdict[tuple[bool, str], list[str]] = defaultdict(list)
+    for test in sorted(tests):
+        of_file[quick(test), test.partition("::")[0]].append(test)
     return sorted(tests, key=key)
 
 
