@@ -117,13 +117,12 @@ def _nucleotides(name: str, t: str, other: str) -> Alphabet:
     )
 
 
-# Amino-acid frequencies of Robinson and Robinson (PNAS 1991), the background of protein BLAST, rescaled to sum to 1.
+# Amino-acid frequencies of Robinson and Robinson (PNAS 1991), the background of protein BLAST.
 _BACKGROUND = {
     "A": 0.07805, "C": 0.01925, "D": 0.05364, "E": 0.06295, "F": 0.03856, "G": 0.07377, "H": 0.02199,
     "I": 0.05142, "K": 0.05744, "L": 0.09019, "M": 0.02243, "N": 0.04487, "P": 0.05203, "Q": 0.04264,
     "R": 0.05129, "S": 0.07120, "T": 0.05841, "V": 0.06441, "W": 0.01330, "Y": 0.03216,
 }  # fmt: skip
-_TOTAL = sum(_BACKGROUND.values())
 
 DNA = _nucleotides("dna", "T", other="U")
 RNA = _nucleotides("rna", "U", other="T")
@@ -134,7 +133,7 @@ PROTEIN = Alphabet(
         "B": _even("DN"),
         "Z": _even("EQ"),
         "J": _even("IL"),
-        "X": {letter: share / _TOTAL for letter, share in _BACKGROUND.items()},
+        "X": _BACKGROUND,
     },
     read_as={"U": "C", "O": "K"},
 )

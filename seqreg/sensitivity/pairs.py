@@ -13,7 +13,7 @@ from seqreg.certificates import TOLERANCE, certified_parts, influences, stands
 from seqreg.mutagenesis import substitution_scores
 from seqreg.networks import SequenceNetwork
 
-AT_ONCE = 32
+AT_ONCE = 32  # no mutant: any number
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from seqreg.training.checkpoint import FILE as CHECKPOINT
 from seqreg.training.claim import settle
 from seqreg.training.parts import Parts
 
-WORST_EXAMPLES = 20
+WORST_EXAMPLES = 20  # no mutant: a choice
 
 
 def write_predictions(output: Path, test: SequenceSet, p: NDArray[np.float64], conformal: Conformal | None) -> None:

@@ -40,6 +40,7 @@ ROOMS = [
     "vectors", "training", "tuning",
 ]  # fmt: skip
 SECONDS = 120  # for the tests of one fault
+LAWS = "tests/test_house.py"  # reads or imports all files
 QUICK = 0.5  # seconds of a test that runs before all others
 COMPILED = "compiled"  # folder of a copy: what Numba keeps
 DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*?) *$", re.MULTILINE)
@@ -170,13 +171,14 @@ def room(fault: Fault) -> str:
 def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
     """Tests that execute the statement of a fault, in the order to run them.
 
-    Of a statement run at import, those that execute its file; of one that is compiled, and leaves no trace, those that
-    name the function it is in.
+    Of a statement run at import, those that execute its file, and the laws of the house; of one that is compiled, and
+    leaves no trace, those that name the function it is in.
     """
     contexts = record.lines.contexts_by_lineno(fault.file)
     found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())}
     if found == {""}:
         found = {name for names in contexts.values() for name in names}
+        found |= {f"{test}|run" for test in record.seconds if test.startswith(LAWS)}
     function, seen = function_around(source, fault.lines(source)[0]), set()
     if not found - {""} and function:
         found = contexts_naming(function, record.lines, seen)
