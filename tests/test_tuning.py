@@ -431,3 +431,20 @@ def test_time_that_is_up_ends_the_search_and_failed_trainings_are_recorded(
     tried = len({each["what"] for each in order})
     trials.run(budget=60)
     assert len({each["what"] for each in order}) > tried
+
+
+def test_a_budget_counts_in_what_earlier_sittings_took_by_all_their_workers(
+    dna: SequenceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = prepare_trials(split_parts(dna, SMALL), SMALL, Halving(folds=3), tmp_path)
+    trials.results.create()
+    for key in ("0-0", "0-1"):
+        trials.results.save(key, result(0.5) | {"what": "default", "fold": 0, "seconds": 150.0})
+    until: list[float | None] = []
+    monkeypatch.setattr("seqreg.tuning.trials.time", SimpleNamespace(time=lambda: 1000.0))
+    monkeypatch.setattr("seqreg.tuning.trials.in_processes", lambda work, trials, *times, **_: until.extend(times))
+    trials.run(budget=20, workers=4)
+    assert until == [1000 - 75 + 0.75 * 1200, 1000 - 75 + 1200]
+    until.clear()
+    trials.run(workers=4)
+    assert until == [None, None]

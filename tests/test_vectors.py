@@ -132,6 +132,15 @@ def test_parquet(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(VectorTable.open(tmp_path / name).take(IDS[::-1], SEQUENCES), VECTORS[::-1], rtol=1e-6)
 
 
+def test_a_sequence_without_an_id_is_called_by_its_number_and_letters(tmp_path: Path) -> None:
+    table(tmp_path / "v.csv")
+    opened = VectorTable.open(tmp_path / "v.csv")
+    for letters, called in (("ACGT", "2, ACGT"), ("A" * 40, f"2, {'A' * 27}...")):
+        with pytest.raises(InputError) as caught:
+            opened.take([IDS[0], None], [SEQUENCES[0], letters])
+        assert called in str(caught.value)
+
+
 def test_half_precision_is_averaged_without_overflow(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "v.h5", "w") as file:
         file.create_dataset("long", data=np.full((4000, 3), 60.0, dtype=np.float16))

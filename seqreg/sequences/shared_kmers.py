@@ -108,7 +108,7 @@ def affordable_table(sequences: SequenceSet) -> tuple[Any, int]:
     carriers = np.zeros(sequences.alphabet.size ** kmer_length(sequences.alphabet))
     for _, column, _ in _carried(sequences):
         carriers += np.bincount(column, minlength=len(carriers))
-    scale = max(1, int(np.ceil((carriers**2).sum() / _MOST_PAIRS)))
+    scale = max(1, int(np.ceil((carriers**2).sum() / _MOST_PAIRS)))  # no mutant: about so many
     return kmer_table(sequences, scale), scale
 
 
