@@ -103,6 +103,19 @@ def test_fits_score_other_forms_of_the_sequences_that_they_have_not_seen() -> No
     np.testing.assert_allclose(alone, found[:60], atol=1e-9)  # other forms choose nothing
 
 
+def test_features_read_some_sequences_at_a_time_are_those_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, config = simulated(1, 5, n=60, length=20), TrainConfig(class_weight="none")
+    train, valid = data.subset(np.arange(40)), data.subset(np.arange(40, 60))
+    monkeypatch.setattr("seqreg.training.heads.STRENGTH_CHOSEN_ON", 20)
+    scores = []
+    for at_once in (60, 7):
+        monkeypatch.setattr("seqreg.training.heads.ROWS_READ", at_once)
+        spectra = [SpectrumNet(DNA, k, outputs=1, length=20) for k in (1, 2, 3)]
+        scores.append(fit_head(spectra, config, train, HeldOut.of(train, valid, config, None, None), afresh))
+        assert scores[-1].shape == (20, 1)
+    np.testing.assert_allclose(*scores, atol=1e-9)
+
+
 def test_the_opposite_strand_is_the_reverse_complement_of_each_sequence() -> None:
     texts = ["ACGTTN", "RGA", "TTTTC"]
     data = of_codes(np.zeros((3, 1), np.uint8), np.arange(3) % 2, DNA)

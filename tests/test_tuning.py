@@ -106,9 +106,14 @@ def test_the_first_changes_are_each_of_one_kind_and_a_stronger_one_is_two_steps_
     assert len(changed) > 8
     for each, usual in zip(space.dimensions, space.start, strict=True):
         if each.name == "gradient":
-            assert changed[each.name] == (usual + 2 if usual else len(each.values) // 2)
+            assert (usual, changed[each.name]) == (0, len(each.values) // 2)
         if each.name == "spectral-norm":
             assert each.values[changed[each.name]] == 4
+    penalized = TrainConfig(model="cnn:filters=4,width=5")  # whose default is a gradient penalty of .01
+    space = space_of(penalized, with_defaults(penalized, protein, None), protein, held_out=True)
+    place = [each.name for each in space.dimensions].index("gradient")
+    weights = {space.dimensions[place].values[point[place]] for point in space.first_points()}
+    assert weights == {0.01, None, 0.1}
 
 
 def test_what_was_asked_for_is_not_in_question(dna: SequenceSet) -> None:

@@ -79,7 +79,7 @@ def _below_maximum(batch: CertifiedBatch, fall: Tensor, rise: Tensor, which: Ten
     """Positions see the same offsets except near the borders: one table per range of offsets and kind of site."""
     reach = batch.sites.drop.shape[2]
     low = (batch.place - batch.counts[:, None] + 1).clamp(0, reach)  # S, N, L
-    high = (batch.place + 1).clamp(0, reach)  # no mutant: below 0 lies padding alone
+    high = (batch.place + 1).clamp(0, reach)
     digits = (reach + 1) ** torch.arange(2 * len(low), device=low.device)
     codes, border = torch.unique((torch.cat([low, high]) * digits[:, None, None]).sum(0), return_inverse=True)
     borders = codes[:, None] // digits % (reach + 1)

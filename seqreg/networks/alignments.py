@@ -150,7 +150,9 @@ class AlignmentNet(Part, proved=True):
         l_r`, as an alignment matches each letter of the reference once at most.
         """
         weight = self.output.weight.double()
-        per_reference = torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction @ weight).abs()
+        per_reference = (
+            torch.linalg.vector_norm(weight, dim=0) if direction is None else (direction.double() @ weight).abs()
+        )
         steepest = torch.linalg.vector_norm(self.similarity[: self.alphabet.size].double(), dim=0).max()
         return (per_reference * self.reference_lengths().double().sqrt()).sum(-1) * steepest
 

@@ -81,7 +81,7 @@ def back_from_windows(
         windows = min(counts[i], len(head)) if by_place else counts[i]
         scale = h.dtype.type(1 / strands if by_place else 1 / (strands * counts[i]))
         for t in range(windows):
-            at_place, one = t if by_place else 0, h[r, t]  # no mutant: the only one, be it the last
+            at_place, one = t if by_place else 0, h[r, t]
             back[:] = 0
             for k in range(outputs):
                 slope, of_head, grown = slopes[i, k] * scale, head[at_place, k], grown_head[at_place, k]

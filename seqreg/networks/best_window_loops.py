@@ -165,7 +165,6 @@ def _place_best(
     gradient[:] = 0
     opposite[:] = 0
     for s in range(len(shares) // n):
-        # no mutant: -1, as any number below it
         flat = gradient.reshape(-1) if s == 0 else opposite.reshape(-1)
         for c in range(len(filters)):
             factor = head[c] * shares[s * n + i, c]

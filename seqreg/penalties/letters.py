@@ -10,6 +10,8 @@ from seqreg.deformations import DEFORMATIONS, refit
 from seqreg.errors import UsageError
 from seqreg.networks import InputView, SequenceNetwork
 
+SEEDS = 2**40  # no mutant: any large number
+
 
 class Letters:
     """The ids (N, L) of a view, their deformations, and the network's logits of either.
@@ -35,7 +37,7 @@ class Letters:
 
         The generator is seeded by `progress`: other draws in every step of a training, the same in its repetition.
         """
-        generator = torch.Generator().manual_seed(round(progress * 2**40))  # no mutant: any seed is as good
+        generator = torch.Generator().manual_seed(round(progress * SEEDS))
         keep_length = keep_length or not isinstance(self._view.model, SequenceNetwork)
         for name in names:
             for _ in range(1 if name == "reverse-complement" else samples):

@@ -124,7 +124,7 @@ class Study:
         after = margins(self.double(found.ids), y)
         number = torch.tensor([len(edits) for edits in found.edits], device=ids.device)
         changed_at = torch.where(after <= 0, number, self.most + 1)
-        changed_at = torch.where(margin <= 0, 0, changed_at.clamp(min=1))  # no mutant: 0 as anything below 1
+        changed_at = torch.where(margin <= 0, 0, changed_at.clamp(min=1))
         return changed_at, found.edits, after
 
     def _certified(

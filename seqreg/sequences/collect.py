@@ -307,7 +307,6 @@ def _blocks(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Ranges of sequences of about a block of letters each."""
     first, n = 0, len(offsets) - 1
     while first < n:
-        # no mutant: ranges of any size
         last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _BLOCK, side="right")) - 1)
         yield first, last
         first = last

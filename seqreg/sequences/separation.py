@@ -222,5 +222,5 @@ def _relatives_in(unit: int, part: NDArray[np.int64], links: Any, parts: int) ->
     """(P,) how many pairs of relatives a unit has in each part."""
     row = slice(links.indptr[unit], links.indptr[unit + 1])
     here = part[links.indices[row]]
-    kept = here != LEFT_OUT  # no mutant: which is below all parts
+    kept = here != LEFT_OUT
     return np.bincount(here[kept], weights=links.data[row][kept], minlength=parts).astype(np.float64)

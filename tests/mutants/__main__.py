@@ -43,6 +43,7 @@ SECONDS = 120  # for the tests of one fault
 LAWS = "tests/test_house.py"  # reads or imports all files
 QUICK = 0.5  # seconds of a test that runs before all others
 COMPILED = "compiled"  # folder of a copy: what Numba keeps
+ENDED = re.compile(r" (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*?) *$", re.MULTILINE)
 CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
 HUNG = "caught"  # a test that goes on for a minute and ten times as long as it takes: it would not end
@@ -150,6 +151,7 @@ def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> Rec
         settings.write_text("[run]\nsource = seqreg\nrelative_files = true\ndata_file = contexts.sqlite\n")
         measure = ["--cov", f"--cov-config={settings.name}", "--cov-context=test", "--cov-report="]
         code = pytest(copy, "-n", str(workers), "--durations=0", *measure, *tests)
+        copies.put(copy)
         if code != 0:
             sys.exit(f"The tests must pass before faults are put in; pytest ended with {code}")
         seconds: Counter[str] = Counter()
@@ -157,7 +159,6 @@ def recorded(copies: "SimpleQueue[Path]", workers: int, tests: list[str]) -> Rec
             seconds[test] += float(number)
         seconds_path.write_text(json.dumps(seconds))
         shutil.move(copy / "contexts.sqlite", path)
-        copies.put(copy)
     data = CoverageData(str(path))
     data.read()
     return Record(data, json.loads(seconds_path.read_text()))
@@ -175,16 +176,18 @@ def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
     leaves no trace, those that name the function it is in.
     """
     contexts = record.lines.contexts_by_lineno(fault.file)
-    found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())}
-    if found == {""}:
-        found = {name for names in contexts.values() for name in names}
+    found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())} - {""}
+    functions, seen = [function_around(source, fault.lines(source)[0])], set()
+    if runs_at_import(source, fault.lines(source)[0]):
+        found = {name for names in contexts.values() for name in names} - {""}
         found |= {f"{test}|run" for test in record.seconds if test.startswith(LAWS)}
-    function, seen = function_around(source, fault.lines(source)[0]), set()
-    if not found - {""} and function:
-        found = contexts_naming(function, record.lines, seen)
+        functions = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    if COMPILED in source or not found:
+        for function in filter(None, functions):
+            found |= contexts_naming(function, record.lines, seen)
         files = set().union(*map(test_files_naming, seen))
         found |= {name for name in record.lines.measured_contexts() if name.partition("::")[0] in files}
-    tests = {name.rpartition("|")[0] for name in found if name}
+    tests = {name.rpartition("|")[0] for name in found}
 
     def key(test: str) -> tuple[bool, float, str, float]:
         """Quick ones first, and of them those that execute little else; those of one file together, since they share
@@ -230,6 +233,12 @@ def contexts_naming(function: str, lines: CoverageData, seen: set[str]) -> set[s
     return found - {""}
 
 
+def runs_at_import(source: str, line: int) -> bool:
+    """Whether a line is in no function's body."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    return not any(node.body[0].lineno <= line <= (node.end_lineno or node.lineno) for node in functions)
+
+
 def function_around(source: str, line: int) -> str | None:
     """Name of the function of a module that a line is in."""
     for node in ast.parse(source).body:
@@ -267,35 +276,42 @@ def tried(
     path, lock = KEPT / "results.jsonl", threading.Lock()
     known = dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {}
     results: dict[Fault, str] = {}
-    recording = threading.Lock()
+    choosing = threading.Lock()
+    passing: set[Path] = set()
     recorded_once = cache(record)
 
-    def attempt(fault: Fault) -> None:
+    def key_of(fault: Fault) -> str:
         source = (ROOT / fault.file).read_text(encoding="utf-8")
-        mutated = fault.applied(source)
-        key = hashlib.sha256("\0".join([fault.file, source, mutated, tests_now]).encode()).hexdigest()[:24]
+        text = "\0".join([fault.file, source, fault.applied(source), tests_now])
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def attempt(fault: Fault) -> None:
+        source, key = (ROOT / fault.file).read_text(encoding="utf-8"), key_of(fault)
         if key not in known:
             if time.monotonic() > ends:
                 return
-            with recording:
+            with choosing:
                 tests = tests_of(fault, source, recorded_once())
             outcome = UNTESTED
             if tests:
                 copy = copies.get()
                 try:
-                    if not known and pytest(copy, *tests[:1]) != 0:  # before a failure is taken for a fault
+                    if copy not in passing and pytest(copy, *tests[:1]) != 0:  # before a failure is taken for a fault
                         raise RuntimeError(f"without any fault, {tests[0]} does not pass in {copy}")
-                    (copy / fault.file).write_text(mutated, encoding="utf-8")
+                    passing.add(copy)
+                    (copy / fault.file).write_text(fault.applied(source), encoding="utf-8")
                     (copy / "chosen.txt").write_text("\n".join(tests), encoding="utf-8")
                     if "compiled" in source:  # what Numba keeps of a function does not know that one it calls changed
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
-                    code = pytest(copy, "-x", "-v", "@chosen.txt", timeout=SECONDS)
+                    code = pytest(copy, "-x", "-vv", "@chosen.txt", timeout=SECONDS)
                     hung = code is None and hangs(copy / "printed.txt", recorded_once())
                 finally:
                     (copy / fault.file).write_text(source, encoding="utf-8")
                     if "compiled" in source:
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     copies.put(copy)
+                if code in (3, 5):  # of pytest's own accord, or for want of tests
+                    raise RuntimeError(f"pytest ended with {code} in {copy}, with a fault in {fault.file}")
                 outcome = HUNG if hung else SLOW if code is None else SURVIVED if code == 0 else CAUGHT
             with lock, path.open("a", encoding="utf-8") as file:
                 known[key] = outcome
@@ -304,6 +320,8 @@ def tried(
             results[fault] = known[key]
             print(f"{len(results)} of {len(faults)}: {known[key]}: {where(fault, source)}", flush=True)
 
+    if time.monotonic() <= ends and not all(key_of(fault) in known for fault in faults):
+        recorded_once()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(attempt, faults))
     return results
@@ -311,9 +329,9 @@ def tried(
 
 def hangs(printed: Path, record: Record) -> bool:
     """Whether the test that was running had run for a minute, and for ten times as long as it takes."""
-    running = re.match(r"tests/\S.*?(?= *$)", printed.read_text().splitlines()[-1])
+    running = (printed.read_text().splitlines() or [""])[-1].strip()
     took = time.time() - printed.stat().st_mtime
-    return running is not None and took > max(60, 10 * Counter(record.seconds)[running[0]])
+    return "::" in running and not ENDED.search(running) and took > max(60, 10 * Counter(record.seconds)[running])
 
 
 def where(fault: Fault, source: str) -> str:
