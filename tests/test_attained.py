@@ -23,8 +23,9 @@ from seqreg.certificates import (
     symbol_influences,
 )
 from seqreg.certificates.levenshtein import edit_bound
+from seqreg.certificates.radius import margin_bounds
 from seqreg.mutagenesis import deletion_scores, insertion_scores, substitution_scores
-from seqreg.networks import AlignmentNet, Blosum62, ConvNet, SmoothCNN, SpectrumNet, Sum, parts_of
+from seqreg.networks import CNN, AlignmentNet, Blosum62, ConvNet, SmoothCNN, SpectrumNet, Sum, parts_of
 from tests.bounds import SLACK, Case, check_bounds, padded, worst_after_edits
 
 EXACT = {"influences", "influences here", "tail"}
@@ -694,3 +695,17 @@ def test_the_smooth_network_of_almost_no_smoothing_is_as_certain_as_any() -> Non
     ids = random_ids(DNA, (2, 2), symbols=4)
     for y in ([0, 1], [1, 0]):
         check_bounds(Case(net=net, ids=ids, y=torch.tensor(y), most=2), {*EXACT, "intervals"})
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_scores_of_single_mutants_take_the_place_of_influences_and_of_nothing_else(depth: int) -> None:
+    net = CNN(filters=3, width=2, depth=depth).build(DNA, outputs=2, length=5).double().eval()
+    case = Case(net=net, ids=padded(net, [(0, 1, 2, 3, 0)]), y=torch.tensor([0]))
+    singles = substitution_scores(net, case.ids)
+    none = torch.zeros(1, 1, dtype=torch.float64)
+
+    def names(m: int, singles: torch.Tensor | None) -> set[str]:
+        return {name for name, _ in margin_bounds(case.batch, none[..., None], singles, none, m)}
+
+    assert names(1, singles) == {"worst single"}
+    assert names(2, singles) - {"worst single and influences"} == names(2, None) - {"influences"} >= {"l2"}
