@@ -25,7 +25,7 @@ from seqreg.training.together import acts_on_sum
 from seqreg.tuning import Halving, prepare_trials
 from seqreg.tuning.choice import choose
 from seqreg.tuning.search import Candidate, Search, State
-from seqreg.tuning.space import space_of
+from seqreg.tuning.space import USUAL, space_of
 from seqreg.tuning.trials import Trials
 from seqreg.workers import Results
 from tests.conftest import planted
@@ -101,7 +101,7 @@ def test_the_first_changes_are_each_of_one_kind_and_a_stronger_one_is_two_steps_
         each.name: point[k]
         for point in space.first_points()[2:]
         for k, each in enumerate(space.dimensions)
-        if point[k] != space.unpenalized(space.start)[k] and each.name != "usual"
+        if point[k] != space.unpenalized(space.start)[k] and each.name != USUAL
     }
     assert len(changed) > 8
     for each, usual in zip(space.dimensions, space.start, strict=True):

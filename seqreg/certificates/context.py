@@ -53,8 +53,7 @@ class _BelowMaximum:
             best = best.clamp(min=0)
         share = (best[:, None] - batch.scores) / m
         reach = batch.sites.drop.shape[2]
-        after = reach - 1  # no mutant: or more
-        self.share = F.pad(share, (0, 0, reach - 1, after), value=torch.inf)  # window t at t + R - 1
+        self.share = F.pad(share, (0, 0, reach - 1, reach - 1), value=torch.inf)  # window t at t + R - 1
         self.most_gain = batch.sites.up.amax(-1)  # S, kinds, R, C
         self.rises = rise.amax(1) > 0  # N, C
 

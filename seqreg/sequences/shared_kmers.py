@@ -21,28 +21,53 @@ _MISSED = 1e-3  # share of pairs of the identity asked for that may share fewer 
 _MOST_ASKED = 64
 _PROTEIN_K, _NUCLEOTIDE_K = 5, 10
 
+Carried = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Of some sequences: how many k-mers each has, and which, each once and in order."""
+
 
 def kmer_length(alphabet: Alphabet) -> int:
     """k, long enough that unrelated sequences of a few hundred letters share almost no k-mer."""
     return _PROTEIN_K if alphabet is PROTEIN else _NUCLEOTIDE_K
 
 
-def kmer_table(sequences: SequenceSet, every: int = 1) -> Any:
-    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has. every: of one k-mer in so many."""
+def kmer_table(sequences: SequenceSet) -> Any:
+    """(N, A^k) sparse matrix of ones, in CSR form: which k-mers each sequence has."""
+    return _as_table(list(_carried(sequences)), sequences.alphabet)
+
+
+def affordable_table(sequences: SequenceSet) -> tuple[Any, int]:
+    """`kmer_table`, and s: where counting the pairs that share a k-mer would take too long, of one k-mer in s, by hash.
+
+    Chosen before the table is made, which with many sequences would not fit in memory.
+    """
+    blocks = list(_carried(sequences))
+    carriers = np.zeros(sequences.alphabet.size ** kmer_length(sequences.alphabet))
+    for _, columns in blocks:
+        carriers += np.bincount(columns, minlength=len(carriers))
+    scale = max(1, int(np.ceil((carriers**2).sum() / _MOST_PAIRS)))  # no mutant: about so many
+    if scale > 1:
+        blocks = [_thinned(*block, scale) for block in blocks]
+    return _as_table(blocks, sequences.alphabet), scale
+
+
+def _as_table(blocks: Sequence[Carried], alphabet: Alphabet) -> Any:
     from scipy.sparse import csr_array
 
-    kmers = sequences.alphabet.size ** kmer_length(sequences.alphabet)
-    counts, columns = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.int32)]
-    for owner, column, number in _carried(sequences):
-        kept = _scrambled(column) % every == 0
-        counts.append(np.bincount(owner[kept], minlength=number))
-        columns.append(column[kept].astype(np.int32))
-    column, ends = np.concatenate(columns), np.cumsum(np.concatenate(counts))
-    return csr_array((np.ones(len(column), dtype=np.int32), column, ends), shape=(len(sequences), kmers))
+    columns = np.concatenate([np.zeros(0, dtype=np.int32), *(columns for _, columns in blocks)])
+    ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *(counts for counts, _ in blocks)]))
+    shape = (len(ends) - 1, alphabet.size ** kmer_length(alphabet))
+    return csr_array((np.ones(len(columns), dtype=np.int32), columns, ends), shape=shape)
 
 
-def _carried(sequences: SequenceSet) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
-    """Some sequences at a time: which has a k-mer and which k-mer, each once and in order; how many they are."""
+def _thinned(counts: NDArray[np.int64], columns: NDArray[np.int32], every: int) -> Carried:
+    """One k-mer in so many, by a hash of its number."""
+    scrambled = (columns.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
+    kept = scrambled % np.uint64(every) == 0
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return np.bincount(owner[kept], minlength=len(counts)), columns[kept]
+
+
+def _carried(sequences: SequenceSet) -> Iterator[Carried]:
     alphabet = sequences.alphabet
     k, size = kmer_length(alphabet), alphabet.size
     for first in range(0, len(sequences), 4096):
@@ -57,12 +82,7 @@ def _carried(sequences: SequenceSet) -> Iterator[tuple[NDArray[np.int64], NDArra
         begins = owner[: len(value)]
         whole = (begins == owner[k - 1 :]) & (_ambiguous(codes, k, size) == 0)
         distinct = np.unique(begins[whole] * size**k + value[whole])
-        yield distinct // size**k, distinct % size**k, last - first
-
-
-def _scrambled(column: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A hash of the numbers of k-mers."""
-    return (column.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(33)
+        yield np.bincount(distinct // size**k, minlength=last - first), (distinct % size**k).astype(np.int32)
 
 
 def _windows(codes: NDArray[np.int64], k: int, size: int) -> NDArray[np.int64]:
@@ -98,18 +118,6 @@ def similarities(left: Any, right: Any) -> Iterator[tuple[NDArray[np.int64], NDA
         shared = (left[start : start + _ROWS] @ turned).tocoo()
         row, column = shared.coords[0] + start, shared.coords[1]
         yield row, column, shared.data / np.minimum(sizes[0][row], sizes[1][column])
-
-
-def affordable_table(sequences: SequenceSet) -> tuple[Any, int]:
-    """`kmer_table`, and s: where counting the pairs that share a k-mer would take too long, of one k-mer in s.
-
-    Carriers are counted before the table is made, which with many sequences would not fit in memory.
-    """
-    carriers = np.zeros(sequences.alphabet.size ** kmer_length(sequences.alphabet))
-    for _, column, _ in _carried(sequences):
-        carriers += np.bincount(column, minlength=len(carriers))
-    scale = max(1, int(np.ceil((carriers**2).sum() / _MOST_PAIRS)))  # no mutant: about so many
-    return kmer_table(sequences, scale), scale
 
 
 def fewest_shared(columns: int, identity: float, k: int, *, scale: int = 1) -> NDArray[np.int64]:

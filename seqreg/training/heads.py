@@ -52,10 +52,9 @@ def fit_head(
 
     def read_scaled(data: SequenceSet) -> csr_array | Array:
         """All features, scaled, some sequences at a time: they fill more memory in parts than side by side."""
-        starts = range(0, max(1, len(data)), ROWS_READ)
-        return _below(
-            [_beside(read(data.subset(np.arange(len(data))[start : start + ROWS_READ])), scales) for start in starts]
-        )
+        rows = np.arange(len(data))
+        blocks = (rows[start : start + ROWS_READ] for start in range(0, max(1, len(data)), ROWS_READ))
+        return _below([_beside(read(data.subset(block)), scales) for block in blocks])
 
     few = draw(train, STRENGTH_CHOSEN_ON, config.seed) if not held_out.folds else train
     blocks, weight = read(few), _repetitions(few, config)

@@ -42,11 +42,10 @@ ROOMS = [
 SECONDS = 120  # for the tests of one fault
 LAWS = "tests/test_house.py"  # reads or imports all files
 QUICK = 0.5  # seconds of a test that runs before all others
-COMPILED = "compiled"  # folder of a copy: what Numba keeps
+COMPILED = "build/compiled"  # folder of a copy: what Numba keeps
 ENDED = re.compile(r" (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 DURATION = re.compile(r"^([\d.]+)s (?:setup|call|teardown) +(\S.*?) *$", re.MULTILINE)
 CAUGHT, SURVIVED, UNTESTED, SLOW = "caught", "survived", "no test runs it", f"not caught in {SECONDS} s"
-HUNG = "caught"  # a test that goes on for a minute and ten times as long as it takes: it would not end
 
 
 def main() -> int:
@@ -177,12 +176,13 @@ def tests_of(fault: Fault, source: str, record: Record) -> list[str]:
     """
     contexts = record.lines.contexts_by_lineno(fault.file)
     found = {name for line in statement_lines(source, fault.lines(source)) for name in contexts.get(line, ())} - {""}
-    functions, seen = [function_around(source, fault.lines(source)[0])], set()
-    if runs_at_import(source, fault.lines(source)[0]):
+    line, seen = fault.lines(source)[0], set()
+    functions = [function_around(source, line)]
+    if runs_at_import(source, line):
         found = {name for names in contexts.values() for name in names} - {""}
         found |= {f"{test}|run" for test in record.seconds if test.startswith(LAWS)}
         functions = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    if COMPILED in source or not found:
+    if is_compiled(source) or not found:
         for function in filter(None, functions):
             found |= contexts_naming(function, record.lines, seen)
         files = set().union(*map(test_files_naming, seen))
@@ -237,6 +237,11 @@ def runs_at_import(source: str, line: int) -> bool:
     """Whether a line is in no function's body."""
     functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
     return not any(node.body[0].lineno <= line <= (node.end_lineno or node.lineno) for node in functions)
+
+
+def is_compiled(source: str) -> bool:
+    """Whether Numba compiles functions of it."""
+    return "compiled" in source
 
 
 def function_around(source: str, line: int) -> str | None:
@@ -301,18 +306,18 @@ def tried(
                     passing.add(copy)
                     (copy / fault.file).write_text(fault.applied(source), encoding="utf-8")
                     (copy / "chosen.txt").write_text("\n".join(tests), encoding="utf-8")
-                    if "compiled" in source:  # what Numba keeps of a function does not know that one it calls changed
+                    if is_compiled(source):  # what Numba keeps of a function does not know that one it calls changed
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     code = pytest(copy, "-x", "-vv", "@chosen.txt", timeout=SECONDS)
                     hung = code is None and hangs(copy / "printed.txt", recorded_once())
                 finally:
                     (copy / fault.file).write_text(source, encoding="utf-8")
-                    if "compiled" in source:
+                    if is_compiled(source):
                         shutil.rmtree(copy / COMPILED, ignore_errors=True)
                     copies.put(copy)
                 if code in (3, 5):  # of pytest's own accord, or for want of tests
                     raise RuntimeError(f"pytest ended with {code} in {copy}, with a fault in {fault.file}")
-                outcome = HUNG if hung else SLOW if code is None else SURVIVED if code == 0 else CAUGHT
+                outcome = SURVIVED if code == 0 else SLOW if code is None and not hung else CAUGHT
             with lock, path.open("a", encoding="utf-8") as file:
                 known[key] = outcome
                 print(json.dumps([key, outcome]), file=file, flush=True)
